@@ -1,0 +1,35 @@
+//! lockstep keeps the records that describe one security incident in agreement.
+//!
+//! The way of the data, one direction, each arrow into inbox, outbox and settle one durable commit:
+//!
+//! ```text
+//! remote change -> watch -> inbox -> decide -> outbox -> deliver -> remote write -> settle -> audit
+//! ```
+//!
+//! Rooms, imports pointing downwards only:
+//!
+//! * [`model`]: the vocabulary. No I/O, depends on nothing else here.
+//! * [`translate`]: native values to ours and back, tables and their laws.
+//! * [`reconcile`]: `decide`, the pure three-way merge of a mapping.
+//! * [`store`]: what must survive a power cut (sled, and a memory twin).
+//! * [`http`]: what connectors call through: client, credentials, budgets, retries.
+//! * [`connectors`]: one folder per kind of system behind one trait.
+//! * [`engine`]: watch, decide, deliver: the pure step and its async shell.
+//! * [`server`]: health, metrics.
+//! * [`emulator`]: in-process stand-ins of the remote systems with faults and a ledger.
+//! * [`config`]: load, validate, secrets.
+//! * [`telemetry`]: logs, traces and metrics.
+//! * [`cli`]: one file per subcommand.
+
+pub mod cli;
+pub mod config;
+pub mod connectors;
+pub mod emulator;
+pub mod engine;
+pub mod http;
+pub mod model;
+pub mod reconcile;
+pub mod server;
+pub mod store;
+pub mod telemetry;
+pub mod translate;
