@@ -1,1 +1,15 @@
-//! model
+//! The vocabulary: identifiers, values, records, mappings, intents, audit. No I/O, no clock.
+
+mod audit;
+mod ids;
+mod intent;
+mod mapping;
+mod snapshot;
+mod values;
+
+pub use audit::{AuditEntry, AuditKind};
+pub use ids::{BlankId, BridgeName, IntentId, MappingId, RecordId, RecordKind, RecordRef, SystemName};
+pub use intent::{Action, IllegalTransition, Intent, IntentEvent, IntentState, Patch};
+pub use mapping::{Agreed, Base, Closing, Mapping, MappingState, Member, MemberState};
+pub use snapshot::{Comment, CommentKey, Comments, Facts, Lifecycle, Snapshot};
+pub use values::{Classification, Determination, Field, Native, Natives, Severity, Status, Value, Verdict};

@@ -1,0 +1,182 @@
+//! The records of one bridge that describe the same incident.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    BridgeName, CommentKey, Field, IntentId, MappingId, Native, Natives, RecordKind, RecordRef, Status, SystemName,
+    Value,
+};
+
+/// The records of one bridge that describe the same incident; the unit of storage and of work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mapping {
+    /// Its name.
+    pub id: MappingId,
+    /// The bridge it belongs to.
+    pub bridge: BridgeName,
+    /// Whether it is in work.
+    pub state: MappingState,
+    /// Its records.
+    pub members: Vec<Member>,
+    /// What all its records should say now, and whose word that is.
+    pub agreed: BTreeMap<Field, Agreed>,
+    /// Who closed the incident, while it is closed.
+    pub closing: Option<Closing>,
+    /// The number of the next intent.
+    pub next_intent: u32,
+}
+
+/// Whether a mapping is in work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MappingState {
+    /// Yes.
+    Live,
+    /// Its records went to another mapping, since the incident was merged or turned out to be the same.
+    MergedInto(MappingId),
+}
+
+/// A value that all records should have, and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// The value.
+    pub value: Value,
+    /// The system in which it was edited.
+    pub from: SystemName,
+    /// That system's time of the edit (UTC).
+    pub at: Timestamp,
+}
+
+/// How the incident was closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    /// The system in which it was closed.
+    pub system: SystemName,
+    /// Who closed it, where that system tells.
+    pub actor: Option<String>,
+    /// The note the analyst left.
+    pub comment: Option<String>,
+}
+
+/// One record of a mapping.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Member {
+    /// Which record.
+    pub record: RecordRef,
+    /// Where it stands.
+    pub state: MemberState,
+    /// What this mapping last acknowledged of it. `None` until it was read.
+    pub base: Option<Base>,
+    /// Fields in which this record is left to differ (by direction, reopen policy, or a lost word), until the
+    /// agreed value changes next.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub exempt: BTreeSet<Field>,
+    /// Values that native sync will bring here on its own, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<(Field, Native)>,
+}
+
+/// Where a member stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MemberState {
+    /// Named by another record, but not read yet.
+    Awaited,
+    /// To be created by us under this id.
+    Planned,
+    /// Read and kept in agreement.
+    Linked,
+    /// Merged away.
+    Redirected,
+    /// Deleted, or not visible any more.
+    Gone,
+}
+
+/// What was last acknowledged of a record: the measure of an edit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Base {
+    /// The revision acknowledged.
+    pub revision: String,
+    /// The record's own last-update time at that revision (UTC).
+    pub modified: Timestamp,
+    /// The native values acknowledged.
+    pub native: Natives,
+    /// The comments acknowledged.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub comments: BTreeSet<CommentKey>,
+    /// How many comments the record had.
+    #[serde(default)]
+    pub comment_count: u32,
+    /// Comments up to this time of the record's clock were there when it was linked, and are not carried over.
+    pub linked_at: Timestamp,
+    /// The link for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+impl Mapping {
+    /// A mapping without records.
+    pub fn new(id: MappingId, bridge: BridgeName) -> Self {
+        Self {
+            id,
+            bridge,
+            state: MappingState::Live,
+            members: Vec::new(),
+            agreed: BTreeMap::new(),
+            closing: None,
+            next_intent: 0,
+        }
+    }
+
+    /// The member for a record.
+    pub fn member(&self, record: &RecordRef) -> Option<&Member> {
+        self.members.iter().find(|member| member.record == *record)
+    }
+
+    /// The member for a record, to change it.
+    pub fn member_mut(&mut self, record: &RecordRef) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.record == *record)
+    }
+
+    /// The agreed value of a field.
+    pub fn agreed(&self, field: Field) -> Option<&Value> {
+        self.agreed.get(&field).map(|agreed| &agreed.value)
+    }
+
+    /// Whether the incident is agreed to be closed.
+    pub fn is_closed(&self) -> bool {
+        self.agreed(Field::Status) == Some(&Value::Status(Status::Closed))
+    }
+
+    /// Whether a system has an incident or ticket here that is in agreement or about to be.
+    pub fn has_main_record(&self, system: &SystemName) -> bool {
+        self.members.iter().any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert && m.is_live())
+    }
+
+    /// Takes the next intent number.
+    pub fn take_intent_id(&mut self) -> IntentId {
+        let number = self.next_intent;
+        self.next_intent += 1;
+        IntentId { mapping: self.id, number }
+    }
+}
+
+impl Member {
+    /// A member in a state, not read yet.
+    pub fn new(record: RecordRef, state: MemberState) -> Self {
+        Self { record, state, base: None, exempt: BTreeSet::new(), expected: Vec::new() }
+    }
+
+    /// Whether it takes part: neither merged away nor gone.
+    pub fn is_live(&self) -> bool {
+        !matches!(self.state, MemberState::Redirected | MemberState::Gone)
+    }
+
+    /// The acknowledged native value of a field.
+    pub fn native(&self, field: Field) -> Option<&Native> {
+        self.base.as_ref()?.native.get(&field)
+    }
+}
