@@ -38,7 +38,9 @@ pub enum SecretError {
     #[error("environment variable {0} is not valid UTF-8; store the secret as text")]
     EnvNotText(String),
     /// The file cannot be read.
-    #[error("secret file {path} cannot be read ({reason}); check that it exists and that lockstep may read it")]
+    #[error(
+        "secret file {path} cannot be read ({reason}); check that it exists and that lockstep may read it"
+    )]
     File {
         /// The file as configured.
         path: String,
@@ -106,7 +108,8 @@ fn from_env(name: &str) -> Result<SecretString, SecretError> {
 
 fn from_file(path: &Path) -> Result<SecretString, SecretError> {
     let shown = path.display().to_string();
-    let unreadable = |error: std::io::Error| SecretError::File { path: shown.clone(), reason: error.to_string() };
+    let unreadable =
+        |error: std::io::Error| SecretError::File { path: shown.clone(), reason: error.to_string() };
     let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_SECRET_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -48,7 +48,13 @@ impl Call {
     }
 
     /// A write, with its JSON body ([`Value::Null`] for none). Never retried.
-    pub fn write(operation: &'static str, class: &'static str, method: Method, url: Url, body: Value) -> Self {
+    pub fn write(
+        operation: &'static str,
+        class: &'static str,
+        method: Method,
+        url: Url,
+        body: Value,
+    ) -> Self {
         let body = if body.is_null() { None } else { Some(body) };
         Self { operation, class, method, url, headers: Vec::new(), body, effect: Effect::Write }
     }

@@ -87,7 +87,9 @@ pub enum CallError {
         message: String,
     },
     /// 404 or 410.
-    #[error("{site}: not found ({status} {code}): {message}; check the id, or accept that the record is gone")]
+    #[error(
+        "{site}: not found ({status} {code}): {message}; check the id, or accept that the record is gone"
+    )]
     NotFound {
         /// Which call.
         site: Box<CallSite>,
@@ -99,7 +101,9 @@ pub enum CallError {
         message: String,
     },
     /// 401 with a renewed token, or 403: permissions must change first.
-    #[error("{site}: denied ({status} {code}): {message}; check the credential, its permissions and admin consent")]
+    #[error(
+        "{site}: denied ({status} {code}): {message}; check the credential, its permissions and admin consent"
+    )]
     Denied {
         /// Which call.
         site: Box<CallSite>,
@@ -135,7 +139,9 @@ pub enum CallError {
         retry_after: Option<Duration>,
     },
     /// A read's 2xx whose body is of no use: not JSON, too large or truncated.
-    #[error("{site}: unusable answer ({status}): {message}; check the address and whether a proxy answers in its place")]
+    #[error(
+        "{site}: unusable answer ({status}): {message}; check the address and whether a proxy answers in its place"
+    )]
     Malformed {
         /// Which call.
         site: Box<CallSite>,

@@ -17,15 +17,9 @@ mod door;
 mod entra;
 mod error;
 mod identity;
+mod reply;
 mod retry;
 mod token;
-
-#[cfg(test)]
-mod door_tests;
-#[cfg(test)]
-mod testing;
-#[cfg(test)]
-mod token_tests;
 
 pub use budget::{Budget, Budgets, GRAPH_BUDGETS, SENTINEL_BUDGETS};
 pub use call::{Answer, Call, Effect, Method};

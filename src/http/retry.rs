@@ -81,7 +81,11 @@ impl Waits {
 pub fn parse_retry_after(value: &str, server_date: Option<jiff::Timestamp>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
-        let wait = if seconds == f64::INFINITY { MAX_RETRY_AFTER } else { Duration::try_from_secs_f64(seconds).ok()? };
+        let wait = if seconds == f64::INFINITY {
+            MAX_RETRY_AFTER
+        } else {
+            Duration::try_from_secs_f64(seconds).ok()?
+        };
         return Some(wait.min(MAX_RETRY_AFTER));
     }
     let until = parse_http_date(value)?;
