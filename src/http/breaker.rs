@@ -31,7 +31,7 @@ pub(crate) struct Breaker(Mutex<State>);
 
 impl Breaker {
     pub(crate) fn new() -> Self {
-        let waits = growing(Duration::from_secs(1), Duration::from_secs(60));
+        let waits = growing(Duration::from_secs(1), Duration::from_mins(1));
         Self(Mutex::new(State { mode: Mode::Closed { failures: 0 }, waits }))
     }
 
@@ -65,7 +65,7 @@ impl Breaker {
 
     fn failure(&self, probe: bool) {
         let mut state = self.state();
-        let open = match &mut state.mode {
+        let tripped = match &mut state.mode {
             Mode::Closed { failures } => {
                 *failures += 1;
                 *failures >= THRESHOLD
@@ -73,14 +73,9 @@ impl Breaker {
             // A call from before says nothing new; the probe decides.
             Mode::Open { .. } | Mode::Probing => probe,
         };
-        if open {
-            self.open(&mut state);
+        if tripped {
+            open(&mut state);
         }
-    }
-
-    fn open(&self, state: &mut State) {
-        let wait = state.waits.next(&mut rand::rng());
-        state.mode = Mode::Open { until: Instant::now() + wait };
     }
 
     /// A probe that ended without a verdict makes room for the next.
@@ -90,6 +85,11 @@ impl Breaker {
             state.mode = Mode::Open { until: Instant::now() };
         }
     }
+}
+
+fn open(state: &mut State) {
+    let wait = state.waits.next(&mut rand::rng());
+    state.mode = Mode::Open { until: Instant::now() + wait };
 }
 
 /// Leave for one attempt. Dropped without a verdict (a cancelled call, say) it changes nothing.

@@ -135,7 +135,7 @@ impl Budgets {
         let mut pauses = self.pauses();
         let fresh = || Pause {
             until: Instant::now(),
-            waits: growing(Duration::from_secs(1), Duration::from_secs(60)),
+            waits: growing(Duration::from_secs(1), Duration::from_mins(1)),
         };
         let pause = pauses.entry(class).or_insert_with(fresh);
         let own = pause.waits.next(&mut rand::rng());

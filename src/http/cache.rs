@@ -64,8 +64,8 @@ pub(crate) struct Cached {
 impl Cached {
     pub(crate) fn new(fetch: Box<dyn Fetch>) -> Self {
         let pace = Pace {
-            permanent: growing(Duration::from_secs(30), Duration::from_secs(300)),
-            transient: growing(Duration::from_secs(1), Duration::from_secs(60)),
+            permanent: growing(Duration::from_secs(30), Duration::from_mins(5)),
+            transient: growing(Duration::from_secs(1), Duration::from_mins(1)),
         };
         Self { fetch, state: Mutex::default(), flight: tokio::sync::Mutex::new(pace) }
     }
@@ -164,12 +164,12 @@ impl TokenSource for Cached {
 /// When to renew and when to stop using a token, both from now (graph-security.md 1.6): at `refresh_in`, at
 /// half life of long ones, else 5 minutes before the end, or at four fifths of short ones.
 fn schedule(lifetime: Duration, refresh_in: Option<Duration>) -> (Duration, Duration) {
-    const LONG: Duration = Duration::from_secs(7200);
-    let usable = lifetime - (lifetime / 20).min(Duration::from_secs(30));
+    const LONG: Duration = Duration::from_hours(2);
+    let usable = lifetime.saturating_sub((lifetime / 20).min(Duration::from_secs(30)));
     let refresh = match refresh_in {
         Some(wanted) if !wanted.is_zero() => wanted,
         _ if lifetime >= LONG => lifetime / 2,
-        _ => lifetime - (lifetime / 5).min(Duration::from_secs(300)),
+        _ => lifetime.saturating_sub((lifetime / 5).min(Duration::from_mins(5))),
     };
     (refresh.min(usable), usable)
 }

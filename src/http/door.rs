@@ -203,7 +203,7 @@ impl Door {
         }
         .instrument(span.clone())
         .await;
-        self.settle(permit, &result);
+        settle(permit, &result);
         self.report(call, &span, &result, started.elapsed());
         result.map(|reply| self.note_throttling(call, reply))
     }
@@ -240,18 +240,6 @@ impl Door {
         authorization.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, authorization);
         Ok(request)
-    }
-
-    /// Tells the breaker. A request that could not even be built says nothing about the system.
-    fn settle(&self, permit: Permit<'_>, result: &Result<Reply, Failed>) {
-        match result {
-            Ok(reply) if reply.is_system_failure() => permit.failure(),
-            Ok(_) => permit.success(),
-            Err(Failed { error: CallError::NotSent { cause: NotSentCause::Invalid(_), .. }, .. }) => {
-                drop(permit)
-            }
-            Err(_) => permit.failure(),
-        }
     }
 
     fn report(&self, call: &Call, span: &Span, result: &Result<Reply, Failed>, elapsed: Duration) {
@@ -311,4 +299,16 @@ fn lost(call: &Call, error: &reqwest::Error, site: CallSite) -> Failed {
         CallError::Unknown { site: Box::new(site), status: None, message: what, retry_after: None }
     };
     Failed { error, retryable: call.effect == Effect::Read }
+}
+
+/// Tells the breaker. A request that could not even be built says nothing about the system.
+fn settle(permit: Permit<'_>, result: &Result<Reply, Failed>) {
+    match result {
+        Ok(reply) if reply.is_system_failure() => permit.failure(),
+        Ok(_) => permit.success(),
+        Err(Failed { error: CallError::NotSent { cause: NotSentCause::Invalid(_), .. }, .. }) => {
+            drop(permit);
+        }
+        Err(_) => permit.failure(),
+    }
 }

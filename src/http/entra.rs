@@ -122,7 +122,7 @@ pub(crate) fn fresh(body: &[u8]) -> Result<Fresh, TokenError> {
     let lifetime = seconds(&value["expires_in"])
         .or_else(|| Some(seconds(&value["expires_on"])?.saturating_sub(epoch_now())))
         // Nothing said: short enough to do no harm.
-        .unwrap_or(Duration::from_secs(300));
+        .unwrap_or(Duration::from_mins(5));
     Ok(Fresh { secret: SecretString::from(secret), lifetime, refresh_in: seconds(&value["refresh_in"]) })
 }
 

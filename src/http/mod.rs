@@ -21,6 +21,16 @@ mod reply;
 mod retry;
 mod token;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod door_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod token_tests;
+
 pub use budget::{Budget, Budgets, GRAPH_BUDGETS, SENTINEL_BUDGETS};
 pub use call::{Answer, Call, Effect, Method};
 pub use client::{ClientOptions, Http, HttpSetupError};

@@ -7,7 +7,7 @@ use backoff::backoff::Backoff;
 use rand::Rng;
 
 /// Longest wait that a service may ask for; more is taken for a mistake.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How reads are repeated, and how long any call may wait for its budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,11 +123,11 @@ mod tests {
     #[test]
     fn waits_grow_to_the_limit_and_never_end() {
         let mut rng = rand::rngs::StdRng::seed_from_u64(1);
-        let mut waits = growing(Duration::from_secs(1), Duration::from_secs(60));
+        let mut waits = growing(Duration::from_secs(1), Duration::from_mins(1));
         let seen: Vec<_> = (0..50).map(|_| waits.next(&mut rng)).collect();
         assert!(seen[0] >= Duration::from_secs(1) && seen[0] < Duration::from_millis(1250));
         assert!(seen[1] >= Duration::from_secs(2));
-        assert!(seen[49] >= Duration::from_secs(60) && seen[49] <= Duration::from_secs(75));
+        assert!(seen[49] >= Duration::from_mins(1) && seen[49] <= Duration::from_secs(75));
         waits.reset();
         assert!(waits.next(&mut rng) < Duration::from_millis(1250));
     }

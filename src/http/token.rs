@@ -112,7 +112,7 @@ impl TokenError {
     pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
         match &mut self {
             Self::Permanent { retry_after, .. } | Self::Transient { retry_after, .. } => {
-                *retry_after = Some(wait)
+                *retry_after = Some(wait);
             }
         }
         self
