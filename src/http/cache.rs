@@ -176,7 +176,81 @@ fn schedule(lifetime: Duration, refresh_in: Option<Duration>) -> (Duration, Dura
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    const WORK: Duration = Duration::from_secs(3);
+
+    /// Takes three seconds per request; `broken` decides how it ends.
+    #[derive(Default)]
+    struct Slow {
+        asked: AtomicU64,
+        broken: Mutex<Option<TokenError>>,
+    }
+
+    #[async_trait]
+    impl Fetch for Arc<Slow> {
+        async fn fetch(&self) -> Result<Fresh, TokenError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            tokio::time::sleep(WORK).await;
+            match self.broken.lock().unwrap().clone() {
+                Some(error) => Err(error),
+                None => Ok(Fresh { secret: "t".into(), lifetime: Duration::from_hours(1), refresh_in: None }),
+            }
+        }
+
+        fn revision(&self) -> u64 {
+            0
+        }
+    }
+
+    fn slow() -> (Arc<Slow>, Arc<Cached>) {
+        let slow = Arc::new(Slow::default());
+        (Arc::clone(&slow), Arc::new(Cached::new(Box::new(slow))))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cancelled_request_leaves_the_way_free() {
+        let (slow, cached) = slow();
+        assert!(tokio::time::timeout(WORK / 2, cached.token()).await.is_err());
+        assert_eq!(cached.token().await.unwrap().serial(), 1);
+        assert_eq!(slow.asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_one_waits_for_an_early_renewal() {
+        let (slow, cached) = slow();
+        cached.token().await.unwrap();
+        tokio::time::advance(Duration::from_secs(3400)).await;
+        let renewing = tokio::spawn({
+            let cached = Arc::clone(&cached);
+            async move { cached.token().await.unwrap().serial() }
+        });
+        tokio::task::yield_now().await;
+        let before = Instant::now();
+        assert_eq!(cached.token().await.unwrap().serial(), 1);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+        assert_eq!(renewing.await.unwrap(), 2);
+        assert_eq!(slow.asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cool_downs_grow_and_keep_the_rate_low() {
+        let cases = [(TokenError::permanent("p", "a"), 10..=15), (TokenError::transient("t"), 30..=60)];
+        for (error, expected) in cases {
+            let (slow, cached) = slow();
+            *slow.broken.lock().unwrap() = Some(error);
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_mins(45) {
+                assert!(cached.token().await.unwrap_err().retry_after().is_some());
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let asked = slow.asked.load(Ordering::SeqCst);
+            assert!(expected.contains(&asked), "{asked}");
+        }
+    }
 
     #[test]
     fn renewal_times() {

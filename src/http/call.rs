@@ -1,6 +1,7 @@
-//! One request of a connector and its answer.
+//! One request of a connector and its answer, and who is told about it.
 
 use std::fmt;
+use std::time::Duration;
 
 pub use reqwest::Method;
 use serde_json::Value;
@@ -99,4 +100,27 @@ pub struct Answer {
     pub date: Option<jiff::Timestamp>,
     /// The `ETag` header as sent, quotes included.
     pub etag: Option<String>,
+}
+
+/// How a service wants our id of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestIds {
+    /// Request header for a fresh GUID per attempt.
+    pub header: &'static str,
+    /// A further header that asks for the id to be echoed.
+    pub echo: Option<(&'static str, &'static str)>,
+}
+
+impl RequestIds {
+    /// Graph and most others (graph-security.md 5.3).
+    pub const GRAPH: Self = Self { header: "client-request-id", echo: None };
+    /// Azure Resource Manager (sentinel.md 8.3).
+    pub const ARM: Self =
+        Self { header: "x-ms-client-request-id", echo: Some(("x-ms-return-client-request-id", "true")) };
+}
+
+/// Told about each attempt; telemetry implements it.
+pub trait CallObserver: Send + Sync {
+    /// `outcome` is the status code, or the kind of error when there was no answer (`not-sent`, `unknown`).
+    fn call(&self, system: &str, operation: &'static str, outcome: &str, elapsed: Duration);
 }

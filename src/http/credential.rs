@@ -54,7 +54,7 @@ pub enum Credential {
         #[serde(default)]
         client_id: Option<String>,
         /// Another endpoint than the host's own, for tests.
-        #[serde(default, deserialize_with = "url")]
+        #[serde(default, deserialize_with = "endpoint_url")]
         endpoint: Option<Url>,
     },
     /// Whoever is logged in to the Azure CLI.
@@ -122,7 +122,7 @@ fn key_ref<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretRef, D::E
     })
 }
 
-fn url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+fn endpoint_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Url::parse(&text).map(Some).map_err(|e| serde::de::Error::custom(format!("`{text}` is not a URL: {e}")))
 }
@@ -150,6 +150,12 @@ pub fn token_source(
         | Credential::WorkloadIdentity { .. } => {
             let (client_id, proof) = proof(cred, &env)?;
             let url = token_url(authority_url, tenant, &env)?;
+            if url.scheme() == "http" && !is_loopback(&url) {
+                tracing::warn!(
+                    host = url.host_str(),
+                    "the credential travels in clear: authority_url is not https"
+                );
+            }
             Box::new(Entra { http: http.clone(), url, client_id, scope: resource_scope.to_owned(), proof })
         }
     };
@@ -186,6 +192,15 @@ fn token_url(authority: &Url, tenant: &str, env: Env<'_>) -> Result<Url, Credent
         "token",
     ]);
     Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
 }
 
 fn basic(username: &str, password: &SecretRef) -> Result<Arc<dyn TokenSource>, CredentialError> {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::breaker::{Breaker, Permit};
 use super::budget::Budgets;
-use super::call::{Answer, Call, Effect, Method};
+use super::call::{Answer, Call, CallObserver, Effect, Method, RequestIds};
 use super::client::{Http, describe};
 use super::error::{CallError, CallSite, NotSentCause};
 use super::reply::{Failed, Reply};
@@ -22,29 +22,6 @@ use super::token::{Token, TokenSource};
 
 /// Redirects within one origin that a read follows.
 const MAX_HOPS: u32 = 3;
-
-/// How a service wants our id of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestIds {
-    /// Request header for a fresh GUID per attempt.
-    pub header: &'static str,
-    /// A further header that asks for the id to be echoed.
-    pub echo: Option<(&'static str, &'static str)>,
-}
-
-impl RequestIds {
-    /// Graph and most others (graph-security.md 5.3).
-    pub const GRAPH: Self = Self { header: "client-request-id", echo: None };
-    /// Azure Resource Manager (sentinel.md 8.3).
-    pub const ARM: Self =
-        Self { header: "x-ms-client-request-id", echo: Some(("x-ms-return-client-request-id", "true")) };
-}
-
-/// Told about each attempt; telemetry implements it.
-pub trait CallObserver: Send + Sync {
-    /// `outcome` is the status code, or the kind of error when there was no answer (`not-sent`, `unknown`).
-    fn call(&self, system: &str, operation: &'static str, outcome: &str, elapsed: Duration);
-}
 
 /// What all calls to one system go through.
 pub struct Door {

@@ -123,6 +123,8 @@ pub(crate) fn fresh(body: &[u8]) -> Result<Fresh, TokenError> {
         .or_else(|| Some(seconds(&value["expires_on"])?.saturating_sub(epoch_now())))
         // Nothing said: short enough to do no harm.
         .unwrap_or(Duration::from_mins(5));
+    // Already over by our clock, which may be wrong: without a little life every call would fetch a token.
+    let lifetime = if lifetime.is_zero() { Duration::from_secs(30) } else { lifetime };
     Ok(Fresh { secret: SecretString::from(secret), lifetime, refresh_in: seconds(&value["refresh_in"]) })
 }
 
@@ -177,6 +179,8 @@ mod tests {
         assert_eq!((token.lifetime.as_secs(), token.refresh_in.unwrap().as_secs()), (3599, 1800));
         let on = format!(r#"{{"access_token":"t","expires_on":"{}"}}"#, epoch_now().as_secs() + 1000);
         assert!((998..=1000).contains(&fresh(on.as_bytes()).unwrap().lifetime.as_secs()));
+        let over = fresh(br#"{"access_token":"t","expires_on":"1"}"#).unwrap();
+        assert_eq!(over.lifetime.as_secs(), 30);
         assert_eq!(fresh(br#"{"access_token":"t"}"#).unwrap().lifetime.as_secs(), 300);
         for bad in [&b"<html>"[..], b"{}", br#"{"access_token":""}"#, br#"{"access_token":"a\nb"}"#] {
             assert!(fresh(bad).is_err());

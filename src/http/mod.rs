@@ -32,10 +32,10 @@ mod testing;
 mod token_tests;
 
 pub use budget::{Budget, Budgets, GRAPH_BUDGETS, SENTINEL_BUDGETS};
-pub use call::{Answer, Call, Effect, Method};
+pub use call::{Answer, Call, CallObserver, Effect, Method, RequestIds};
 pub use client::{ClientOptions, Http, HttpSetupError};
 pub use credential::{Credential, CredentialError, token_source};
-pub use door::{CallObserver, Door, RequestIds};
+pub use door::Door;
 pub use error::{CallError, CallSite, NotSentCause};
 pub use retry::{RetryPolicy, parse_retry_after};
 pub use token::{Token, TokenError, TokenSource};

@@ -171,3 +171,44 @@ async fn an_unreachable_token_service_is_transient() {
     assert!(!error.is_permanent() && error.retry_after().is_some(), "{error}");
     assert!(!format!("{error:?}").contains("hunter2"));
 }
+
+/// Collects what a subscriber writes.
+#[derive(Clone, Default)]
+struct Sink(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn logs_hold_no_secret_even_at_trace_level() {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::FULL)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let wrong = r#"{"error":"invalid_client","error_description":"hunter2"}"#;
+    let tokens =
+        Server::start([json(200, r#"{"access_token":"s3same","expires_in":3600}"#), json(401, wrong)]).await;
+    let system = Server::start([json(200, "{}"), json(401, "{}")]).await;
+    let door = door_with(inline(&tokens), Budgets::unlimited());
+    let call =
+        || Call::write("op", "c", Method::POST, system.url.clone(), serde_json::json!({"x": "private"}));
+    door.send(call()).await.unwrap();
+    door.send(call()).await.unwrap_err();
+    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("invalid_client") && text.contains("client_request_id"), "{text}");
+    for secret in ["hunter2", "s3same", "private"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
