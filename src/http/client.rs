@@ -224,5 +224,10 @@ mod tests {
         let options = ClientOptions { extra_ca: Some("/no/such.pem".into()), ..ClientOptions::default() };
         let error = Http::new(&options).unwrap_err().to_string();
         assert!(error.contains("/no/such.pem"), "{error}");
+        let data = concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/testdata");
+        let with =
+            |file: &str| ClientOptions { extra_ca: Some(format!("{data}/{file}").into()), ..options.clone() };
+        assert!(Http::new(&with("cert.pem")).is_ok());
+        assert!(Http::new(&with("cert.x5t")).unwrap_err().to_string().contains("cert.x5t"));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json as value};
 use url::Url;
 
-use super::testing::{Server, Tokens, door, door_with, json, raw_server};
+use super::testing::{Server, Tokens, door, door_over, door_with, http_within, json, raw_server};
 use super::*;
 use crate::config::secret::SecretRef;
 
@@ -77,9 +77,28 @@ async fn a_write_whose_connection_breaks_is_unknown_and_was_sent_once() {
 #[tokio::test]
 async fn a_late_answer_to_a_write_is_unknown() {
     let server = Server::start([json(200, "{}").slow(Duration::from_secs(2))]).await;
-    let error = door().send(write(&server.url)).await.unwrap_err();
+    let http = http_within(Duration::from_millis(300));
+    let door = door_over(http, Arc::new(Tokens::default()), Budgets::unlimited());
+    let error = door.send(write(&server.url)).await.unwrap_err();
     assert!(matches!(error, CallError::Unknown { status: None, .. }), "{error}");
     assert!(error.to_string().contains("timed out") && server.seen().len() == 1, "{error}");
+}
+
+#[tokio::test]
+async fn a_connection_that_went_stale_never_doubles_a_write() {
+    // The server promises to keep the connection and hangs up.
+    let (url, count) = raw_server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    let door = door();
+    for sent in 1..20 {
+        let before = count.load(Ordering::SeqCst);
+        let outcome = door.send(write(&url)).await;
+        let arrived = count.load(Ordering::SeqCst) - before;
+        match outcome {
+            Ok(_) => assert_eq!(arrived, 1, "write {sent}"),
+            Err(CallError::Unknown { .. }) => assert!(arrived <= 1, "write {sent}"),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -122,8 +122,13 @@ impl TokenSource for Tokens {
 }
 
 pub(super) fn http() -> Http {
+    http_within(Duration::from_secs(10))
+}
+
+/// A client with this time-out per request.
+pub(super) fn http_within(timeout: Duration) -> Http {
     let options = ClientOptions {
-        timeout: Duration::from_millis(500),
+        timeout,
         connect_timeout: Duration::from_millis(300),
         max_body: 1024,
         ..ClientOptions::default()
@@ -137,6 +142,10 @@ pub(super) fn door() -> Door {
 }
 
 pub(super) fn door_with(tokens: Arc<dyn TokenSource>, budgets: Budgets) -> Door {
+    door_over(http(), tokens, budgets)
+}
+
+pub(super) fn door_over(http: Http, tokens: Arc<dyn TokenSource>, budgets: Budgets) -> Door {
     let retry = RetryPolicy {
         initial: Duration::from_millis(5),
         max: Duration::from_millis(10),
@@ -144,7 +153,7 @@ pub(super) fn door_with(tokens: Arc<dyn TokenSource>, budgets: Budgets) -> Door 
         budget_wait: Duration::from_millis(50),
         ..RetryPolicy::default()
     };
-    Door::new("sys", http(), tokens, budgets, retry)
+    Door::new("sys", http, tokens, budgets, retry)
 }
 
 /// A raw server that reads one request per connection, sends `reply` and hangs up. Returns its address and
