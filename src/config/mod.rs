@@ -1,1 +1,3 @@
-//! config
+//! Configuration: load, validate, secrets.
+
+pub mod secret;

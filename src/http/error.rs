@@ -1,0 +1,232 @@
+//! How a call can fail, sorted by what the caller may conclude about the remote state.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::token::TokenError;
+
+/// Which call it was, for texts and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallSite {
+    /// Name of the system as configured.
+    pub system: Arc<str>,
+    /// Operation as the connector named it.
+    pub operation: &'static str,
+    /// The service's id of the last attempt, when it answered.
+    pub request_id: Option<String>,
+    /// Our id of the last attempt; absent when none was made.
+    pub client_request_id: Option<String>,
+}
+
+impl fmt::Display for CallSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.operation, self.system)?;
+        match (&self.request_id, &self.client_request_id) {
+            (Some(theirs), Some(ours)) => write!(f, " [request-id {theirs}, client-request-id {ours}]"),
+            (Some(theirs), None) => write!(f, " [request-id {theirs}]"),
+            (None, Some(ours)) => write!(f, " [client-request-id {ours}]"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+/// Why a request never left, or certainly did not arrive.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NotSentCause {
+    /// DNS, TCP or TLS did not come about.
+    #[error("{0}; check address, network, proxy and certificates")]
+    Connect(String),
+    /// The connector asked for something that is no valid request (a header value with a line break, say).
+    #[error("{0}; this is a defect in lockstep or its configuration")]
+    Invalid(String),
+    /// No token could be had.
+    #[error("no access token: {0}")]
+    Token(#[from] TokenError),
+    /// The budget of this class is used up, or the service asked for a pause.
+    #[error("the budget of class {0} is used up; it refills by itself (budget_factor raises it)")]
+    Budget(&'static str),
+    /// The system failed repeatedly and is left alone for a while.
+    #[error("the system failed repeatedly and is given a rest; lockstep tries again by itself")]
+    Breaker,
+}
+
+/// How a call failed. Each text says what happened, to which operation, and what to do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// The request was certainly not executed. Try again later.
+    #[error("{site}: not sent: {cause}{}", after(*retry_after))]
+    NotSent {
+        /// Which call.
+        site: Box<CallSite>,
+        /// Why.
+        cause: NotSentCause,
+        /// Earliest sensible next try.
+        retry_after: Option<Duration>,
+    },
+    /// 429: not executed. Earlier tries restart the service's wait (graph-security.md 5.1, sentinel.md 8.1).
+    #[error("{site}: throttled by the service (429){}: {message}", after(*retry_after))]
+    Throttled {
+        /// Which call.
+        site: Box<CallSite>,
+        /// What the service asked for, else the door's own pause.
+        retry_after: Option<Duration>,
+        /// The service's words.
+        message: String,
+    },
+    /// 409, 412 or 423: the record moved or is locked. Read it and decide again.
+    #[error("{site}: conflict ({status} {code}): {message}; the record will be read again")]
+    Conflict {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// 404 or 410.
+    #[error(
+        "{site}: not found ({status} {code}): {message}; check the id, or accept that the record is gone"
+    )]
+    NotFound {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// 401 with a renewed token, or 403: permissions must change first.
+    #[error(
+        "{site}: denied ({status} {code}): {message}; check the credential, its permissions and admin consent"
+    )]
+    Denied {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// Any other refusal: this request will not succeed as it is.
+    #[error("{site}: refused ({status} {code}): {message}; the same request will not succeed later")]
+    Refused {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// Sent, but what became of it is not known. A write must be read back before anything else.
+    #[error("{site}: outcome unknown{}: {message}{}; read the record before writing again", status_of(*status), after(*retry_after))]
+    Unknown {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status, when there was an answer.
+        status: Option<u16>,
+        /// What happened.
+        message: String,
+        /// What the service asked for.
+        retry_after: Option<Duration>,
+    },
+    /// A read's 2xx whose body is of no use: not JSON, too large or truncated.
+    #[error(
+        "{site}: unusable answer ({status}): {message}; check the address and whether a proxy answers in its place"
+    )]
+    Malformed {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+fn after(wait: Option<Duration>) -> String {
+    wait.map_or_else(String::new, |d| format!(" (next try in {:.1} s)", d.as_secs_f64()))
+}
+
+fn status_of(status: Option<u16>) -> String {
+    status.map_or_else(String::new, |s| format!(" ({s})"))
+}
+
+impl CallError {
+    /// Which call failed.
+    pub fn site(&self) -> &CallSite {
+        match self {
+            Self::NotSent { site, .. }
+            | Self::Throttled { site, .. }
+            | Self::Conflict { site, .. }
+            | Self::NotFound { site, .. }
+            | Self::Denied { site, .. }
+            | Self::Refused { site, .. }
+            | Self::Unknown { site, .. }
+            | Self::Malformed { site, .. } => site,
+        }
+    }
+
+    /// The service's id and ours, of the last attempt.
+    pub fn request_ids(&self) -> (Option<&str>, Option<&str>) {
+        let site = self.site();
+        (site.request_id.as_deref(), site.client_request_id.as_deref())
+    }
+
+    /// How long to wait before the next try, when the service or the door said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NotSent { retry_after, .. }
+            | Self::Throttled { retry_after, .. }
+            | Self::Unknown { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
+    /// HTTP status, when there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::NotSent { .. } => None,
+            Self::Throttled { .. } => Some(429),
+            Self::Unknown { status, .. } => *status,
+            Self::Conflict { status, .. }
+            | Self::NotFound { status, .. }
+            | Self::Denied { status, .. }
+            | Self::Refused { status, .. }
+            | Self::Malformed { status, .. } => Some(*status),
+        }
+    }
+
+    /// The service's error code; empty when it gave none.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Conflict { code, .. }
+            | Self::NotFound { code, .. }
+            | Self::Denied { code, .. }
+            | Self::Refused { code, .. } => code,
+            _ => "",
+        }
+    }
+
+    /// Stable name for logs and metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } => "not-sent",
+            Self::Throttled { .. } => "throttled",
+            Self::Conflict { .. } => "conflict",
+            Self::NotFound { .. } => "not-found",
+            Self::Denied { .. } => "denied",
+            Self::Refused { .. } => "refused",
+            Self::Unknown { .. } => "unknown",
+            Self::Malformed { .. } => "malformed",
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! From a raw response to an [`Answer`] or a [`CallError`]: what each status means for the remote state.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::call::{Answer, Effect};
+use super::client::{BodyError, Http};
+use super::decode::{self, RemoteError, shorten};
+use super::error::{CallError, CallSite};
+use super::retry::{parse_http_date, parse_retry_after};
+
+/// Where services put their id of a request, in order of preference.
+const RESPONSE_IDS: [&str; 4] = ["request-id", "x-ms-request-id", "x-request-id", "x-arequestid"];
+
+/// A failed attempt, and whether a read may try again.
+pub(crate) struct Failed {
+    pub(crate) error: CallError,
+    pub(crate) retryable: bool,
+}
+
+impl Failed {
+    pub(crate) fn last(error: CallError) -> Self {
+        Self { error, retryable: false }
+    }
+
+    pub(crate) fn again(error: CallError) -> Self {
+        Self { error, retryable: true }
+    }
+}
+
+/// A response with its body read, as far as that went.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    headers: HeaderMap,
+    body: Result<Bytes, BodyError>,
+    pub(crate) site: CallSite,
+    /// The door's own pause after a 429, when the service did not say how long.
+    pause: Option<Duration>,
+}
+
+impl Reply {
+    /// Reads the whole response.
+    pub(crate) async fn read(http: &Http, response: reqwest::Response, mut site: CallSite) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        site.request_id = RESPONSE_IDS.iter().find_map(|name| text(&headers, name)).map(shorten);
+        let body = http.read_body(response).await;
+        Self { status, headers, body, site, pause: None }
+    }
+
+    /// Whether the system itself is in trouble, as opposed to this request.
+    pub(crate) fn is_system_failure(&self) -> bool {
+        self.status >= 500 || matches!(self.body, Err(BodyError::Broken(_)))
+    }
+
+    pub(crate) fn with_pause(mut self, wait: Duration) -> Self {
+        self.pause = Some(wait);
+        self
+    }
+
+    /// What the service asked for.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        parse_retry_after(text(&self.headers, "retry-after")?, self.date())
+    }
+
+    /// Target of a redirect.
+    pub(crate) fn location(&self) -> Option<&str> {
+        if matches!(self.status, 301 | 302 | 303 | 307 | 308) {
+            text(&self.headers, "location")
+        } else {
+            None
+        }
+    }
+
+    fn date(&self) -> Option<jiff::Timestamp> {
+        parse_http_date(text(&self.headers, "date")?)
+    }
+
+    fn content_type(&self) -> Option<&str> {
+        text(&self.headers, "content-type")
+    }
+
+    /// The verdict.
+    pub(crate) fn judge(self, effect: Effect) -> Result<Answer, Failed> {
+        match self.status {
+            200..=299 | 304 => self.success(effect),
+            _ => Err(self.failure()),
+        }
+    }
+
+    fn success(self, effect: Effect) -> Result<Answer, Failed> {
+        let parsed = match &self.body {
+            Ok(body) => parse(self.content_type(), body).map_err(|what| (what, false)),
+            Err(error) => Err((error.to_string(), matches!(error, BodyError::Broken(_)))),
+        };
+        match parsed {
+            Ok(body) => Ok(Answer {
+                status: self.status,
+                body,
+                date: self.date(),
+                etag: text(&self.headers, "etag").map(str::to_owned),
+                client_request_id: self.site.client_request_id.unwrap_or_default(),
+                request_id: self.site.request_id,
+            }),
+            Err((message, broken)) => Err(unusable(self.status, self.site, effect, message, broken)),
+        }
+    }
+
+    fn failure(self) -> Failed {
+        let status = self.status;
+        let retry_after = self.retry_after().or(self.pause);
+        let location = self.location().map(shorten);
+        let RemoteError { code, mut message } = match &self.body {
+            Ok(body) => decode::remote_error(self.content_type(), body),
+            Err(error) => RemoteError { code: String::new(), message: error.to_string() },
+        };
+        if message.is_empty() {
+            "no explanation given".clone_into(&mut message);
+        }
+        let site = Box::new(self.site);
+        match status {
+            // A renewal was tried before; sending it again would be refused again.
+            401 | 403 => Failed::last(CallError::Denied { site, status, code, message }),
+            404 | 410 => Failed::last(CallError::NotFound { site, status, code, message }),
+            409 | 412 | 423 => Failed::last(CallError::Conflict { site, status, code, message }),
+            429 => Failed::again(CallError::Throttled { site, retry_after, message }),
+            // 408 comes from whatever gave up waiting, and says nothing about the service behind it.
+            408 | 500.. => {
+                let message = if code.is_empty() { message } else { format!("{code}: {message}") };
+                Failed::again(CallError::Unknown { site, status: Some(status), message, retry_after })
+            }
+            _ => {
+                let message =
+                    location.map_or(message, |to| format!("redirected to {to}, which is not followed"));
+                Failed::last(CallError::Refused { site, status, code, message })
+            }
+        }
+    }
+}
+
+/// A 2xx that cannot be read: a read got nothing, a write may have been executed.
+fn unusable(status: u16, site: CallSite, effect: Effect, message: String, broken: bool) -> Failed {
+    let site = Box::new(site);
+    let error = match effect {
+        Effect::Read => CallError::Malformed { site, status, message },
+        Effect::Write => CallError::Unknown { site, status: Some(status), message, retry_after: None },
+    };
+    Failed { error, retryable: broken }
+}
+
+fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Value, String> {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    if decode::is_html(content_type, body) {
+        return Err(decode::remote_error(content_type, body).message);
+    }
+    serde_json::from_slice(body).map_err(|e| format!("the answer is not JSON: {e}"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
