@@ -153,7 +153,9 @@ impl FromStr for RecordRef {
 
     /// Takes `system/kind/id`, and `system/id` for an incident.
     fn from_str(text: &str) -> Result<Self, String> {
-        let usage = || format!("`{text}` is no record; write `system/incident/id`, for example `defender/incident/4711`");
+        let usage = || {
+            format!("`{text}` is no record; write `system/incident/id`, for example `defender/incident/4711`")
+        };
         let mut parts = text.splitn(3, '/');
         let (system, second, third) = (parts.next(), parts.next(), parts.next());
         let (kind, id) = match (second, third) {
@@ -210,7 +212,9 @@ impl TryFrom<String> for MappingId {
 impl FromStr for MappingId {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| format!("`{text}` is no mapping id (16 hexadecimal digits)"))
+        u64::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| format!("`{text}` is no mapping id (16 hexadecimal digits)"))
     }
 }
 

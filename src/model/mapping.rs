@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BridgeName, CommentKey, Field, IntentId, MappingId, Native, Natives, RecordKind, RecordRef, Status, SystemName,
-    Value,
+    BridgeName, CommentKey, Field, IntentId, MappingId, Native, Natives, RecordKind, RecordRef, Status,
+    SystemName, Value,
 };
 
 /// The records of one bridge that describe the same incident; the unit of storage and of work.
@@ -153,7 +153,9 @@ impl Mapping {
 
     /// Whether a system has an incident or ticket here that is in agreement or about to be.
     pub fn has_main_record(&self, system: &SystemName) -> bool {
-        self.members.iter().any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert && m.is_live())
+        self.members
+            .iter()
+            .any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert && m.is_live())
     }
 
     /// Takes the next intent number.

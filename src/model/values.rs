@@ -25,7 +25,8 @@ pub enum Field {
 
 impl Field {
     /// Every field, in the order in which they are decided.
-    pub const ALL: [Self; 6] = [Self::Status, Self::Severity, Self::Verdict, Self::Owner, Self::Tags, Self::Title];
+    pub const ALL: [Self; 6] =
+        [Self::Status, Self::Severity, Self::Verdict, Self::Owner, Self::Tags, Self::Title];
 
     /// The word used in configuration, logs and audit.
     pub fn as_str(self) -> &'static str {
@@ -73,7 +74,9 @@ impl fmt::Display for Native {
         match self {
             Self::Empty => f.write_str("(none)"),
             Self::Text(text) => f.write_str(text),
-            Self::Set(set) => write!(f, "[{}]", set.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+            Self::Set(set) => {
+                write!(f, "[{}]", set.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }
@@ -180,7 +183,9 @@ impl Verdict {
             | D::Malware
             | D::Phishing
             | D::UnwantedSoftware => classification == C::TruePositive,
-            D::SecurityTesting | D::LineOfBusinessApplication | D::ConfirmedActivity => classification == C::BenignPositive,
+            D::SecurityTesting | D::LineOfBusinessApplication | D::ConfirmedActivity => {
+                classification == C::BenignPositive
+            }
             D::NotMalicious | D::NotEnoughData | D::IncorrectAlertLogic => classification == C::FalsePositive,
         };
         sensible.then_some(Self { classification, determination })
@@ -226,7 +231,9 @@ impl TryFrom<String> for Verdict {
         Classification::from_word(class)
             .zip(Determination::from_word(det))
             .and_then(|(c, d)| Self::new(c, d))
-            .ok_or_else(|| format!("`{text}` is no verdict (such as `true-positive/phishing` or `undetermined`)"))
+            .ok_or_else(|| {
+                format!("`{text}` is no verdict (such as `true-positive/phishing` or `undetermined`)")
+            })
     }
 }
 

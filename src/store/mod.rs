@@ -1,1 +1,87 @@
-//! store
+//! What must survive a power cut: mappings, outbox, inbox, cursors, audit. sled, and a memory twin.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::model::{
+    AuditEntry, BridgeName, Intent, IntentId, Mapping, MappingId, RecordKind, RecordRef, Snapshot, SystemName,
+};
+
+/// One change of the store. A list of them is committed whole or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Stores a mapping and its index entries (bridge and record of each member to mapping).
+    PutMapping(Box<Mapping>),
+    /// Stores an intent of the outbox.
+    PutIntent(Box<Intent>),
+    /// Removes an intent.
+    RemoveIntent(IntentId),
+    /// Adds an observed change to the inbox; the store numbers it.
+    PushInbox(Box<Snapshot>),
+    /// Removes an inbox entry.
+    RemoveInbox(u64),
+    /// Moves the cursor of a collection (the system's clock, UTC).
+    PutCursor(SystemName, RecordKind, Timestamp),
+    /// Appends to the history of a mapping.
+    Audit(Box<AuditEntry>),
+}
+
+/// How much the store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Mappings.
+    pub mappings: u64,
+    /// Intents, dead ones included.
+    pub outbox: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Inbox entries.
+    pub inbox: u64,
+}
+
+/// Why the store cannot be used. Each text names the place and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StoreError(pub String);
+
+/// The store. Reads block for microseconds; a commit waits for the disk.
+///
+/// Guarantees: [`Store::commit`] returns only when the changes would survive a power cut; commits take effect in the
+/// order in which they were called; after any error the store refuses all further work (fail stop).
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Makes the changes durable, all or none.
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError>;
+
+    /// A mapping.
+    fn mapping(&self, id: MappingId) -> Result<Option<Mapping>, StoreError>;
+
+    /// The mapping that a record belongs to in a bridge.
+    fn find(&self, bridge: &BridgeName, record: &RecordRef) -> Result<Option<MappingId>, StoreError>;
+
+    /// Up to `limit` mappings with ids after `after`, in order of id.
+    fn mappings(&self, after: Option<MappingId>, limit: usize) -> Result<Vec<Mapping>, StoreError>;
+
+    /// The intents of a mapping, oldest first.
+    fn intents(&self, mapping: MappingId) -> Result<Vec<Intent>, StoreError>;
+
+    /// Up to `limit` intents with ids after `after`, in order of id.
+    fn outbox(&self, after: Option<IntentId>, limit: usize) -> Result<Vec<Intent>, StoreError>;
+
+    /// Up to `limit` inbox entries with numbers after `after`, in order of number.
+    fn inbox(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Snapshot)>, StoreError>;
+
+    /// All cursors.
+    fn cursors(&self) -> Result<BTreeMap<(SystemName, RecordKind), Timestamp>, StoreError>;
+
+    /// The history of a mapping, oldest first.
+    fn audit(&self, mapping: MappingId) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// How much it holds; kept as counters, so asking is cheap.
+    fn counts(&self) -> Counts;
+
+    /// 32 random bytes, drawn when the store was created: the key of comment markers unless one is configured.
+    fn marker_key(&self) -> [u8; 32];
+}
