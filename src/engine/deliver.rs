@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 
 use crate::model::{
-    Action, AuditKind, Comments, Field, Intent, IntentEvent, IntentId, IntentState, MemberState, Patch,
-    RecordRef, Snapshot,
+    Action, AuditKind, Comments, Field, Intent, IntentEvent, IntentId, IntentState, MemberState, Native,
+    Patch, RecordRef, Snapshot,
 };
 use crate::reconcile::{Late, Mark, patch_for};
 
@@ -232,7 +232,11 @@ impl Run<'_, '_> {
     /// Whether a record shows what an intent wanted.
     fn shows(&self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) -> bool {
         let Action::Comment { key, .. } = &intent.action else {
-            return patch.native.iter().all(|(field, native)| snapshot.native.get(field) == Some(native));
+            let (policy, record) = (&self.context.rules.policy, &snapshot.record);
+            let shown = |(field, written): (&Field, &Native)| {
+                snapshot.native.get(field).is_some_and(|now| policy.same(record, *field, written, now))
+            };
+            return patch.native.iter().all(shown);
         };
         let Comments::Listed(comments) = &snapshot.comments else { return false };
         comments.iter().any(|c| self.context.rules.marker.read(&c.text) == Mark::Ours(key.clone()))

@@ -134,7 +134,7 @@ impl Work<'_> {
             return self.leave_alone(at, field, new.to_string(), "the bridge does not carry reopenings");
         }
         if old.is_none() && value.is_empty() {
-            return self.not_carried(
+            return self.leave_alone(
                 at,
                 field,
                 new.to_string(),
@@ -182,7 +182,9 @@ impl Work<'_> {
     }
 
     fn cause(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) -> Cause {
-        if self.in_flight(&snapshot.record).any(|patch| patch.native.get(&field) == Some(new)) {
+        let (policy, record) = (self.policy(), &snapshot.record);
+        let same = |written: &Native| policy.same(record, field, written, new);
+        if self.in_flight(record).any(|patch| patch.native.get(&field).is_some_and(same)) {
             return Cause::Ours;
         }
         let expected = &mut self.mapping.members[at].expected;
