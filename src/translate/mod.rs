@@ -102,8 +102,6 @@ fn says_enough(current: &Reading, agreed: &Value) -> bool {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod laws_tests;
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests;
