@@ -142,8 +142,17 @@ impl Work<'_> {
             );
         }
         let exempt = self.mapping.members[at].exempt.contains(&field);
-        let saw_agreed = exempt || old.as_ref().is_none_or(|old| self.satisfied(at, field, old));
+        let saw_agreed = exempt
+            || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
+            || self.twin_agreed(at, field);
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Within a natively synced pair Microsoft's sync arbitrates, and there the later edit wins.
+    fn twin_agreed(&self, at: usize, field: Field) -> bool {
+        let twin = super::needs::native_twin(&self.mapping, &self.rules.policy, at);
+        let from = self.mapping.agreed.get(&field).map(|agreed| &agreed.from);
+        twin.is_some_and(|twin| from == Some(&self.mapping.members[twin].record.system))
     }
 
     fn contend(
