@@ -2,6 +2,7 @@
 //!
 //! * `store.json`: that this is a store, and its schema version; read before sled touches anything;
 //! * `owner.json`: the exclusive lock, and who holds it;
+//! * `acknowledged`: how far commits were acknowledged; a database that ends earlier has lost some;
 //! * `creating` or `importing`: the store is not complete yet;
 //! * `trial/`: the copy on which the database is tried before it is opened in place.
 
@@ -18,6 +19,7 @@ use super::layout::{FORMAT, SCHEMA};
 const DESCRIPTION: &str = "store.json";
 const DESCRIPTION_DRAFT: &str = "store.json.draft";
 const OWNER: &str = "owner.json";
+const ACKNOWLEDGED: &str = "acknowledged";
 const TRIAL: &str = "trial";
 
 /// How a store comes into being; the file of this name says that it is not complete yet.
@@ -174,6 +176,36 @@ fn in_use(dir: &Path, file: &mut File) -> StoreError {
     ))
 }
 
+/// Remembers, outside of the database, how many transactions were acknowledged. sled takes damage near the end of its
+/// log for a torn write and quietly goes back to an earlier state, which is consistent in itself; only something
+/// outside of it can tell.
+///
+/// It is written after each sync and not synced itself, so it can lag behind the database but never be ahead of it.
+#[derive(Debug)]
+pub(super) struct Witness {
+    file: File,
+}
+
+impl Witness {
+    /// Opens the witness of a store; what is missing or unreadable counts as 0, which accuses nobody.
+    pub(super) fn open(dir: &Path) -> Result<(Self, u64), StoreError> {
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(dir.join(ACKNOWLEDGED));
+        let mut file = file.map_err(|error| cannot(dir, "be written", &error))?;
+        let mut text = String::new();
+        let read = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+        Ok((Self { file }, read.unwrap_or(0)))
+    }
+
+    /// Records the number of transactions.
+    pub(super) fn record(&mut self, transactions: u64) -> Result<(), String> {
+        // One line of fixed length, overwritten in one small write, which no crash tears.
+        let written =
+            self.file.rewind().and_then(|()| self.file.write_all(format!("{transactions:020}\n").as_bytes()));
+        written.map_err(|error| format!("`{ACKNOWLEDGED}` cannot be written: {error}"))
+    }
+}
+
 /// Makes the directory and its missing parents, durably.
 pub(super) fn create(dir: &Path) -> Result<(), StoreError> {
     let missing: Vec<PathBuf> =
@@ -229,7 +261,7 @@ fn clear(dir: &Path) -> io::Result<()> {
 }
 
 fn is_mark(name: &str) -> bool {
-    [Making::Creating.file(), Making::Importing.file(), DESCRIPTION_DRAFT].contains(&name)
+    [Making::Creating.file(), Making::Importing.file(), DESCRIPTION_DRAFT, ACKNOWLEDGED].contains(&name)
 }
 
 fn is_sled_file(name: &str) -> bool {
