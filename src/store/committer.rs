@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{Database, Trees};
+use super::directory::Witness;
 use super::plan::{Plan, Totals};
 use super::{Change, Counts, StoreError};
 
@@ -63,13 +64,14 @@ impl Shared {
 /// Writes groups of changes and keeps the totals.
 pub(super) struct Writer {
     database: Database,
+    witness: Witness,
     totals: Totals,
     shared: Arc<Shared>,
 }
 
 impl Writer {
-    pub(super) fn new(database: Database, totals: Totals, shared: Arc<Shared>) -> Self {
-        Self { database, totals, shared }
+    pub(super) fn new(database: Database, witness: Witness, totals: Totals, shared: Arc<Shared>) -> Self {
+        Self { database, witness, totals, shared }
     }
 
     /// Makes changes durable, all or none. After an error the writer must not be used again.
@@ -85,6 +87,7 @@ impl Writer {
         if plan.rows.is_empty() {
             return Ok(());
         }
+        plan.totals.transactions += 1;
         let totals = plan.totals;
         {
             let mut counts = self.shared.counts.write().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +96,7 @@ impl Writer {
         }
         self.totals = totals;
         self.database.sync()?;
+        self.witness.record(totals.transactions)?;
         self.shared.syncs.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -119,5 +123,14 @@ fn run(mut writer: Writer, mut requests: mpsc::Receiver<Request>) {
             tracing::error!(%error, "the store stops");
             return;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Shared {
+    /// Replaces a row of the mappings behind the committer's back.
+    pub(super) fn damage_for_test(&self, key: &[u8]) {
+        self.trees.damage_for_test(key);
     }
 }

@@ -13,9 +13,9 @@ use sled::transaction::{TransactionError, Transactional};
 
 use super::codec::{self, Rows};
 use super::layout::{
-    MARKER_KEY, SCHEMA, SCHEMA_KEY, TALLY_KEY, Tree, audit_sequence, inbox_number, mapping_key,
+    MARKER_KEY, SCHEMA, SCHEMA_KEY, TOTALS_KEY, Tree, audit_sequence, inbox_number, mapping_key,
 };
-use super::plan::{Plan, Tally, Totals, is_dead};
+use super::plan::{Plan, Totals, is_dead};
 use crate::model::{Intent, MappingId};
 
 /// sled's page cache, in bytes. Its default of 1 GiB does not see container limits.
@@ -95,7 +95,7 @@ impl Trees {
     /// The first sequence number that a mapping's audit holds, and the next one to use.
     pub(super) fn audit_bounds(&self, mapping: MappingId) -> Result<(u64, u64), String> {
         let mut keys = self.tree(Tree::Audit).scan_prefix(mapping_key(mapping)).keys();
-        let mut sequence = |key: Option<sled::Result<sled::IVec>>| -> Result<Option<u64>, String> {
+        let sequence = |key: Option<sled::Result<sled::IVec>>| -> Result<Option<u64>, String> {
             Ok(key.transpose().map_err(|error| error.to_string())?.and_then(|key| audit_sequence(&key)))
         };
         let Some(first) = sequence(keys.next())? else { return Ok((0, 0)) };
@@ -103,7 +103,7 @@ impl Trees {
         Ok((first, last + 1))
     }
 
-    /// Reads all rows and compares them with the tally written with them.
+    /// Reads all rows and compares them with what was recorded about them.
     pub(super) fn contents(&self) -> Result<Contents, String> {
         let schema: Option<u32> = self.value(Tree::Meta, SCHEMA_KEY)?;
         match schema {
@@ -114,15 +114,15 @@ impl Trees {
             None => return Err("its database was not made by lockstep or has lost its beginning".to_owned()),
         }
         let marker_key = self.row(Tree::Meta, MARKER_KEY)?.and_then(|key| key.try_into().ok());
-        let recorded = self.row(Tree::Meta, TALLY_KEY)?.and_then(|tally| Tally::from_bytes(&tally));
-        let (Some(marker_key), Some(recorded)) = (marker_key, recorded) else {
-            return Err("its database lacks the marker key or the tally of its rows".to_owned());
+        let recorded = self.row(Tree::Meta, TOTALS_KEY)?.and_then(|row| Totals::from_row(&row));
+        let (Some(marker_key), Some((tally, transactions))) = (marker_key, recorded) else {
+            return Err("its database lacks the marker key or the totals".to_owned());
         };
-        let totals = self.totals()?;
-        if totals.tally != recorded {
+        let totals = Totals { transactions, ..self.totals()? };
+        if totals.tally != tally {
             return Err(format!(
                 "{} rows were written and {} are there, or their contents differ",
-                recorded.rows, totals.tally.rows
+                tally.rows, totals.tally.rows
             ));
         }
         Ok(Contents { totals, marker_key })
@@ -186,7 +186,7 @@ impl Database {
         self.sync()
     }
 
-    /// Writes the rows of a plan and the new tally in one transaction. They are visible then, but not durable.
+    /// Writes the rows of a plan and the new totals in one transaction. They are visible then, but not durable.
     pub(super) fn transact(&self, plan: &Plan<'_>) -> Result<(), String> {
         let mut batches: Vec<sled::Batch> = Tree::ALL.iter().map(|_| sled::Batch::default()).collect();
         for ((tree, key), value) in &plan.rows {
@@ -195,7 +195,7 @@ impl Database {
                 None => batches[*tree as usize].remove(&**key),
             }
         }
-        batches[Tree::Meta as usize].insert(TALLY_KEY, plan.totals.tally.to_bytes());
+        batches[Tree::Meta as usize].insert(TOTALS_KEY, plan.totals.to_row());
         self.trees
             .0
             .as_slice()
@@ -240,4 +240,13 @@ where
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
         Err(format!("sled panicked: {}", text.unwrap_or("without saying why")))
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Trees {
+    /// Replaces a row of the mappings without regard to the tally.
+    pub(super) fn damage_for_test(&self, key: &[u8]) {
+        self.tree(Tree::Mapping).insert(key, &b"?"[..]).unwrap();
+    }
 }

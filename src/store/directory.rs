@@ -2,6 +2,7 @@
 //!
 //! * `store.json`: that this is a store, and its schema version; read before sled touches anything;
 //! * `owner.json`: the exclusive lock, and who holds it;
+//! * `acknowledged`: how far commits were acknowledged; a database that ends earlier has lost some;
 //! * `creating` or `importing`: the store is not complete yet;
 //! * `trial/`: the copy on which the database is tried before it is opened in place.
 
@@ -16,7 +17,9 @@ use super::StoreError;
 use super::layout::{FORMAT, SCHEMA};
 
 const DESCRIPTION: &str = "store.json";
+const DESCRIPTION_DRAFT: &str = "store.json.draft";
 const OWNER: &str = "owner.json";
+const ACKNOWLEDGED: &str = "acknowledged";
 const TRIAL: &str = "trial";
 
 /// How a store comes into being; the file of this name says that it is not complete yet.
@@ -110,6 +113,7 @@ fn check_description(dir: &Path) -> Result<(), StoreError> {
 #[derive(Debug)]
 pub(super) struct Owner {
     file: File,
+    signed: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -125,7 +129,7 @@ impl Owner {
         let file = File::options().read(true).write(true).create(true).truncate(false).open(dir.join(OWNER));
         let mut file = file.map_err(|error| cannot(dir, "be written", &error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file }),
+            Ok(()) => Ok(Self { file, signed: false }),
             Err(TryLockError::WouldBlock) => Err(in_use(dir, &mut file)),
             Err(TryLockError::Error(error)) => Err(cannot(dir, "be locked", &error)),
         }
@@ -140,6 +144,7 @@ impl Owner {
             command: command.join(" ").chars().take(200).collect(),
         };
         let text = serde_json::to_string(&card).unwrap_or_default();
+        self.signed = true;
         let written = self.file.set_len(0).and_then(|()| self.file.rewind());
         written
             .and_then(|()| self.file.write_all(text.as_bytes()))
@@ -149,8 +154,11 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // The card only informs; the lock itself goes with the file handle.
-        let _ = self.file.set_len(0);
+        // The card only informs; the lock itself goes with the file handle. A refused store is left as it was, with
+        // the card of an owner that was killed.
+        if self.signed {
+            let _ = self.file.set_len(0);
+        }
     }
 }
 
@@ -168,6 +176,36 @@ fn in_use(dir: &Path, file: &mut File) -> StoreError {
     ))
 }
 
+/// Remembers, outside of the database, how many transactions were acknowledged. sled takes damage near the end of its
+/// log for a torn write and quietly goes back to an earlier state, which is consistent in itself; only something
+/// outside of it can tell.
+///
+/// It is written after each sync and not synced itself, so it can lag behind the database but never be ahead of it.
+#[derive(Debug)]
+pub(super) struct Witness {
+    file: File,
+}
+
+impl Witness {
+    /// Opens the witness of a store; what is missing or unreadable counts as 0, which accuses nobody.
+    pub(super) fn open(dir: &Path) -> Result<(Self, u64), StoreError> {
+        let file =
+            File::options().read(true).write(true).create(true).truncate(false).open(dir.join(ACKNOWLEDGED));
+        let mut file = file.map_err(|error| cannot(dir, "be written", &error))?;
+        let mut text = String::new();
+        let read = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
+        Ok((Self { file }, read.unwrap_or(0)))
+    }
+
+    /// Records the number of transactions.
+    pub(super) fn record(&mut self, transactions: u64) -> Result<(), String> {
+        // One line of fixed length, overwritten in one small write, which no crash tears.
+        let written =
+            self.file.rewind().and_then(|()| self.file.write_all(format!("{transactions:020}\n").as_bytes()));
+        written.map_err(|error| format!("`{ACKNOWLEDGED}` cannot be written: {error}"))
+    }
+}
+
 /// Makes the directory and its missing parents, durably.
 pub(super) fn create(dir: &Path) -> Result<(), StoreError> {
     let missing: Vec<PathBuf> =
@@ -183,7 +221,8 @@ pub(super) fn create(dir: &Path) -> Result<(), StoreError> {
 /// Begins to make a store: removes what an earlier try left, and says what is going on.
 pub(super) fn begin(dir: &Path, making: Making) -> Result<(), StoreError> {
     let begun = clear(dir)
-        .and_then(|()| write_durably(dir, making.file(), b""))
+        .and_then(|()| File::create(dir.join(making.file()))?.sync_all())
+        .and_then(|()| sync_dir(dir))
         .map_err(|error| cannot(dir, "be written", &error));
     tracing::debug!(dir = %dir.display(), ?making, "a new store is made");
     begun
@@ -196,7 +235,7 @@ pub(super) fn complete(dir: &Path, making: Making) -> Result<(), StoreError> {
     // sled syncs neither `conf` nor the directory (rust.md B.1).
     let done = File::open(dir.join("conf"))
         .and_then(|conf| conf.sync_all())
-        .and_then(|()| write_durably(dir, DESCRIPTION, &text))
+        .and_then(|()| write_description(dir, &text))
         .and_then(|()| fs::remove_file(dir.join(making.file())))
         .and_then(|()| sync_dir(dir));
     done.map_err(|error| cannot(dir, "be completed", &error))
@@ -207,16 +246,22 @@ pub(super) fn abandon(dir: &Path) -> io::Result<()> {
     clear(dir)
 }
 
-/// Removes the files of an unfinished store.
+/// Removes the files of an unfinished store; last of all what says that it is unfinished.
 fn clear(dir: &Path) -> io::Result<()> {
     remove_trial(dir)?;
-    for name in names(dir)?.iter().filter(|name| {
-        is_sled_file(name) || [Making::Creating.file(), Making::Importing.file()].contains(&name.as_str())
-    }) {
+    let (parts, marks): (Vec<_>, Vec<_>) = names(dir)?
+        .into_iter()
+        .filter(|name| is_sled_file(name) || is_mark(name))
+        .partition(|name| is_sled_file(name));
+    for name in parts.iter().chain(&marks) {
         let path = dir.join(name);
         if path.is_dir() { fs::remove_dir_all(path)? } else { fs::remove_file(path)? }
     }
-    Ok(())
+    sync_dir(dir)
+}
+
+fn is_mark(name: &str) -> bool {
+    [Making::Creating.file(), Making::Importing.file(), DESCRIPTION_DRAFT, ACKNOWLEDGED].contains(&name)
 }
 
 fn is_sled_file(name: &str) -> bool {
@@ -278,12 +323,12 @@ pub(super) fn remove_trial(dir: &Path) -> io::Result<()> {
     }
 }
 
-fn write_durably(dir: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
-    let draft = dir.join(format!("{name}.draft"));
+fn write_description(dir: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = dir.join(DESCRIPTION_DRAFT);
     let mut file = File::create(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(draft, dir.join(name))?;
+    fs::rename(draft, dir.join(DESCRIPTION))?;
     sync_dir(dir)
 }
 

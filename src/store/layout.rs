@@ -16,8 +16,8 @@ pub(super) const SCHEMA_KEY: &[u8] = b"schema";
 /// The key in [`Tree::Meta`] of the marker key.
 pub(super) const MARKER_KEY: &[u8] = b"marker-key";
 
-/// The key in [`Tree::Meta`] of the tally over all other trees.
-pub(super) const TALLY_KEY: &[u8] = b"tally";
+/// The key in [`Tree::Meta`] of what is recorded about all other rows.
+pub(super) const TOTALS_KEY: &[u8] = b"totals";
 
 /// Longer index keys are replaced by their digest; ids come from outside and know no bounds.
 const INDEX_KEY_BYTES_MAX: usize = 256;
@@ -25,7 +25,7 @@ const INDEX_KEY_BYTES_MAX: usize = 256;
 /// One key space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tree {
-    /// Schema version, marker key, tally.
+    /// Schema version, marker key, totals.
     Meta,
     /// Mapping id to mapping.
     Mapping,

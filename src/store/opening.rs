@@ -7,13 +7,14 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::StoreError;
 use super::database::{Contents, Database};
-use super::directory::{self, Found, Making, Owner};
+use super::directory::{self, Found, Making, Owner, Witness};
 use super::plan::Totals;
 
 /// An open store before its committer is started.
 pub(super) struct Opened {
     pub(super) dir: PathBuf,
     pub(super) database: Database,
+    pub(super) witness: Witness,
     pub(super) contents: Contents,
     pub(super) owner: Owner,
 }
@@ -74,17 +75,23 @@ fn begin(dir: &Path, owner: Owner, making: Making, marker_key: [u8; 32]) -> Resu
         StoreError(format!("no store could be made at {}: {why}; mend this and start again", dir.display()))
     })?;
     let contents = Contents { totals: Totals::default(), marker_key };
-    Ok(Opened { dir: dir.to_owned(), database, contents, owner })
+    let (witness, _) = Witness::open(dir)?;
+    Ok(Opened { dir: dir.to_owned(), database, witness, contents, owner })
 }
 
 fn open_existing(dir: &Path, owner: Owner) -> Result<Opened, StoreError> {
     let expected = try_on_copy(dir)?;
+    let (witness, acknowledged) = Witness::open(dir)?;
+    if expected.totals.transactions < acknowledged {
+        let lost = acknowledged - expected.totals.transactions;
+        return Err(damaged(dir, &format!("the last {lost} of its {acknowledged} transactions are missing")));
+    }
     directory::remove_torn_snapshots(dir)?;
     let (database, contents) = Database::open_checked(dir).map_err(|why| damaged(dir, &why))?;
     if contents != expected {
         return Err(damaged(dir, "it opened differently than its copy"));
     }
-    Ok(Opened { dir: dir.to_owned(), database, contents, owner })
+    Ok(Opened { dir: dir.to_owned(), database, witness, contents, owner })
 }
 
 fn try_on_copy(dir: &Path) -> Result<Contents, StoreError> {

@@ -42,17 +42,6 @@ impl Tally {
         self.rows = self.rows.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(row_digest(tree, key, value));
     }
-
-    /// As stored.
-    pub(super) fn to_bytes(self) -> Vec<u8> {
-        [&self.rows.to_be_bytes()[..], &self.sum.to_be_bytes()[..]].concat()
-    }
-
-    /// From what was stored.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (rows, sum) = bytes.split_first_chunk()?;
-        Some(Self { rows: u64::from_be_bytes(*rows), sum: u128::from_be_bytes(sum.try_into().ok()?) })
-    }
 }
 
 fn row_digest(tree: Tree, key: &[u8], value: &[u8]) -> u128 {
@@ -72,6 +61,24 @@ pub(super) struct Totals {
     pub(super) tally: Tally,
     /// The highest inbox number in use since the store was opened.
     pub(super) last_inbox: u64,
+    /// How many transactions were written.
+    pub(super) transactions: u64,
+}
+
+impl Totals {
+    /// The row that every transaction writes: tally and number of transactions.
+    pub(super) fn to_row(self) -> Vec<u8> {
+        let Self { tally: Tally { rows, sum }, transactions, .. } = self;
+        [&sum.to_be_bytes()[..], &rows.to_be_bytes(), &transactions.to_be_bytes()].concat()
+    }
+
+    /// Tally and number of transactions of such a row.
+    pub(super) fn from_row(row: &[u8]) -> Option<(Tally, u64)> {
+        let (sum, rest) = row.split_first_chunk()?;
+        let (rows, transactions) = rest.split_first_chunk()?;
+        let tally = Tally { rows: u64::from_be_bytes(*rows), sum: u128::from_be_bytes(*sum) };
+        Some((tally, u64::from_be_bytes(transactions.try_into().ok()?)))
+    }
 }
 
 /// The rows that a group of commits writes.

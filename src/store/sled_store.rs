@@ -57,9 +57,9 @@ impl SledStore {
     }
 
     fn start(opened: Opened) -> Result<Arc<Self>, StoreError> {
-        let Opened { dir, database, contents, owner } = opened;
+        let Opened { dir, database, witness, contents, owner } = opened;
         let shared = Arc::new(Shared::new(dir, database.trees.clone(), contents.totals.counts));
-        let writer = Writer::new(database, contents.totals, Arc::clone(&shared));
+        let writer = Writer::new(database, witness, contents.totals, Arc::clone(&shared));
         let (sender, committer) = committer::start(writer)?;
         Ok(Arc::new(Self {
             sender: Some(sender),
