@@ -14,7 +14,7 @@ use crate::http::{
 };
 use crate::model::SystemName;
 
-/// All that a query value may not carry as it is; OData expressions hold spaces and quotes.
+/// All that a query value may not carry as it is; `OData` expressions hold spaces and quotes.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// Why no connector can be made of its settings.
@@ -34,7 +34,7 @@ pub enum ConnectError {
         /// The system's configured name.
         system: SystemName,
         /// The address as configured.
-        url: Url,
+        url: String,
         /// One that works.
         example: &'static str,
     },
@@ -75,7 +75,7 @@ impl Endpoint {
     ) -> Result<Self, ConnectError> {
         let (system, base) = (parts.system.clone(), parts.base.clone());
         if base.cannot_be_a_base() {
-            return Err(ConnectError::Address { system, url: base, example: parts.example });
+            return Err(ConnectError::Address { system, url: base.to_string(), example: parts.example });
         }
         let tokens = token_source(parts.credential, parts.tenant, parts.authority, parts.scope, http)
             .map_err(|source| ConnectError::Credential { system: system.clone(), source })?;
@@ -130,23 +130,23 @@ impl Endpoint {
 
     /// A request that lockstep must not send.
     pub(super) fn invalid(&self, operation: &'static str, what: String) -> CallError {
-        let site = self.site(operation, None);
+        let site = Box::new(self.site(operation, None));
         CallError::NotSent { site, cause: NotSentCause::Invalid(what), retry_after: None }
     }
 
     /// An answer that does not hold what it must.
     pub(super) fn malformed(&self, operation: &'static str, answer: &Answer, what: String) -> CallError {
-        let site = self.site(operation, Some(answer));
+        let site = Box::new(self.site(operation, Some(answer)));
         CallError::Malformed { site, status: answer.status, message: what }
     }
 
-    fn site(&self, operation: &'static str, answer: Option<&Answer>) -> Box<CallSite> {
-        Box::new(CallSite {
+    fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {
+        CallSite {
             system: Arc::from(self.system.as_str()),
             operation,
             request_id: answer.and_then(|a| a.request_id.clone()),
             client_request_id: answer.map(|a| a.client_request_id.clone()),
-        })
+        }
     }
 
     /// The `value` array of a list's answer.
@@ -187,7 +187,7 @@ impl Endpoint {
     }
 }
 
-/// Sets the query; names go as they are, values encoded (a space as `%20`, which every OData parser takes).
+/// Sets the query; names go as they are, values encoded (a space as `%20`, which every `OData` parser takes).
 pub(super) fn set_query<'a>(url: &mut Url, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut query = String::new();
     for (name, value) in pairs {

@@ -134,7 +134,7 @@ fn properties(document: &Value, pointer: &str) -> Vec<(String, Value)> {
     found
 }
 
-/// OpenAPI 3.0 says `nullable`, which JSON Schema does not know.
+/// `OpenAPI` 3.0 says `nullable`, which JSON Schema does not know.
 fn nullable(schema: &mut Value) {
     match schema {
         Value::Object(map) => {

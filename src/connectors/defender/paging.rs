@@ -43,7 +43,7 @@ impl Walk {
         Self { origin, bound: origin, skip: 0, anchor: None, unsorted: false, restarts: 0 }
     }
 
-    /// The bound as an OData literal. Updates tick at 1/300 s and are shown rounded to 100 ns, so that a bound
+    /// The bound as an `OData` literal. Updates tick at 1/300 s and are shown rounded to 100 ns, so that a bound
     /// in full precision could lie above the very instant it names; whole milliseconds lie below it and above
     /// the instant before.
     pub(super) fn literal(&self) -> String {

@@ -80,12 +80,13 @@ proptest! {
     fn nothing_is_lost_while_rows_change(
         mut remote in remote(),
         since in 0..3_i64,
-        changes in prop::collection::vec((0..12_usize, any::<prop::sample::Index>(), any::<bool>()), 0..9),
+        // Fewer times than a stretch is begun anew, several rows at a time.
+        changes in prop::collection::vec((0..9_usize, 0..100_u32, 1..8_u32, any::<bool>()), 0..9),
     ) {
-        let rows = remote.rows.len();
+        let rows = u32::try_from(remote.rows.len()).unwrap();
         let changes: Vec<_> = changes
             .into_iter()
-            .map(|(page, at, same)| (page, u32::try_from(at.index(rows)).unwrap(), same))
+            .flat_map(|(page, id, count, same)| (id..id + count).map(move |id| (page, id % rows, same)))
             .collect();
         let (seen, _) = remote.walk(since, &changes);
         for (id, tick) in remote.rows.iter().filter(|(_, tick)| **tick >= since) {
@@ -102,6 +103,14 @@ proptest! {
         let expected: Vec<_> = remote.rows.iter().filter(|(_, tick)| **tick >= since).collect();
         prop_assert_eq!(seen.iter().collect::<Vec<_>>(), expected);
     }
+}
+
+#[test]
+fn rows_that_leave_their_instant_under_a_skip_take_no_others_along() {
+    let mut remote = Remote { rows: (0..200).map(|id| (id, 7)).collect(), sorts: true };
+    let leaving: Vec<_> = (0..5).map(|id| (2, id, false)).collect();
+    let (seen, _) = remote.walk(7, &leaving);
+    assert_eq!(seen, remote.rows);
 }
 
 #[test]

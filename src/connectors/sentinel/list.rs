@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use url::Url;
+use uuid::Uuid;
 
 use super::Sentinel;
 use super::snapshot::{alert_link, comment, incident};
@@ -32,21 +32,20 @@ struct Trail {
     /// The link to follow, already encoded.
     link: String,
     /// Digests of the links followed so far.
-    seen: Vec<String>,
+    seen: Vec<Uuid>,
 }
 
 impl Trail {
     /// The trail after this link, unless it goes in circles.
     fn further(&self, link: &Url, most: usize) -> Result<Self, String> {
-        let digest = Sha256::digest(link.as_str());
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let digest = Uuid::new_v5(&Uuid::NAMESPACE_URL, link.as_str().as_bytes());
         if self.seen.contains(&digest) {
             return Err(format!("nextLink repeats itself: {}", shown(link.as_str())));
         }
         if self.seen.len() + 1 >= most {
             return Err(format!("more than {most} pages; last nextLink: {}", shown(link.as_str())));
         }
-        let seen = self.seen.iter().cloned().chain([digest]).collect();
+        let seen = self.seen.iter().copied().chain([digest]).collect();
         Ok(Self { link: link.to_string(), seen })
     }
 }
