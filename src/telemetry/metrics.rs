@@ -94,21 +94,18 @@ impl Metrics {
             .map_err(|error| TelemetryError::Metrics(error.to_string()))
     }
 
-    /// How much the store holds.
-    pub fn set_depths(&self, counts: Counts) {
+    pub(super) fn set_depths(&self, counts: Counts) {
         self.0.inbox_depth.record(counts.inbox, &[]);
         self.0.outbox_depth.record(counts.outbox, &[]);
         self.0.dead_letters.record(counts.dead, &[]);
         self.0.mappings.record(counts.mappings, &[]);
     }
 
-    /// How far a cursor is behind its server's clock, in seconds.
-    pub fn set_cursor_lag(&self, system: &SystemName, kind: RecordKind, seconds: f64) {
+    pub(super) fn set_cursor_lag(&self, system: &SystemName, kind: RecordKind, seconds: f64) {
         self.0.cursor_lag.record(seconds, &[label("system", system), label("collection", kind.as_str())]);
     }
 
-    /// Calls that may leave at once.
-    pub fn set_budget(&self, system: &SystemName, class: &'static str, left: u32) {
+    pub(super) fn set_budget(&self, system: &SystemName, class: &'static str, left: u32) {
         self.0.budget_left.record(u64::from(left), &[label("system", system), label("class", class)]);
     }
 

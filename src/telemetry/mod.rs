@@ -5,15 +5,22 @@
 
 mod event;
 mod export;
+mod health;
 mod logs;
 mod metrics;
+mod recent;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use url::Url;
 
 pub use event::Event;
+pub use health::{CollectionView, Health};
 pub use logs::{LogFormat, LogOptions};
 pub use metrics::Metrics;
+pub use recent::{Recent, RecentLine};
+
+use crate::model::{RecordKind, SystemName};
+use crate::store::Counts;
 
 /// Why telemetry cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -37,27 +44,58 @@ pub enum TelemetryError {
     Twice(String),
 }
 
-/// Where events go: the log and the metrics. Cheap to clone.
+/// Where events go: the log, the metrics, and what `/healthz` and the status page show. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     metrics: Metrics,
+    health: Health,
+    recent: Recent,
 }
 
 impl Telemetry {
     /// Over these metrics; logs go to whatever subscriber is set.
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics }
+        Self { metrics, health: Health::default(), recent: Recent::default() }
     }
 
-    /// The metrics.
+    /// The metrics; also the [`crate::http::CallObserver`] of the doors.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Writes the log line of an event and counts it.
+    /// Whether the worker makes progress.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// The last things that happened.
+    pub fn recent(&self) -> &Recent {
+        &self.recent
+    }
+
+    /// Writes the log line of an event, counts it, and lets the status page know.
     pub fn emit(&self, event: &Event<'_>) {
         event.log();
         self.metrics.count(event);
+        self.health.observe(event);
+        self.recent.observe(event);
+    }
+
+    /// How much the store holds.
+    pub fn set_depths(&self, counts: Counts) {
+        self.metrics.set_depths(counts);
+    }
+
+    /// How far a cursor is behind its server's clock, in seconds.
+    pub fn set_cursor_lag(&self, system: &SystemName, kind: RecordKind, seconds: f64) {
+        self.metrics.set_cursor_lag(system, kind, seconds);
+        self.health.set_cursor_lag(system, kind, seconds);
+    }
+
+    /// Calls of a budget class that may leave at once.
+    pub fn set_budget(&self, system: &SystemName, class: &'static str, left: u32) {
+        self.metrics.set_budget(system, class, left);
+        self.health.set_budget(system, class, left);
     }
 }
 
