@@ -15,6 +15,7 @@
 //! * [`http`]: what connectors call through: client, credentials, budgets, retries.
 //! * [`connectors`]: one folder per kind of system behind one trait.
 //! * [`engine`]: watch, decide, deliver: the pure step and its async shell.
+//! * [`simulate`]: deterministic simulation of the engine's steps, judged from the sides' write logs.
 //! * [`server`]: health, metrics.
 //! * [`emulator`]: in-process stand-ins of the remote systems with faults and a ledger.
 //! * [`config`]: load, validate, secrets.
@@ -30,6 +31,7 @@ pub mod http;
 pub mod model;
 pub mod reconcile;
 pub mod server;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod translate;

@@ -1,1 +1,86 @@
-//! engine
+//! Watch, decide, deliver: the pure steps and their async shell.
+//!
+//! * [`Watch`] (pure): pages of a list in, inbox entries and the moved cursor out.
+//! * [`Lane`] (pure): events of one mapping in, changes to commit and at most one write out.
+//! * [`Engine`]: polls every system, routes the inbox to lanes, and runs the lanes side by side.
+
+mod backoff;
+mod crash;
+mod deliver;
+mod dispatch;
+mod lane;
+mod outbox;
+mod poll;
+mod report;
+mod shell;
+mod watch;
+mod work;
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use crash::POINTS as CRASH_POINTS;
+pub use lane::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Step};
+pub use report::Report;
+pub use shell::{Parts, Watched};
+pub use watch::{Taken, Watch};
+
+use crate::model::SystemName;
+use crate::store::StoreError;
+
+/// The worker.
+pub struct Engine {
+    shell: Arc<shell::Shell>,
+}
+
+impl Engine {
+    /// A worker that runs until `stop` is cancelled.
+    pub fn new(parts: Parts, stop: CancellationToken) -> Self {
+        Self { shell: Arc::new(shell::Shell::new(parts, stop)) }
+    }
+
+    /// Polls and delivers until stopped; writes in flight are finished and settled first.
+    ///
+    /// # Errors
+    /// Only a failing store ends it early: nothing may be sent that cannot be remembered.
+    pub async fn run(self) -> Result<(), StoreError> {
+        let stop = self.shell.stop.clone();
+        let mut tasks = JoinSet::new();
+        for (system, watched) in self.shell.parts.systems.clone() {
+            let watches = self.watches(&system, &watched)?;
+            let shell = Arc::clone(&self.shell);
+            tasks.spawn(async move { poll::poll(&shell, &watched, watches).await });
+        }
+        tasks.spawn(dispatch::Dispatcher::new(Arc::clone(&self.shell)).run());
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            let result =
+                ended.unwrap_or_else(|panic| Err(StoreError(format!("a task of the worker ended: {panic}"))));
+            if let Err(error) = result {
+                outcome = outcome.and(Err(error));
+                stop.cancel();
+            }
+        }
+        outcome
+    }
+
+    fn watches(
+        &self,
+        system: &SystemName,
+        watched: &Watched,
+    ) -> Result<Vec<(crate::model::RecordKind, Watch)>, StoreError> {
+        let cursors = self.shell.store().cursors()?;
+        let overlap =
+            SignedDuration::try_from(watched.connector.overlap()).unwrap_or(SignedDuration::from_mins(5));
+        let bridges = self.shell.parts.bridges.values().filter(|r| r.policy.rank(system) != usize::MAX);
+        let since = bridges.map(|r| r.policy.since).min().unwrap_or(Timestamp::MAX);
+        let watch = |kind| {
+            let cursor = cursors.get(&(system.clone(), kind)).copied();
+            (kind, Watch::new(system.clone(), kind, overlap, cursor, since))
+        };
+        Ok(watched.connector.collections().iter().map(|kind| watch(*kind)).collect())
+    }
+}

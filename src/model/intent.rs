@@ -23,6 +23,9 @@ pub struct Intent {
     /// How often in a row the service could not be reached; the measure of the back-off.
     #[serde(default)]
     pub unreachable: u32,
+    /// How many fresh reads in a row did not show a request of unknown outcome. One may be stale, so two decide.
+    #[serde(default)]
+    pub misses: u32,
     /// The edits it carries, for the audit: `alice@example.org: status in defender/incident/4711`.
     pub causes: Vec<String>,
 }
@@ -130,7 +133,12 @@ pub enum IntentEvent {
     /// A fresh read showed that the request had no effect, or that more is to be written.
     ReadBack,
     /// No further try.
-    GiveUp(String),
+    GiveUp {
+        /// Why, for people.
+        reason: String,
+        /// What it would have written.
+        wanted: Patch,
+    },
     /// An operator wants another try.
     Retry,
 }
@@ -151,8 +159,9 @@ impl IntentState {
             (Self::Planned, E::Send(patch)) => Ok(Self::Sending { patch }),
             (Self::Sending { .. }, E::NotExecuted) | (Self::Unknown { .. }, E::ReadBack) => Ok(Self::Planned),
             (Self::Sending { patch }, E::Lost) => Ok(Self::Unknown { patch }),
-            (Self::Planned, E::GiveUp(reason)) => Ok(Self::Dead { reason, patch: Patch::default() }),
-            (Self::Sending { patch }, E::GiveUp(reason)) => Ok(Self::Dead { reason, patch }),
+            (Self::Planned | Self::Sending { .. }, E::GiveUp { reason, wanted }) => {
+                Ok(Self::Dead { reason, patch: wanted })
+            }
             (Self::Dead { .. }, E::Retry) => Ok(Self::Planned),
             (state, event) => Err(IllegalTransition { state: state.as_str(), event }),
         }

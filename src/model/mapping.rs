@@ -77,6 +77,9 @@ pub struct Member {
     /// Values that native sync will bring here on its own, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<(Field, Native)>,
+    /// A list hinted at something that only a read by id can tell (a tie of times, new comments).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
 }
 
 /// Where a member stands.
@@ -169,7 +172,7 @@ impl Mapping {
 impl Member {
     /// A member in a state, not read yet.
     pub fn new(record: RecordRef, state: MemberState) -> Self {
-        Self { record, state, base: None, exempt: BTreeSet::new(), expected: Vec::new() }
+        Self { record, state, base: None, exempt: BTreeSet::new(), expected: Vec::new(), unread: false }
     }
 
     /// Whether it takes part: neither merged away nor gone.

@@ -49,6 +49,9 @@ pub struct Facts {
     pub url: Option<String>,
     /// The products that raised it, in the system's spelling.
     pub products: BTreeSet<String>,
+    /// Whether it links to records that only a read at the depth of links would name.
+    #[serde(default)]
+    pub more_links: bool,
 }
 
 /// Whether a record is there.

@@ -1,7 +1,19 @@
 //! `decide`, the pure three-way merge of a mapping.
 
+mod absorb;
+mod comments;
+mod decide;
+mod marker;
+mod merge;
+mod needs;
 mod policy;
+mod route;
 
+pub use comments::CopyWish;
+pub use decide::{Decision, Observed, Rules, decide};
+pub use marker::{Mark, MarkerKey, copy_name};
+pub use needs::{Wish, patch_for};
 pub use policy::{
     ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy,
 };
+pub use route::{Route, derived_record, route};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{BridgeName, Field, Severity, SystemName, Verdict};
-use crate::translate::Translation;
+use crate::model::{BridgeName, Field, Native, RecordRef, Severity, SystemName, Verdict};
+use crate::translate::{Reading, Translation};
 
 /// What a bridge wants.
 #[derive(Debug, Clone)]
@@ -145,6 +145,16 @@ impl Policy {
     /// The table of a system.
     pub fn translation(&self, system: &SystemName) -> Option<&Translation> {
         self.systems.iter().find(|s| s.name == *system).map(|s| &*s.translation)
+    }
+
+    /// Whether two native values of a record mean the same. What a service makes of a written value may be spelt
+    /// otherwise (`unknown/unknown` comes back as no verdict).
+    pub fn same(&self, record: &RecordRef, field: Field, a: &Native, b: &Native) -> bool {
+        let Some(table) = self.translation(&record.system).filter(|_| a != b) else { return a == b };
+        match (table.read(record.kind, field, a), table.read(record.kind, field, b)) {
+            (Reading::Known(a), Reading::Known(b)) => a == b,
+            _ => false,
+        }
     }
 
     /// The direction of a field.

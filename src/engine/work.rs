@@ -1,0 +1,169 @@
+//! Working on one mapping: everything that is due, one intent after the other.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connectors::{Depth, Written};
+use crate::http::CallError;
+use crate::model::{IntentId, MappingId, RecordRef, Snapshot};
+use crate::store::{Change, StoreError};
+
+use super::crash;
+use super::lane::{Effect, Event, Failure, FailureKind, Lane, Request};
+use super::shell::Shell;
+
+/// Intents worked on before the lane steps back, so that none keeps a slot for ever.
+const MAX_TURNS: usize = 32;
+
+/// Takes new snapshots in, then delivers what is due. Returns when the lane wants to be woken, and how urgently.
+pub(super) async fn work(
+    shell: &Shell,
+    id: MappingId,
+    inbox: Vec<(u64, Snapshot)>,
+    keep: &[u64],
+) -> Result<Option<(Timestamp, u8)>, StoreError> {
+    let Some(mut lane) = shell.load(id)? else { return forget(shell, inbox, keep).await };
+    if !inbox.is_empty() {
+        observe(shell, &mut lane, inbox, keep).await?;
+    }
+    for _ in 0..MAX_TURNS {
+        if shell.stop.is_cancelled() {
+            break;
+        }
+        let Some((intent, target, depth)) = lane.next_due(Timestamp::now()) else { break };
+        deliver(shell, &mut lane, intent, &target, depth).await?;
+    }
+    Ok(lane.wake_at())
+}
+
+/// Entries of a mapping that the configuration no longer knows.
+async fn forget(
+    shell: &Shell,
+    inbox: Vec<(u64, Snapshot)>,
+    keep: &[u64],
+) -> Result<Option<(Timestamp, u8)>, StoreError> {
+    let changes: Vec<Change> =
+        inbox.iter().filter(|(n, _)| !keep.contains(n)).map(|(n, _)| Change::RemoveInbox(*n)).collect();
+    if !changes.is_empty() {
+        shell.store().commit(changes).await?;
+    }
+    Ok(None)
+}
+
+async fn observe(
+    shell: &Shell,
+    lane: &mut Lane,
+    inbox: Vec<(u64, Snapshot)>,
+    keep: &[u64],
+) -> Result<(), StoreError> {
+    let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = inbox.into_iter().unzip();
+    let mut elsewhere = Vec::new();
+    for snapshot in &snapshots {
+        elsewhere.extend(shell.elsewhere(&lane.mapping, snapshot)?);
+    }
+    let mut step = shell.step(lane, Event::Observed { snapshots, elsewhere });
+    step.changes.extend(numbers.into_iter().filter(|n| !keep.contains(n)).map(Change::RemoveInbox));
+    crash::point("decide-before-commit");
+    shell.commit(&lane.mapping, step.changes).await?;
+    crash::point("decide-after-commit");
+    Ok(())
+}
+
+/// Read, compare, write, settle; each arrow into the store one commit.
+async fn deliver(
+    shell: &Shell,
+    lane: &mut Lane,
+    intent: IntentId,
+    target: &RecordRef,
+    depth: Depth,
+) -> Result<(), StoreError> {
+    let result = read(shell, target, depth).await;
+    let elsewhere = match &result {
+        Ok(snapshot) => shell.elsewhere(&lane.mapping, snapshot)?,
+        Err(_) => Vec::new(),
+    };
+    let step = shell.step(lane, Event::Read { intent, result, elsewhere });
+    crash::point("send-before-commit");
+    shell.commit(&lane.mapping, step.changes).await?;
+    let Some(effect) = step.effect else { return Ok(()) };
+    crash::point("send-after-commit");
+    let (result, request_id) = write(shell, &effect).await;
+    crash::point("settle-before-commit");
+    let step = shell.step(lane, Event::Wrote { intent, result, request_id });
+    shell.commit(&lane.mapping, step.changes).await?;
+    crash::point("settle-after-commit");
+    Ok(())
+}
+
+async fn read(shell: &Shell, target: &RecordRef, depth: Depth) -> Result<Box<Snapshot>, Failure> {
+    let Some(connector) = shell.connector(&target.system) else { return Err(unconfigured(target)) };
+    match connector.read(target, depth).await {
+        Ok(mut snapshot) => {
+            snapshot.fresh = true;
+            Ok(Box::new(snapshot))
+        }
+        Err(error) => Err(failure(target, &error)),
+    }
+}
+
+type Answered = (Result<Option<Box<Snapshot>>, Failure>, Option<String>);
+
+async fn write(shell: &Shell, effect: &Effect) -> Answered {
+    let Some(connector) = shell.connector(&effect.target.system) else {
+        return (Err(unconfigured(&effect.target)), None);
+    };
+    let written = match (&effect.request, &effect.current) {
+        (Request::Create(patch), _) => connector.create(&effect.target, patch).await,
+        (Request::Update(patch), Some(current)) => connector.update(current, patch).await,
+        (Request::Comment(key, text), Some(current)) => connector.comment(current, key, text).await,
+        (_, None) => return (Err(unconfigured(&effect.target)), None),
+    };
+    match written {
+        Ok(Written { snapshot, request_id }) => {
+            let fresh = |mut s: Snapshot| {
+                s.fresh = true;
+                Box::new(s)
+            };
+            (Ok(snapshot.map(fresh)), request_id)
+        }
+        Err(error) => {
+            let request_id = error.request_ids().0.map(str::to_owned);
+            (Err(failure(&effect.target, &error)), request_id)
+        }
+    }
+}
+
+fn unconfigured(target: &RecordRef) -> Failure {
+    Failure {
+        kind: FailureKind::NotExecuted,
+        message: format!(
+            "{target}: the configuration has no system `{}` any more; add it again, or unlink the record",
+            target.system
+        ),
+        request_id: None,
+        retry_after: Some(SignedDuration::from_mins(5)),
+    }
+}
+
+/// What a failed call lets us conclude.
+fn failure(target: &RecordRef, error: &CallError) -> Failure {
+    let kind = match error {
+        CallError::NotSent { .. } | CallError::Throttled { .. } => FailureKind::NotExecuted,
+        CallError::Conflict { .. } => FailureKind::Conflict,
+        CallError::NotFound { .. } => FailureKind::NotFound,
+        CallError::Denied { .. } => FailureKind::Denied,
+        CallError::Refused { .. } | CallError::Malformed { .. } => FailureKind::Refused,
+        CallError::Unknown { .. } => FailureKind::Unknown,
+    };
+    Failure {
+        kind,
+        message: format!("{target}: {error}"),
+        request_id: error.request_ids().0.map(str::to_owned),
+        retry_after: error.retry_after().map(signed),
+    }
+}
+
+fn signed(wait: Duration) -> SignedDuration {
+    SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_hours(1))
+}

@@ -1,0 +1,264 @@
+//! What of a record changed since it was acknowledged, and whose doing that is.
+
+use crate::model::{
+    AuditKind, Base, Comments, Field, MemberState, Native, RecordKind, Snapshot, Status, Value,
+};
+
+use super::decide::Work;
+use super::merge::Contender;
+use super::policy::Reopen;
+
+/// How many values of native sync are remembered per record. More than that and the oldest is forgotten.
+const MAX_EXPECTED: usize = 16;
+
+/// Whose doing a changed value is.
+enum Cause {
+    /// A write of ours whose outcome was open.
+    Ours,
+    /// Native sync, as foretold.
+    NativeSync,
+    /// Somebody's.
+    Edit,
+}
+
+impl Work<'_> {
+    /// Compares the stated fields with the base, and acknowledges them.
+    pub(super) fn take_fields(&mut self, at: usize, snapshot: &Snapshot) {
+        let base = self.mapping.members[at].base.clone();
+        for (field, new) in &snapshot.native {
+            match base.as_ref().map(|base| base.native.get(field)) {
+                None => self.join_field(at, snapshot, *field, new),
+                Some(Some(old)) if old == new => {}
+                Some(old) => self.changed_field(at, snapshot, *field, old.cloned(), new),
+            }
+        }
+        let member = &mut self.mapping.members[at];
+        let kept = member.base.take();
+        member.base = Some(Base {
+            revision: snapshot.revision.clone(),
+            modified: snapshot.modified,
+            native: snapshot.native.clone(),
+            comments: kept.as_ref().map(|b| b.comments.clone()).unwrap_or_default(),
+            comment_count: kept.as_ref().map_or(0, |b| b.comment_count),
+            linked_at: kept.as_ref().map_or(snapshot.modified, |b| b.linked_at),
+            url: snapshot.facts.url.clone().or_else(|| kept.and_then(|b| b.url)),
+        });
+    }
+
+    /// A record joins: its values are measured against what is agreed, if anything is.
+    fn join_field(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
+        if snapshot.record.kind == RecordKind::Alert {
+            if field == Field::Status {
+                self.alert_changed(at, snapshot, field, new);
+            }
+            return;
+        }
+        let Some(value) = self.read(at, field, new) else {
+            return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
+        };
+        let Some(agreed) = self.mapping.agreed(field) else {
+            return self.contend(at, snapshot, value, None, true);
+        };
+        if self.satisfied(at, field, new) || !self.policy().direction(field).leaves(&snapshot.record.system) {
+            return;
+        }
+        if value.is_empty() && !agreed.is_empty() {
+            return;
+        }
+        self.contend(at, snapshot, value, None, false);
+    }
+
+    fn changed_field(
+        &mut self,
+        at: usize,
+        snapshot: &Snapshot,
+        field: Field,
+        old: Option<Native>,
+        new: &Native,
+    ) {
+        let cause = self.cause(at, snapshot, field, new);
+        if !matches!(cause, Cause::NativeSync) {
+            self.foretell_native_sync(at, field, new);
+        }
+        if !matches!(cause, Cause::Edit) {
+            return;
+        }
+        if snapshot.record.kind == RecordKind::Alert {
+            return self.alert_changed(at, snapshot, field, new);
+        }
+        self.note(
+            &snapshot.record,
+            AuditKind::Edit {
+                field,
+                old: old.as_ref().map_or_else(|| "(not stated)".to_owned(), ToString::to_string),
+                new: new.to_string(),
+                by: snapshot.modified_by.clone(),
+                revision: snapshot.revision.clone(),
+            },
+        );
+        self.judge_edit(at, snapshot, field, old, new);
+    }
+
+    /// An edit travels, or the history says why it does not.
+    fn judge_edit(
+        &mut self,
+        at: usize,
+        snapshot: &Snapshot,
+        field: Field,
+        old: Option<Native>,
+        new: &Native,
+    ) {
+        let system = &snapshot.record.system;
+        let Some(value) = self.read(at, field, new) else {
+            return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
+        };
+        if self.satisfied(at, field, new) {
+            self.mapping.members[at].exempt.remove(&field);
+            return self.not_carried(
+                at,
+                field,
+                new.to_string(),
+                "the others say so already, or are about to",
+            );
+        }
+        if !self.policy().direction(field).leaves(system) {
+            return self.leave_alone(
+                at,
+                field,
+                new.to_string(),
+                "the field's direction does not let it out of this system",
+            );
+        }
+        let reopened = field == Field::Status && self.mapping.is_closed() && !value.is_closed();
+        if reopened && self.policy().closing.reopen == Reopen::Ignore {
+            return self.leave_alone(at, field, new.to_string(), "the bridge does not carry reopenings");
+        }
+        if old.is_none() && value.is_empty() {
+            return self.leave_alone(
+                at,
+                field,
+                new.to_string(),
+                "it says nothing, and the agreed value stands",
+            );
+        }
+        let exempt = self.mapping.members[at].exempt.contains(&field);
+        let saw_agreed = exempt || old.as_ref().is_none_or(|old| self.satisfied(at, field, old));
+        self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    fn contend(
+        &mut self,
+        at: usize,
+        snapshot: &Snapshot,
+        value: Value,
+        old: Option<Native>,
+        saw_agreed: bool,
+    ) {
+        self.contenders.push(Contender {
+            member: at,
+            value,
+            old,
+            saw_agreed,
+            modified: snapshot.modified,
+            by: snapshot.modified_by.clone(),
+            closing_comment: snapshot.closing_comment.clone(),
+        });
+    }
+
+    /// Alerts follow their incident; only all of them closed can mean something (see `roll_up_alerts`).
+    fn alert_changed(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
+        if field == Field::Status && self.read(at, field, new).is_some_and(|v| v.is_closed()) {
+            self.alert_closed(at);
+            return;
+        }
+        if snapshot.modified_by.is_some() && self.mapping.members[at].base.is_some() {
+            self.not_carried(
+                at,
+                field,
+                new.to_string(),
+                "alerts follow their incident, not the other way round",
+            );
+        }
+    }
+
+    fn cause(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) -> Cause {
+        let (policy, record) = (self.policy(), &snapshot.record);
+        let same = |written: &Native| policy.same(record, field, written, new);
+        if self.in_flight(record).any(|patch| patch.native.get(&field).is_some_and(same)) {
+            return Cause::Ours;
+        }
+        let expected = &mut self.mapping.members[at].expected;
+        let Some(found) = expected.iter().position(|(f, native)| *f == field && native == new) else {
+            return Cause::Edit;
+        };
+        // What was foretold before it was skipped over: the sync only carries the last state.
+        let mut index = 0;
+        expected.retain(|(f, _)| {
+            index += 1;
+            *f != field || index > found + 1
+        });
+        Cause::NativeSync
+    }
+
+    /// The other of a natively synced pair will take this value by itself; then it is no edit there.
+    fn foretell_native_sync(&mut self, at: usize, field: Field, new: &Native) {
+        let Some(twin) = super::needs::native_twin(&self.mapping, &self.rules.policy, at) else { return };
+        let Some(value) = self.read(at, field, new) else { return };
+        let record = self.mapping.members[twin].record.clone();
+        let Some(table) = self.policy().translation(&record.system) else { return };
+        let Some(native) = table.write(record.kind, &value) else { return };
+        let member = &mut self.mapping.members[twin];
+        member.expected.push((field, native));
+        if member.expected.len() > MAX_EXPECTED {
+            member.expected.remove(0);
+        }
+    }
+
+    pub(super) fn satisfied(&self, at: usize, field: Field, native: &Native) -> bool {
+        let record = &self.mapping.members[at].record;
+        let Some(agreed) = self.mapping.agreed(field) else { return false };
+        self.policy()
+            .translation(&record.system)
+            .is_some_and(|table| table.satisfies(record.kind, native, agreed))
+    }
+
+    /// The edit stays where it is, and the record is left to differ.
+    fn leave_alone(&mut self, at: usize, field: Field, value: String, reason: &str) {
+        self.mapping.members[at].exempt.insert(field);
+        self.not_carried(at, field, value, reason);
+    }
+
+    pub(super) fn not_carried(&mut self, at: usize, field: Field, value: String, reason: &str) {
+        let record = self.mapping.members[at].record.clone();
+        let what_of = field.as_str().to_owned();
+        self.note(&record, AuditKind::NotCarried { what_of, value, reason: reason.to_owned() });
+    }
+
+    /// Takes the comments in: what is new and not ours is copied to the other records.
+    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot) {
+        let joined = self.mapping.members[at].state != MemberState::Linked;
+        match &snapshot.comments {
+            Comments::Counted(count) => self.count_comments(at, *count, joined),
+            Comments::Listed(comments) => {
+                self.list_comments(at, snapshot, comments, joined);
+                self.mapping.members[at].unread = false;
+            }
+        }
+    }
+
+    fn count_comments(&mut self, at: usize, count: u32, joined: bool) {
+        let travel = self.comments_travel(at);
+        let member = &mut self.mapping.members[at];
+        let Some(base) = &mut member.base else { return };
+        if joined || !travel || count <= base.comment_count {
+            base.comment_count = count;
+        } else {
+            member.unread = true;
+        }
+    }
+}
+
+/// Whether a value says closed.
+pub(super) fn is_closed(value: &Value) -> bool {
+    *value == Value::Status(Status::Closed)
+}

@@ -1,0 +1,327 @@
+//! `decide`: from a mapping and what was read of its records, to the mapping as it should be and what is to be done.
+
+use std::collections::BTreeSet;
+
+use crate::model::{
+    Agreed, AuditKind, Field, Lifecycle, Mapping, MappingState, Member, MemberState, Native, Patch,
+    RecordKind, RecordRef, Snapshot, Status, SystemName, Value,
+};
+use crate::translate::Reading;
+
+use super::comments::CopyWish;
+use super::marker::MarkerKey;
+use super::merge::Contender;
+use super::needs::{self, Wish};
+use super::policy::Policy;
+
+/// What `decide` goes by.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// What the bridge wants.
+    pub policy: Policy,
+    /// The key of the marks on copied comments.
+    pub marker: MarkerKey,
+}
+
+/// What was read since the last decision.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Observed<'a> {
+    /// The records as read, in the order of reading.
+    pub snapshots: &'a [Snapshot],
+    /// Writes of ours that may have been applied: their values are no edits.
+    pub in_flight: &'a [(RecordRef, Patch)],
+    /// Linked records that belong to other mappings, and so are not taken into this one.
+    pub elsewhere: &'a [RecordRef],
+}
+
+/// What follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The mapping, with what was read acknowledged.
+    pub mapping: Mapping,
+    /// What is to be done to bring every record to the agreed state. The same each time until it is done.
+    pub wishes: Vec<Wish>,
+    /// Comments to copy. Told once: the acknowledged mapping no longer yields them.
+    pub copies: Vec<CopyWish>,
+    /// What happened, for the history.
+    pub audit: Vec<(RecordRef, AuditKind)>,
+    /// Records whose snapshot was older than what is acknowledged; nothing was concluded from it.
+    pub stale: Vec<RecordRef>,
+}
+
+/// Finds edits against each record's base, merges them field by field, and says what is to be done.
+///
+/// Guarantees: no clock, no I/O, no randomness; deciding again without news yields the same wishes and nothing else;
+/// every edit ends in the agreed state, or in an audit entry that says why not.
+pub fn decide(mapping: &Mapping, observed: Observed<'_>, rules: &Rules) -> Decision {
+    let mut work = Work::new(mapping.clone(), observed, rules);
+    for snapshot in observed.snapshots {
+        work.take(snapshot);
+    }
+    work.roll_up_alerts();
+    work.merge();
+    work.plan_creations();
+    let wishes = needs::wishes(&work.mapping, rules);
+    Decision { mapping: work.mapping, wishes, copies: work.copies, audit: work.audit, stale: work.stale }
+}
+
+/// A decision in the making.
+pub(super) struct Work<'a> {
+    pub(super) rules: &'a Rules,
+    observed: Observed<'a>,
+    pub(super) mapping: Mapping,
+    pub(super) contenders: Vec<Contender>,
+    pub(super) copies: Vec<CopyWish>,
+    pub(super) audit: Vec<(RecordRef, AuditKind)>,
+    stale: Vec<RecordRef>,
+    /// Alerts that were closed in what was just read.
+    closed_alerts: BTreeSet<RecordRef>,
+}
+
+impl<'a> Work<'a> {
+    fn new(mapping: Mapping, observed: Observed<'a>, rules: &'a Rules) -> Self {
+        Self {
+            rules,
+            observed,
+            mapping,
+            contenders: Vec::new(),
+            copies: Vec::new(),
+            audit: Vec::new(),
+            stale: Vec::new(),
+            closed_alerts: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn policy(&self) -> &'a Policy {
+        &self.rules.policy
+    }
+
+    pub(super) fn note(&mut self, record: &RecordRef, kind: AuditKind) {
+        self.audit.push((record.clone(), kind));
+    }
+
+    /// Takes one snapshot in: who it is about, whether it is news, and what in it was edited.
+    fn take(&mut self, snapshot: &Snapshot) {
+        let at = self.member_for(snapshot);
+        if self.is_stale(at, snapshot) {
+            self.stale.push(snapshot.record.clone());
+            return;
+        }
+        match &snapshot.lifecycle {
+            Lifecycle::Present => self.take_present(at, snapshot),
+            Lifecycle::Redirected { to } => self.take_redirect(at, snapshot, to.as_ref()),
+            Lifecycle::Gone => {
+                if self.mapping.members[at].is_live() {
+                    let reason = "it is not there any more (deleted, or no longer visible); nothing is concluded from that";
+                    self.leave(at, MemberState::Gone, reason.to_owned());
+                }
+            }
+        }
+    }
+
+    fn take_present(&mut self, at: usize, snapshot: &Snapshot) {
+        if self.is_ambiguous(at, snapshot) {
+            self.mapping.members[at].unread = true;
+            return;
+        }
+        self.add_links(snapshot);
+        let joined = self.mapping.members[at].base.is_none();
+        if joined {
+            let how = self.how_linked(at, snapshot);
+            self.note(&snapshot.record, AuditKind::Linked { how });
+        }
+        self.take_fields(at, snapshot);
+        self.take_comments(at, snapshot);
+        let member = &mut self.mapping.members[at];
+        member.state = MemberState::Linked;
+    }
+
+    fn member_for(&mut self, snapshot: &Snapshot) -> usize {
+        if let Some(at) = self.mapping.members.iter().position(|m| m.record == snapshot.record) {
+            return at;
+        }
+        self.mapping.members.push(Member::new(snapshot.record.clone(), MemberState::Awaited));
+        self.mapping.members.len() - 1
+    }
+
+    fn how_linked(&self, at: usize, snapshot: &Snapshot) -> String {
+        let member = &self.mapping.members[at];
+        if member.state == MemberState::Planned {
+            return "found under the id that we derived for it".to_owned();
+        }
+        if let Some(parent) = &snapshot.parent {
+            return format!("it is an alert of {parent}");
+        }
+        match snapshot.links.iter().find(|link| self.mapping.member(link).is_some()) {
+            Some(link) => format!("it names {link} as the same incident"),
+            None if self.mapping.members.len() > 1 => {
+                "another record names it as the same incident".to_owned()
+            }
+            None => "first record of the mapping".to_owned(),
+        }
+    }
+
+    /// A read or list that lags behind what is acknowledged (times of the same record, so one clock).
+    fn is_stale(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let base = self.mapping.members[at].base.as_ref();
+        snapshot.lifecycle != Lifecycle::Gone && base.is_some_and(|base| snapshot.modified < base.modified)
+    }
+
+    /// A list entry with the acknowledged time but other values: before or after the write of that instant?
+    fn is_ambiguous(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let Some(base) = &self.mapping.members[at].base else { return false };
+        !snapshot.fresh && snapshot.modified == base.modified && snapshot.native != base.native
+    }
+
+    /// Records that this one names as the same incident become members, unless they belong elsewhere.
+    fn add_links(&mut self, snapshot: &Snapshot) {
+        for link in &snapshot.links {
+            if self.mapping.member(link).is_none() && !self.observed.elsewhere.contains(link) {
+                self.mapping.members.push(Member::new(link.clone(), MemberState::Awaited));
+            }
+        }
+        if snapshot.facts.more_links && !snapshot.fresh && self.mapping.members.len() == 1 {
+            self.mapping.members[0].unread = true;
+        }
+    }
+
+    fn leave(&mut self, at: usize, state: MemberState, reason: String) {
+        let record = self.mapping.members[at].record.clone();
+        let member = &mut self.mapping.members[at];
+        member.state = state;
+        member.unread = false;
+        self.note(&record, AuditKind::Left { reason });
+    }
+
+    /// A merge is no analyst's close: the mapping follows the incident, or its other records are closed as merged.
+    fn take_redirect(&mut self, at: usize, snapshot: &Snapshot, to: Option<&RecordRef>) {
+        if self.mapping.members[at].state == MemberState::Redirected {
+            return;
+        }
+        let target = to.map_or_else(|| "another incident".to_owned(), ToString::to_string);
+        self.leave(
+            at,
+            MemberState::Redirected,
+            format!("merged into {target}; this is not taken for a close"),
+        );
+        let Some(to) = to else { return };
+        if self.mapping.member(to).is_some() {
+            return;
+        }
+        if self.observed.elsewhere.contains(to) {
+            self.close_as_merged(snapshot, to);
+        } else {
+            self.mapping.members.push(Member::new(to.clone(), MemberState::Awaited));
+        }
+    }
+
+    /// The target has records of its own, so the others here are leftovers of the merged incident.
+    fn close_as_merged(&mut self, snapshot: &Snapshot, to: &RecordRef) {
+        let system = &snapshot.record.system;
+        let value = Value::Status(Status::Closed);
+        self.mapping.closing = Some(crate::model::Closing {
+            system: system.clone(),
+            actor: snapshot.modified_by.clone(),
+            comment: Some(format!("the incident was merged into {to}")),
+        });
+        self.mapping
+            .agreed
+            .insert(Field::Status, Agreed { value, from: system.clone(), at: snapshot.modified });
+        self.note(
+            &snapshot.record,
+            AuditKind::Agreed {
+                field: Field::Status,
+                value: format!("closed, since it was merged into {to}"),
+            },
+        );
+    }
+
+    /// Alerts whose incident is no member stand for it: all of them closed is a close.
+    fn roll_up_alerts(&mut self) {
+        let systems: BTreeSet<SystemName> = self.closed_alerts.iter().map(|r| r.system.clone()).collect();
+        for system in systems {
+            let standalone = !self.mapping.has_main_record(&system);
+            if !standalone && !self.policy().closing.when_all_alerts_closed {
+                continue;
+            }
+            let alerts: Vec<usize> = (0..self.mapping.members.len())
+                .filter(|at| {
+                    let member = &self.mapping.members[*at];
+                    member.record.kind == RecordKind::Alert
+                        && member.record.system == system
+                        && member.is_live()
+                })
+                .collect();
+            if !self.mapping.is_closed() && alerts.iter().all(|at| self.says_closed(*at)) {
+                self.contend_for_alerts(&alerts);
+            }
+        }
+    }
+
+    fn contend_for_alerts(&mut self, alerts: &[usize]) {
+        let Some(first) = alerts.first().copied() else { return };
+        let verdicts: BTreeSet<Option<&Native>> =
+            alerts.iter().map(|at| self.mapping.members[*at].native(Field::Verdict)).collect();
+        let shared = if verdicts.len() == 1 { verdicts.into_iter().next().flatten().cloned() } else { None };
+        let verdict = shared.and_then(|native| self.read(first, Field::Verdict, &native));
+        let modified = self.mapping.members[first].base.as_ref().map(|b| b.modified).unwrap_or_default();
+        let values = [Some(Value::Status(Status::Closed)), verdict.filter(|v| !v.is_empty())];
+        for value in values.into_iter().flatten() {
+            self.contenders.push(Contender {
+                member: first,
+                value,
+                old: None,
+                saw_agreed: true,
+                modified,
+                by: Some("all alerts closed".to_owned()),
+                closing_comment: None,
+            });
+        }
+    }
+
+    pub(super) fn alert_closed(&mut self, at: usize) {
+        self.closed_alerts.insert(self.mapping.members[at].record.clone());
+    }
+
+    /// The value of a native of a member, where the table knows it.
+    pub(super) fn read(&self, at: usize, field: Field, native: &Native) -> Option<Value> {
+        let record = &self.mapping.members[at].record;
+        match self.policy().translation(&record.system)?.read(record.kind, field, native) {
+            Reading::Known(value) => Some(value),
+            Reading::Unknown(_) => None,
+        }
+    }
+
+    fn says_closed(&self, at: usize) -> bool {
+        let native = self.mapping.members[at].native(Field::Status);
+        native.and_then(|n| self.read(at, Field::Status, n)).is_some_and(|v| v.is_closed())
+    }
+
+    /// The write of ours that may have reached a record.
+    pub(super) fn in_flight(&self, record: &RecordRef) -> impl Iterator<Item = &'a Patch> {
+        let record = record.clone();
+        self.observed.in_flight.iter().filter(move |(target, _)| *target == record).map(|(_, patch)| patch)
+    }
+
+    /// Where the bridge opens missing records, they are planned under ids derived from the mapping.
+    fn plan_creations(&mut self) {
+        if self.mapping.is_closed() || self.mapping.state != MappingState::Live {
+            return;
+        }
+        let read = |m: &Member| m.base.is_some() && m.is_live() && m.record.kind != RecordKind::Alert;
+        if !self.mapping.members.iter().any(read) {
+            return;
+        }
+        for system in &self.policy().create_in {
+            if !self
+                .mapping
+                .members
+                .iter()
+                .any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert)
+            {
+                let record = super::route::derived_record(self.mapping.id, system);
+                self.mapping.members.push(Member::new(record, MemberState::Planned));
+            }
+        }
+    }
+}

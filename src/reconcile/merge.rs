@@ -1,0 +1,168 @@
+//! Several edits of one field become one agreed value.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::model::{Agreed, AuditKind, Closing, Field, Native, SystemName, Value, Verdict};
+
+use super::absorb::is_closed;
+use super::decide::Work;
+use super::policy::Conflicts;
+
+/// A value that wants to be agreed.
+#[derive(Debug, Clone)]
+pub(super) struct Contender {
+    /// The record that was edited, by its place in the mapping.
+    pub(super) member: usize,
+    /// Its new value.
+    pub(super) value: Value,
+    /// Its native value before.
+    pub(super) old: Option<Native>,
+    /// Whether the record had the agreed value before the edit; if not, the two are concurrent.
+    pub(super) saw_agreed: bool,
+    /// When, by the record's clock.
+    pub(super) modified: Timestamp,
+    /// Who, where the system tells.
+    pub(super) by: Option<String>,
+    /// The note that came with a close.
+    pub(super) closing_comment: Option<String>,
+}
+
+/// One of the values that compete, edit or agreed already.
+struct Rival {
+    value: Value,
+    from: SystemName,
+    at: Timestamp,
+    contender: Option<usize>,
+}
+
+impl Work<'_> {
+    /// Merges all edits, field by field.
+    pub(super) fn merge(&mut self) {
+        let mut by_field: BTreeMap<Field, Vec<Contender>> = BTreeMap::new();
+        for contender in std::mem::take(&mut self.contenders) {
+            by_field.entry(contender.value.field()).or_default().push(contender);
+        }
+        for (field, contenders) in by_field {
+            if field == Field::Tags {
+                self.merge_tags(&contenders)
+            } else {
+                self.merge_field(field, &contenders)
+            }
+        }
+        self.default_verdict();
+    }
+
+    fn merge_field(&mut self, field: Field, contenders: &[Contender]) {
+        let mut rivals: Vec<Rival> = contenders.iter().enumerate().map(|(i, c)| self.rival(c, i)).collect();
+        if let Some(agreed) = self.mapping.agreed.get(&field) {
+            if contenders.iter().all(|c| !c.saw_agreed) {
+                let Agreed { value, from, at } = agreed.clone();
+                rivals.push(Rival { value, from, at, contender: None });
+            }
+        }
+        let Some(winner) = self.winner(&rivals) else { return };
+        for rival in rivals.iter().filter(|r| r.value != rivals[winner].value) {
+            self.note_loser(rival, &rivals[winner], contenders);
+        }
+        if let Some(index) = rivals[winner].contender {
+            self.agree(&contenders[index]);
+        }
+    }
+
+    fn rival(&self, contender: &Contender, index: usize) -> Rival {
+        let from = self.mapping.members[contender.member].record.system.clone();
+        Rival { value: contender.value.clone(), from, at: contender.modified, contender: Some(index) }
+    }
+
+    /// The bridge's conflict policy.
+    fn winner(&self, rivals: &[Rival]) -> Option<usize> {
+        let policy = self.policy();
+        let rank = |r: &Rival| policy.rank(&r.from);
+        let indices = 0..rivals.len();
+        match policy.conflicts {
+            Conflicts::CloseWins => {
+                indices.min_by_key(|i| (!is_closed(&rivals[*i].value), rank(&rivals[*i])))
+            }
+            Conflicts::Order => indices.min_by_key(|i| rank(&rivals[*i])),
+            Conflicts::Latest => {
+                indices.max_by_key(|i| (rivals[*i].at, std::cmp::Reverse(rank(&rivals[*i]))))
+            }
+        }
+    }
+
+    fn note_loser(&mut self, loser: &Rival, winner: &Rival, contenders: &[Contender]) {
+        let record = match loser.contender {
+            Some(index) => self.mapping.members[contenders[index].member].record.clone(),
+            None => match self.mapping.members.iter().find(|m| m.record.system == loser.from) {
+                Some(member) => member.record.clone(),
+                None => return,
+            },
+        };
+        let reason = format!("lost a conflict: {} says {} at the same time", winner.from, winner.value);
+        let what_of = loser.value.field().as_str().to_owned();
+        self.note(&record, AuditKind::NotCarried { what_of, value: loser.value.to_string(), reason });
+    }
+
+    /// The value of an edit is agreed. What was left to differ is brought in line again.
+    fn agree(&mut self, contender: &Contender) {
+        let record = self.mapping.members[contender.member].record.clone();
+        let value = contender.value.clone();
+        let field = value.field();
+        let from = record.system.clone();
+        if field == Field::Status {
+            self.mapping.closing = is_closed(&value).then(|| Closing {
+                system: from.clone(),
+                actor: contender.by.clone(),
+                comment: contender.closing_comment.clone(),
+            });
+        }
+        let known = self.mapping.agreed.contains_key(&field);
+        if known || contender.old.is_some() {
+            self.note(&record, AuditKind::Agreed { field, value: value.to_string() });
+        }
+        self.mapping.agreed.insert(field, Agreed { value, from, at: contender.modified });
+        for member in &mut self.mapping.members {
+            member.exempt.remove(&field);
+        }
+    }
+
+    /// Tags are added and removed as sets, so concurrent edits do not compete.
+    fn merge_tags(&mut self, contenders: &[Contender]) {
+        let mut tags = match self.mapping.agreed(Field::Tags) {
+            Some(Value::Tags(tags)) => tags.clone(),
+            _ => BTreeSet::new(),
+        };
+        let before = tags.clone();
+        let delta = |c: &Contender| {
+            let old = match &c.old {
+                Some(Native::Set(set)) => set.clone(),
+                _ => BTreeSet::new(),
+            };
+            let new = if let Value::Tags(new) = &c.value { new.clone() } else { BTreeSet::new() };
+            (&new - &old, &old - &new)
+        };
+        for (_, removed) in contenders.iter().map(delta) {
+            tags = &tags - &removed;
+        }
+        for (added, _) in contenders.iter().map(delta) {
+            tags = &tags | &added;
+        }
+        let Some(last) = contenders.last() else { return };
+        if tags != before || !self.mapping.agreed.contains_key(&Field::Tags) {
+            self.agree(&Contender { value: Value::Tags(tags), ..last.clone() });
+        }
+    }
+
+    /// A close that came without a verdict gets the bridge's own.
+    fn default_verdict(&mut self) {
+        let default = self.policy().closing.default_verdict;
+        let without = self.mapping.agreed(Field::Verdict).is_none_or(Value::is_empty);
+        let Some(status) = self.mapping.agreed.get(&Field::Status).cloned() else { return };
+        if default != Verdict::UNDETERMINED && without && is_closed(&status.value) {
+            let value = Value::Verdict(default);
+            self.mapping.agreed.insert(Field::Verdict, Agreed { value, from: status.from, at: status.at });
+        }
+    }
+}

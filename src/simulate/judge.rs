@@ -1,0 +1,147 @@
+//! Judges a history from the write logs of the sides, never from what the worker says of itself.
+
+use std::collections::BTreeMap;
+
+use crate::model::{Field, Native, RecordKind, Value};
+use crate::translate::Reading;
+
+use super::profile::Pairing;
+use super::side::{Actor, is_closed};
+use super::world::World;
+
+/// What a history broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation(pub String);
+
+/// Everything that a finished history broke.
+pub fn judge(world: &World) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if world.pending() > 0 {
+        found.push(Violation(format!("{} intents are left after the rest", world.pending())));
+    }
+    if world.dead() > 0 {
+        found.push(Violation(format!("{} intents were given up", world.dead())));
+    }
+    for incident in 0..world.pairs.len() {
+        agreement(world, incident, &mut found);
+        comments(world, incident, &mut found);
+        writes(world, incident, &mut found);
+    }
+    found
+}
+
+/// After the rest both sides say the same.
+fn agreement(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    let ids = &world.pairs[incident];
+    let [Some(a), Some(b)] = [0, 1].map(|side| world.sides[side].current(&ids[side])) else {
+        found.push(Violation(format!("incident {incident} lacks a record")));
+        return;
+    };
+    for field in Field::ALL {
+        let verdict_hidden = field == Field::Verdict && !is_closed(&b.native);
+        let [Some(left), Some(right)] = [a.native.get(&field), b.native.get(&field)] else { continue };
+        if !verdict_hidden && !same_meaning(world, field, left, right) {
+            found.push(Violation(format!("incident {incident}: {field} is {left} here and {right} there")));
+        }
+    }
+}
+
+fn same_meaning(world: &World, field: Field, left: &Native, right: &Native) -> bool {
+    let read = |side: usize, native| match world.tables[side].read(RecordKind::Incident, field, native) {
+        Reading::Known(value) => Some(value),
+        Reading::Unknown(_) => None,
+    };
+    match (read(0, left), read(1, right)) {
+        // Sentinel knows no determinations, so only the classification can agree.
+        (Some(Value::Verdict(l)), Some(Value::Verdict(r))) => l.classification() == r.classification(),
+        (l, r) => l == r,
+    }
+}
+
+/// Each comment of a person is on the other side exactly once, and on its own side once.
+fn comments(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    if world.profile.pairing == Pairing::NativeSync {
+        return;
+    }
+    for edit in world.human.iter().filter(|e| e.incident == incident) {
+        let Some(text) = &edit.comment else { continue };
+        for side in 0..2 {
+            let current = world.sides[side].current(&world.pairs[incident][side]);
+            let count = current.map_or(0, |v| v.comments.iter().filter(|c| c.text.contains(text)).count());
+            if count != 1 {
+                found.push(Violation(format!("comment `{text}` is {count} times on side {side}")));
+            }
+        }
+    }
+}
+
+/// No write without a cause, and not more writes than edits.
+fn writes(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    let edits = |side: usize| {
+        world.human.iter().filter(move |e| e.incident == incident && e.side == side && e.comment.is_none())
+    };
+    for side in 0..2 {
+        let id = &world.pairs[incident][side];
+        let log = world.sides[side].log.iter().filter(|e| e.record == *id && e.actor == Actor::Worker);
+        let written: Vec<_> = log.filter(|e| !e.fields.is_empty()).collect();
+        let created = world.sides[side].log.iter().filter(|e| e.record == *id && e.created).count();
+        if created != 1 {
+            found.push(Violation(format!("record {id} was created {created} times")));
+        }
+        if world.profile.pairing == Pairing::NativeSync && !written.is_empty() {
+            found.push(Violation(format!("{} writes to {id} although native sync carries them", written.len())));
+        }
+        let most = edits(0).count() + edits(1).count() + world.unknowns;
+        let limit = if world.profile.sequential { needed(world, incident, side) } else { most };
+        if written.len() > limit {
+            found.push(Violation(format!("{} effective writes to {id}, {limit} at most", written.len())));
+        }
+        if world.profile.sequential && world.profile.pairing != Pairing::NativeSync && written.len() < limit {
+            found.push(Violation(format!("{} effective writes to {id}, {limit} edits needed one", written.len())));
+        }
+    }
+}
+
+/// How many edits of the other side needed a write here, played through one after the other.
+fn needed(world: &World, incident: usize, side: usize) -> usize {
+    let mut fields: [BTreeMap<Field, Native>; 2] = [0, 1].map(|s| {
+        world.sides[s].records[&world.pairs[incident][s]].first().map(|v| v.native.clone()).unwrap_or_default()
+    });
+    let mut count = 0;
+    for edit in world.human.iter().filter(|e| e.incident == incident && e.comment.is_none()) {
+        let other = 1 - edit.side;
+        fields[edit.side].extend(edit.fields.clone());
+        let mut lacking = Vec::new();
+        for (field, native) in &edit.fields {
+            let Reading::Known(value) = world.tables[edit.side].read(RecordKind::Incident, *field, native) else { continue };
+            let there = fields[other].get(field).cloned().unwrap_or(Native::Empty);
+            if !world.tables[other].satisfies(RecordKind::Incident, &there, &value) {
+                lacking.push((*field, value));
+            }
+        }
+        let closing = lacking.iter().any(|(_, v)| v.is_closed());
+        let open = !is_closed(&fields[other]) && !closing;
+        lacking.retain(|(field, _)| !(other == 1 && *field == Field::Verdict && open));
+        if lacking.is_empty() {
+            continue;
+        }
+        for (field, value) in lacking {
+            let native = world.tables[other].write(RecordKind::Incident, &value).unwrap_or(Native::Empty);
+            fields[other].insert(field, native);
+        }
+        if closing && other == 1 {
+            let verdict = fields[0].get(&Field::Verdict).and_then(|native| carried(world, native));
+            fields[1].insert(Field::Verdict, verdict.unwrap_or(Native::Empty));
+        }
+        count += usize::from(other == side);
+    }
+    count
+}
+
+/// What a Defender verdict becomes in Sentinel.
+fn carried(world: &World, native: &Native) -> Option<Native> {
+    match world.tables[0].read(RecordKind::Incident, Field::Verdict, native) {
+        Reading::Known(value) => world.tables[1].write(RecordKind::Incident, &value),
+        Reading::Unknown(_) => None,
+    }
+}

@@ -1,0 +1,557 @@
+//! The simulated world: two sides, people who edit them, faults, and the real steps of the worker in between.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use crate::connectors::{Depth, Page};
+use crate::engine::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Watch};
+use crate::model::{
+    BridgeName, Field, Mapping, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName,
+};
+use crate::reconcile::{
+    ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy, route,
+};
+use crate::store::{Change, MemoryStore, Store};
+use crate::translate::{Reading, Translation};
+
+use super::profile::{Pairing, Profile};
+use super::side::{Actor, Flavour, Refusal, Side, is_closed, tags};
+
+/// How long after an unknown outcome the worker reads back; longer than any read is stale.
+const SETTLE: SignedDuration = SignedDuration::from_secs(30);
+/// How far before its cursor a list begins; longer than any list lags.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(120);
+/// How long native sync takes.
+const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
+
+/// The worker was killed; what was not committed is gone.
+#[derive(Debug)]
+pub struct Killed;
+
+/// What a person did.
+#[derive(Debug, Clone)]
+pub struct HumanEdit {
+    /// On which side.
+    pub side: usize,
+    /// On which incident, by its place.
+    pub incident: usize,
+    /// The fields set, or none for a comment.
+    pub fields: Natives,
+    /// The comment.
+    pub comment: Option<String>,
+}
+
+/// The whole of one history.
+pub struct World {
+    /// Its seed.
+    pub seed: u64,
+    /// What it is like.
+    pub profile: Profile,
+    /// True time.
+    pub now: Timestamp,
+    /// Defender and Sentinel.
+    pub sides: [Side; 2],
+    /// The records of each incident, one per side.
+    pub pairs: Vec<[RecordId; 2]>,
+    /// What people did.
+    pub human: Vec<HumanEdit>,
+    /// Requests whose outcome the worker could not know.
+    pub unknowns: usize,
+    /// The rules of the bridge.
+    pub rules: Rules,
+    /// The tables, by side.
+    pub tables: [Arc<Translation>; 2],
+    /// What happened, for people who replay a seed.
+    pub trace: Vec<String>,
+    rng: StdRng,
+    store: MemoryStore,
+    watches: Vec<Watch>,
+    away_until: [Timestamp; 2],
+    native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
+    calm: bool,
+}
+
+fn system(side: usize) -> SystemName {
+    SystemName::new(["defender", "sentinel"][side]).unwrap_or_else(|_| unreachable!("not blank"))
+}
+
+impl World {
+    /// The history of a seed, at its beginning.
+    pub fn new(seed: u64, tables: &[Arc<Translation>; 2]) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let profile = Profile::draw(&mut rng);
+        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50);
+        let flavours = [Flavour::Defender, Flavour::Sentinel];
+        let side = |at: usize| Side {
+            name: system(at),
+            flavour: flavours[at],
+            skew: profile.skew[at],
+            lag: profile.lag,
+            records: BTreeMap::new(),
+            twins: BTreeMap::new(),
+            log: Vec::new(),
+            calls: 0,
+        };
+        let rules = rules(&profile, tables);
+        let mut world = Self {
+            seed,
+            now,
+            sides: [side(0), side(1)],
+            pairs: Vec::new(),
+            human: Vec::new(),
+            unknowns: 0,
+            rules,
+            tables: tables.clone(),
+            trace: Vec::new(),
+            rng,
+            store: MemoryStore::new(),
+            watches: Vec::new(),
+            away_until: [now; 2],
+            native_queue: Vec::new(),
+            calm: false,
+            profile,
+        };
+        world.seed_incidents();
+        world.restart();
+        world
+    }
+
+    fn seed_incidents(&mut self) {
+        for n in 0..self.profile.incidents {
+            let id = |text: String| RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
+            let (defender, mut sentinel) = (id(format!("{}", 100 + n)), id(format!("5e9a0000-{n}")));
+            self.sides[0].create(self.now, Actor::Human, &defender, initial(Flavour::Defender, n));
+            if self.profile.pairing == Pairing::Created {
+                let root = RecordRef::incident(&system(0), defender.clone());
+                let mapping = crate::model::MappingId::derive(&self.rules.policy.bridge, &root);
+                sentinel = crate::reconcile::derived_record(mapping, &system(1)).id;
+            } else {
+                self.sides[1].create(self.now, Actor::Human, &sentinel, initial(Flavour::Sentinel, n));
+                let link = RecordRef::incident(&system(0), defender.clone());
+                self.sides[1].twins.insert(sentinel.clone(), link);
+            }
+            self.pairs.push([defender, sentinel]);
+        }
+    }
+
+    /// Runs the history: link, edit under faults, then rest until nothing moves any more.
+    pub fn run(&mut self) {
+        self.calm = true;
+        self.settle();
+        self.calm = false;
+        let mut edits = self.profile.edits;
+        while edits > 0 {
+            self.now += SignedDuration::from_millis(self.rng.random_range(1..20_000));
+            if self.rng.random_bool(0.3) {
+                self.human_edit();
+                edits -= 1;
+                if self.profile.sequential {
+                    self.chaos(20);
+                    self.calm = true;
+                    self.settle();
+                    self.calm = false;
+                }
+            }
+            self.chaos(2);
+        }
+        self.chaos(10);
+        self.calm = true;
+        self.settle();
+    }
+
+    /// Some turns of the worker under faults.
+    fn chaos(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.now += SignedDuration::from_millis(self.rng.random_range(1..15_000));
+            if self.dice(self.profile.outage) {
+                let side = self.rng.random_range(0..2);
+                self.away_until[side] = self.now + SignedDuration::from_mins(self.rng.random_range(1..240));
+                self.say(format!("side {side} is away until {}", self.away_until[side]));
+            }
+            self.turn();
+        }
+    }
+
+    /// Turns without new faults until a whole round of fresh polls brings nothing and nothing is due.
+    pub fn settle(&mut self) {
+        let mut quiet = 0;
+        for _ in 0..400 {
+            self.now += SignedDuration::from_secs(self.rng.random_range(20..70));
+            self.away_until = [self.now; 2];
+            let before = (self.sides[0].log.len(), self.sides[1].log.len(), self.native_queue.len());
+            self.turn();
+            let idle = self.store.counts().inbox == 0 && self.next_due().is_none() && self.pending() == 0;
+            let same = before == (self.sides[0].log.len(), self.sides[1].log.len(), 0);
+            quiet = if idle && same { quiet + 1 } else { 0 };
+            if quiet > 4 {
+                return;
+            }
+        }
+        self.say("it never went quiet".to_owned());
+    }
+
+    /// Intents that are alive.
+    pub fn pending(&self) -> u64 {
+        let counts = self.store.counts();
+        counts.outbox - counts.dead
+    }
+
+    /// Intents that were given up.
+    pub fn dead(&self) -> u64 {
+        self.store.counts().dead
+    }
+
+    fn turn(&mut self) {
+        self.native_sync();
+        let outcome = self.work();
+        if outcome.is_err() {
+            self.say("killed".to_owned());
+            self.store.crash();
+            self.restart();
+        }
+    }
+
+    fn work(&mut self) -> Result<(), Killed> {
+        for side in 0..2 {
+            if self.calm || self.rng.random_bool(0.5) {
+                self.poll(side)?;
+            }
+        }
+        self.route_inbox()?;
+        for _ in 0..self.rng.random_range(1..6) {
+            let Some((id, _)) = self.next_due() else { break };
+            self.deliver(id)?;
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        let cursors = self.store.cursors().unwrap_or_default();
+        let watch = |at: usize| {
+            let cursor = cursors.get(&(system(at), RecordKind::Incident)).copied();
+            Watch::new(system(at), RecordKind::Incident, OVERLAP, cursor, self.rules.policy.since)
+        };
+        self.watches = vec![watch(0), watch(1)];
+        for mapping in self.store.mappings(None, 1000).unwrap_or_default() {
+            let mut lane = Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping };
+            let step = self.step(&mut lane, Event::Restarted);
+            self.store.apply(step.changes);
+            self.store.sync();
+        }
+    }
+
+    fn poll(&mut self, side: usize) -> Result<(), Killed> {
+        if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
+            self.watches[side].abandon();
+            return Ok(());
+        }
+        let since = self.watches[side].since();
+        let snapshots = self.sides[side].list(self.now, since);
+        let server_time = Some(self.now + self.sides[side].skew);
+        let taken = self.watches[side].take(Page { snapshots, server_time, ..Page::default() });
+        if taken.changes.is_empty() { Ok(()) } else { self.commit(taken.changes) }
+    }
+
+    fn route_inbox(&mut self) -> Result<(), Killed> {
+        while let Some((number, snapshot)) = self.store.inbox(None, 1).unwrap_or_default().into_iter().next() {
+            let policy = &self.rules.policy;
+            let found = route(policy, &snapshot, |record| self.store.find(&policy.bridge, record));
+            let mut changes = vec![Change::RemoveInbox(number)];
+            if let Ok(Route::Known(id) | Route::New(id)) = found {
+                let mapping = self.store.mapping(id).ok().flatten();
+                let mapping = mapping.unwrap_or_else(|| Mapping::new(id, policy.bridge.clone()));
+                let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
+                let event = Event::Observed { snapshots: vec![snapshot], elsewhere: Vec::new() };
+                changes.extend(self.step(&mut lane, event).changes);
+            }
+            self.commit(changes)?;
+        }
+        Ok(())
+    }
+
+    fn next_due(&self) -> Option<(crate::model::MappingId, u8)> {
+        let mappings = self.store.mappings(None, 1000).unwrap_or_default();
+        let lanes = mappings.into_iter().map(|mapping| Lane {
+            intents: self.store.intents(mapping.id).unwrap_or_default(),
+            mapping,
+        });
+        let due = lanes.filter_map(|lane| lane.wake_at().map(|(at, p)| (at, p, lane.mapping.id)));
+        due.filter(|(at, _, _)| *at <= self.now).min_by_key(|(at, p, _)| (*p, *at)).map(|(_, p, id)| (id, p))
+    }
+
+    fn deliver(&mut self, id: crate::model::MappingId) -> Result<(), Killed> {
+        let Some(mapping) = self.store.mapping(id).ok().flatten() else { return Ok(()) };
+        let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
+        let Some((intent, target, depth)) = lane.next_due(self.now) else { return Ok(()) };
+        let result = self.read(&target, depth);
+        let step = self.step(&mut lane, Event::Read { intent, result, elsewhere: Vec::new() });
+        self.commit(step.changes)?;
+        let Some(effect) = step.effect else { return Ok(()) };
+        if self.dice(self.profile.race) {
+            self.human_edit();
+        }
+        self.now += SignedDuration::from_millis(self.rng.random_range(1..2_000));
+        let result = self.write(&effect);
+        if self.dice(self.profile.crash) {
+            return Err(Killed);
+        }
+        let step = self.step(&mut lane, Event::Wrote { intent, result, request_id: None });
+        self.commit(step.changes)
+    }
+
+    fn read(&mut self, target: &RecordRef, depth: Depth) -> Result<Box<Snapshot>, Failure> {
+        let side = usize::from(target.system != system(0));
+        if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
+            return Err(failure(FailureKind::NotExecuted));
+        }
+        let stale = self.dice(self.profile.stale);
+        let found = self.sides[side].read(self.now, &target.id, depth, stale);
+        found.map(Box::new).ok_or_else(|| failure(FailureKind::NotFound))
+    }
+
+    fn write(&mut self, effect: &Effect) -> Result<Option<Box<Snapshot>>, Failure> {
+        let side = usize::from(effect.target.system != system(0));
+        if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
+            return Err(failure(FailureKind::NotExecuted));
+        }
+        if self.dice(self.profile.lost_before) {
+            self.unknowns += 1;
+            return Err(failure(FailureKind::Unknown));
+        }
+        let applied = self.apply(side, effect);
+        self.say(format!("worker writes {} {:?}: {applied:?}", effect.target, effect.request));
+        match applied {
+            Err(Refusal::Conflict) => return Err(failure(FailureKind::Conflict)),
+            Err(Refusal::Invalid) => return Err(failure(FailureKind::Refused)),
+            Err(Refusal::NotFound) => return Err(failure(FailureKind::NotFound)),
+            Ok(()) => {}
+        }
+        if self.dice(self.profile.lost_after) {
+            self.unknowns += 1;
+            return Err(failure(FailureKind::Unknown));
+        }
+        if matches!(effect.request, Request::Comment(..)) && side == 1 {
+            return Ok(None);
+        }
+        Ok(self.sides[side].read(self.now, &effect.target.id, Depth::Record, false).map(Box::new))
+    }
+
+    fn apply(&mut self, side: usize, effect: &Effect) -> Result<(), Refusal> {
+        let (now, id) = (self.now, &effect.target.id);
+        let guard = effect.current.as_ref().and_then(|s| s.revision.parse().ok());
+        let result = match &effect.request {
+            Request::Update(patch) => {
+                let written = self.sides[side].write(now, Actor::Worker, id, patch, guard);
+                self.queue_native(side, id, patch.native.keys().copied().collect());
+                written
+            }
+            Request::Create(patch) if self.sides[side].current(id).is_none() => {
+                let mut native = initial(Flavour::Sentinel, 0);
+                native.extend(patch.native.clone());
+                self.sides[side].create(now, Actor::Worker, id, native);
+                Ok(())
+            }
+            Request::Create(_) => Ok(()),
+            Request::Comment(key, text) => {
+                let key = (side == 1).then(|| key.clone());
+                self.sides[side].comment(now, Actor::Worker, id, key, text)
+            }
+        };
+        result
+    }
+
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Killed> {
+        if self.dice(self.profile.crash / 2.0) {
+            return Err(Killed);
+        }
+        for change in &changes {
+            if let Change::Audit(entry) = change {
+                self.trace.push(format!("{} {} {:?}", self.now, entry.record, entry.kind));
+            }
+        }
+        self.store.apply(changes);
+        self.store.sync();
+        if self.dice(self.profile.crash / 2.0) { Err(Killed) } else { Ok(()) }
+    }
+
+    fn step(&mut self, lane: &mut Lane, event: Event) -> crate::engine::Step {
+        let mut rng = StdRng::seed_from_u64(self.rng.random());
+        let mut context = Context { rules: &self.rules, now: self.now, settle: &|_| SETTLE, rng: &mut rng };
+        lane.step(event, &mut context)
+    }
+
+    fn dice(&mut self, probability: f64) -> bool {
+        !self.calm && probability > 0.0 && self.rng.random_bool(probability.min(1.0))
+    }
+
+    fn say(&mut self, what: String) {
+        self.trace.push(format!("{} {what}", self.now));
+    }
+
+    fn human_edit(&mut self) {
+        let incident = self.rng.random_range(0..self.pairs.len());
+        let side = self.rng.random_range(0..2);
+        let id = self.pairs[incident][side].clone();
+        let Some(current) = self.sides[side].current(&id).cloned() else { return };
+        let (now, actor) = (self.now, Actor::Human);
+        let count = self.human.len();
+        if self.rng.random_bool(0.2) {
+            let text = format!("note {count} of seed {}", self.seed);
+            let added = self.sides[side].comment(now, actor, &id, None, &text).is_ok();
+            self.say(format!("a person comments on {side}/{id}: {text} ({added})"));
+            let (fields, comment) = (Natives::new(), Some(text));
+            self.human.push(HumanEdit { side, incident, fields, comment });
+            return;
+        }
+        let patch = random_edit(&mut self.rng, self.sides[side].flavour, &current.native, count);
+        let changed: Natives =
+            patch.native.iter().filter(|(f, v)| current.native.get(f) != Some(v)).map(|(f, v)| (*f, v.clone())).collect();
+        if changed.is_empty() || self.sides[side].write(now, actor, &id, &patch, None).is_err() {
+            return;
+        }
+        self.say(format!("a person edits {side}/{id}: {changed:?}"));
+        self.queue_native(side, &id, changed.keys().copied().collect());
+        self.human.push(HumanEdit { side, incident, fields: changed, comment: None });
+    }
+
+    fn queue_native(&mut self, side: usize, id: &RecordId, fields: Vec<Field>) {
+        let Some(incident) = self.pairs.iter().position(|p| p[side] == *id) else { return };
+        if self.profile.pairing == Pairing::NativeSync {
+            self.native_queue.push((self.now + NATIVE_DELAY, side, incident, fields));
+        }
+    }
+
+    /// Microsoft's own sync: carries the present state of what changed, after its delay.
+    fn native_sync(&mut self) {
+        let due: Vec<_> = self.native_queue.iter().filter(|(at, ..)| *at <= self.now).cloned().collect();
+        self.native_queue.retain(|(at, ..)| *at > self.now);
+        for (_, side, incident, fields) in due {
+            let other = 1 - side;
+            let (from, to) = (self.pairs[incident][side].clone(), self.pairs[incident][other].clone());
+            let Some(source) = self.sides[side].current(&from).cloned() else { continue };
+            let mut patch = Patch::default();
+            let verdict = is_closed(&source.native).then_some(Field::Verdict);
+            for field in fields.into_iter().chain(verdict) {
+                let native = source.native.get(&field).and_then(|native| self.carry(side, field, native));
+                patch.native.extend(native.map(|native| (field, native)));
+            }
+            let target_closed = |p: &Patch| is_closed(&p.native) || !p.native.contains_key(&Field::Status);
+            if other == 1 && !target_closed(&patch) {
+                patch.native.remove(&Field::Verdict);
+            }
+            let result = self.sides[other].write(self.now, Actor::Native, &to, &patch, None);
+            self.say(format!("native sync writes {other}/{to}: {patch:?} {result:?}"));
+        }
+    }
+
+    fn carry(&self, side: usize, field: Field, native: &Native) -> Option<Native> {
+        match self.tables[side].read(RecordKind::Incident, field, native) {
+            Reading::Known(value) => self.tables[1 - side].write(RecordKind::Incident, &value).map(|native| {
+                // What Graph calls unknown, records show as no verdict.
+                if native == Native::Text("unknown/unknown".to_owned()) { Native::Empty } else { native }
+            }),
+            Reading::Unknown(_) => None,
+        }
+    }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, message: "simulated".to_owned(), request_id: None, retry_after: None }
+}
+
+fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
+    let names = [system(0), system(1)];
+    let systems = names
+        .iter()
+        .zip(tables)
+        .map(|(name, table)| SystemPolicy { name: name.clone(), translation: Arc::clone(table) })
+        .collect();
+    let native_sync = (profile.pairing == Pairing::NativeSync).then(|| NativeSync {
+        writer: system(0),
+        follower: system(1),
+        deadline: SignedDuration::from_mins(15),
+        late: Late::Report,
+    });
+    let create_in = (profile.pairing == Pairing::Created).then(|| system(1)).into_iter().collect();
+    let policy = Policy {
+        bridge: BridgeName::new("sim").unwrap_or_else(|_| unreachable!("not blank")),
+        systems,
+        native_sync,
+        create_in,
+        since: Timestamp::UNIX_EPOCH,
+        filter: Filter::default(),
+        fields: BTreeMap::new(),
+        comments: Direction::Both,
+        conflicts: profile.conflicts,
+        closing: ClosingPolicy::default(),
+    };
+    Rules { policy, marker: MarkerKey::new([7; 32]) }
+}
+
+fn initial(flavour: Flavour, n: usize) -> Natives {
+    let text = |t: &str| Native::Text(t.to_owned());
+    let (status, severity) = match flavour {
+        Flavour::Defender => ("active", "medium"),
+        Flavour::Sentinel => ("New", "Medium"),
+    };
+    Natives::from([
+        (Field::Status, text(status)),
+        (Field::Severity, text(severity)),
+        (Field::Verdict, Native::Empty),
+        (Field::Owner, Native::Empty),
+        (Field::Tags, tags([])),
+        (Field::Title, text(&format!("incident {n}"))),
+    ])
+}
+
+fn random_edit(rng: &mut StdRng, flavour: Flavour, now: &Natives, count: usize) -> Patch {
+    let defender = flavour == Flavour::Defender;
+    let pick = |rng: &mut StdRng, of: &[&str]| Native::text(of.choose(rng).copied());
+    let verdicts: &[&str] = if defender {
+        &["truePositive/phishing", "truePositive/malware", "falsePositive/notMalicious", "informationalExpectedActivity/securityTesting"]
+    } else {
+        &["TruePositive/SuspiciousActivity", "FalsePositive/InaccurateData", "FalsePositive/IncorrectAlertLogic", "BenignPositive/SuspiciousButExpected"]
+    };
+    let mut patch = Patch::default();
+    let mut set = |field, native| patch.native.insert(field, native);
+    match rng.random_range(0..8) {
+        0..3 => {
+            let closed = if defender { "resolved" } else { "Closed" };
+            let others: [&str; 3] = if defender { ["active", "inProgress", closed] } else { ["New", "Active", closed] };
+            let status = pick(rng, if rng.random_bool(0.6) { &[closed][..] } else { &others[..] });
+            if status == Native::text(Some(closed)) && !is_closed(now) && (!defender || rng.random_bool(0.7)) {
+                let verdict = pick(rng, verdicts);
+                set(Field::Verdict, verdict);
+            }
+            set(Field::Status, status);
+        }
+        3 => {
+            let severities = if defender { ["low", "medium", "high"] } else { ["Low", "Medium", "High"] };
+            set(Field::Severity, pick(rng, &severities));
+        }
+        4 if defender || is_closed(now) => {
+            set(Field::Verdict, pick(rng, verdicts));
+        }
+        5 => {
+            set(Field::Owner, pick(rng, &["", "alice@example.org", "bob@example.org"]));
+        }
+        6 => {
+            let old = if let Some(Native::Set(set)) = now.get(&Field::Tags) { set.clone() } else { Default::default() };
+            let tag = ["vip", "phish", "lab"][rng.random_range(0..3)].to_owned();
+            let mut new = old;
+            if !new.remove(&tag) {
+                new.insert(tag);
+            }
+            set(Field::Tags, Native::Set(new));
+        }
+        _ => {
+            set(Field::Title, Native::Text(format!("title {count}")));
+        }
+    }
+    patch
+}
