@@ -29,13 +29,6 @@ const CONFLICTS: &[(&str, Conflicts)] =
 const LATE: &[(&str, Late)] = &[("report", Late::Report), ("write", Late::Write)];
 const REOPEN: &[(&str, Reopen)] = &[("propagate", Reopen::Propagate), ("ignore", Reopen::Ignore)];
 
-/// The table of a kind of system.
-fn translation(kind: &str) -> Result<Translation, String> {
-    // The one place that asks for it.
-    let _ = kind;
-    Ok(Translation {})
-}
-
 /// Reads all bridges; `None` stands for one with problems, which are reported.
 pub(super) fn read_all(sections: Vec<Section<'_>>, systems: &[Declared]) -> Vec<Option<Policy>> {
     let mut names = BTreeSet::new();
@@ -136,7 +129,7 @@ impl Members<'_> {
         let mut policies = Vec::new();
         for name in &self.named {
             let Some(kind) = self.kind(name.get_ref()) else { continue };
-            match (SystemName::new(name.get_ref()), translation(kind.as_str())) {
+            match (SystemName::new(name.get_ref()), Translation::builtin(kind.as_str())) {
                 (Ok(name), Ok(table)) => policies.push(SystemPolicy { name, translation: Arc::new(table) }),
                 (_, Err(reason)) => {
                     section.problem(name.span(), format!("the translation table is faulty: {reason}"))

@@ -55,6 +55,7 @@ impl SampleStore {
             due: at(70),
             attempts: 5,
             unreachable: 0,
+            misses: 0,
             causes: vec!["bob@example.org: comment in sentinel".into()],
         };
         Self { mapping, intents: vec![dead], audit }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
-use crate::model::{Action, Field, IntentId, MappingId, RecordKind, RecordRef, SystemName};
+use crate::model::{Field, IntentId, MappingId, RecordKind, RecordRef, SystemName};
 
 /// Something that happened. Texts that come from outside are logged escaped.
 #[derive(Debug, Clone)]
@@ -34,31 +34,33 @@ pub enum Event<'a> {
     Commented { mapping: MappingId, record: &'a RecordRef, by: Option<&'a str> },
     /// A field's agreed value changed.
     Agreed { mapping: MappingId, field: Field, value: &'a str },
-    /// An edit lost against another one.
-    Conflict { mapping: MappingId, record: &'a RecordRef, field: Field, lost: &'a str, reason: &'a str },
+    /// An edit or comment was not carried over: filtered, against the direction, or lost to another one.
+    NotCarried {
+        mapping: MappingId,
+        record: &'a RecordRef,
+        what_of: &'a str,
+        value: &'a str,
+        reason: &'a str,
+    },
     /// A write was applied. `propagation` is the system whose edit it carries, and the time since that edit.
     Wrote {
         mapping: MappingId,
         record: &'a RecordRef,
-        action: &'a Action,
+        action: &'a str,
         intent: IntentId,
         request_id: Option<&'a str>,
         propagation: Option<(&'a SystemName, Duration)>,
     },
     /// An intent ended without a write.
     NothingToWrite { mapping: MappingId, record: &'a RecordRef, intent: IntentId, reason: &'a str },
-    /// A try failed. `kind` is [`crate::http::CallError::kind`]; `next_try` is our clock, UTC.
-    IntentFailed {
-        record: &'a RecordRef,
-        intent: IntentId,
-        kind: &'static str,
-        error: &'a str,
-        next_try: Option<Timestamp>,
-    },
+    /// A try failed. `next_try` is our clock, UTC, where it is known already.
+    IntentFailed { record: &'a RecordRef, intent: IntentId, error: &'a str, next_try: Option<Timestamp> },
     /// An intent was given up.
     DeadLetter { record: &'a RecordRef, intent: IntentId, reason: &'a str },
     /// Native sync did not bring a record into agreement in time.
     NativeLate { mapping: MappingId, record: &'a RecordRef, fields: &'a [Field] },
+    /// Work on a mapping ended in a panic. The mapping rests until the next start.
+    Defect { mapping: MappingId, what: &'a str },
     /// The store failed; the worker stops.
     StoreFailed { error: &'a str },
 }
@@ -73,6 +75,7 @@ impl Event<'_> {
             | Self::IntentFailed { .. }
             | Self::DeadLetter { .. }
             | Self::NativeLate { .. }
+            | Self::Defect { .. }
             | Self::StoreFailed { .. } => self.log_delivery(),
             _ => self.log_decision(),
         }
@@ -106,8 +109,8 @@ impl Event<'_> {
             }
             Self::Commented { mapping, record, by } => info!(%mapping, %record, by, "commented"),
             Self::Agreed { mapping, field, value } => debug!(%mapping, %field, ?value, "agreed"),
-            Self::Conflict { mapping, record, field, lost, reason } => {
-                warn!(%mapping, %record, %field, ?lost, reason, "an edit lost against another one");
+            Self::NotCarried { mapping, record, what_of, value, reason } => {
+                info!(%mapping, %record, what_of, ?value, reason, "not carried over");
             }
             _ => {}
         }
@@ -118,20 +121,23 @@ impl Event<'_> {
             Self::Wrote { mapping, record, action, intent, request_id, propagation } => {
                 let (from, after) =
                     propagation.map_or((None, None), |(from, after)| (Some(from.as_str()), Some(after)));
-                info!(%mapping, %record, action = action.as_str(), %intent, request_id, from, ?after, "wrote");
+                info!(%mapping, %record, action, %intent, request_id, from, ?after, "wrote");
             }
             Self::NothingToWrite { mapping, record, intent, reason } => {
                 debug!(%mapping, %record, %intent, reason, "nothing to write");
             }
-            Self::IntentFailed { record, intent, kind, error, next_try } => {
+            Self::IntentFailed { record, intent, error, next_try } => {
                 let next_try = next_try.map(|at| at.to_string());
-                warn!(%record, %intent, kind, error, next_try, "a try failed");
+                warn!(%record, %intent, error, next_try, "a try failed");
             }
             Self::DeadLetter { record, intent, reason } => {
                 error!(%record, %intent, reason, "given up; see `lockstep dead-letters list`, then retry or discard");
             }
             Self::NativeLate { mapping, record, fields } => {
                 warn!(%mapping, %record, ?fields, "native sync is late; check Microsoft's connector in Sentinel");
+            }
+            Self::Defect { mapping, what } => {
+                error!(%mapping, ?what, "a defect in lockstep: the mapping rests until the next start; please report it");
             }
             Self::StoreFailed { error } => {
                 error!(error, "the store failed, the worker stops; check the disk, then start it again");

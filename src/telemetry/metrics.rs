@@ -37,7 +37,7 @@ struct Inner {
     last_poll: Gauge<f64>,
     edits: Counter<u64>,
     comments: Counter<u64>,
-    conflicts: Counter<u64>,
+    not_carried: Counter<u64>,
     linked: Counter<u64>,
     writes: Counter<u64>,
     nothing_to_write: Counter<u64>,
@@ -45,6 +45,7 @@ struct Inner {
     dead: Counter<u64>,
     native_late: Counter<u64>,
     malformed: Counter<u64>,
+    defects: Counter<u64>,
     store_failures: Counter<u64>,
     inbox_depth: Gauge<u64>,
     outbox_depth: Gauge<u64>,
@@ -130,9 +131,11 @@ impl Metrics {
                 m.edits.add(1, &[label("system", &record.system), label("field", field)]);
             }
             Event::Commented { record, .. } => m.comments.add(1, &[label("system", &record.system)]),
-            Event::Conflict { field, .. } => m.conflicts.add(1, &[label("field", field)]),
+            Event::NotCarried { record, what_of, .. } => {
+                m.not_carried.add(1, &[label("system", &record.system), label("field", what_of)]);
+            }
             Event::Wrote { record, action, propagation, .. } => {
-                m.writes.add(1, &[label("system", &record.system), label("action", action.as_str())]);
+                m.writes.add(1, &[label("system", &record.system), label("action", action)]);
                 if let Some((from, after)) = propagation {
                     let labels = [label("from", from), label("to", &record.system)];
                     m.propagation.record(after.as_secs_f64(), &labels);
@@ -141,11 +144,12 @@ impl Metrics {
             Event::NothingToWrite { record, .. } => {
                 m.nothing_to_write.add(1, &[label("system", &record.system)]);
             }
-            Event::IntentFailed { record, kind, .. } => {
-                m.failed.add(1, &[label("system", &record.system), label("kind", kind)]);
+            Event::IntentFailed { record, .. } => {
+                m.failed.add(1, &[label("system", &record.system), label("kind", record.kind.as_str())]);
             }
             Event::DeadLetter { record, .. } => m.dead.add(1, &[label("system", &record.system)]),
             Event::NativeLate { record, .. } => m.native_late.add(1, &[label("system", &record.system)]),
+            Event::Defect { .. } => m.defects.add(1, &[]),
             Event::StoreFailed { .. } => m.store_failures.add(1, &[]),
             Event::Agreed { .. } | Event::Left { .. } => {}
         }
@@ -194,17 +198,21 @@ impl Inner {
             ),
             edits: counter("lockstep.edits", "Edits by people and other programs"),
             comments: counter("lockstep.comments", "Comments by people and other programs"),
-            conflicts: counter("lockstep.conflicts", "Edits that lost against another one"),
+            not_carried: counter(
+                "lockstep.not.carried",
+                "Edits and comments that were not carried over, for a recorded reason",
+            ),
             linked: counter("lockstep.linked", "Records that joined a mapping"),
             writes: counter("lockstep.writes", "Writes that were applied"),
             nothing_to_write: counter("lockstep.nothing.to.write", "Intents whose record said so already"),
-            failed: counter("lockstep.intents.failed", "Tries of an intent that failed, by kind of error"),
+            failed: counter("lockstep.intents.failed", "Tries of an intent that failed, by kind of record"),
             dead: counter("lockstep.intents.dead", "Intents that were given up"),
             native_late: counter(
                 "lockstep.native.sync.late",
                 "Records that native sync did not bring along in time",
             ),
             malformed: counter("lockstep.malformed", "Records that could not be read"),
+            defects: counter("lockstep.defects", "Panics while a mapping was in work"),
             store_failures: counter(
                 "lockstep.store.failures",
                 "Failures of the store; each stops the worker",
@@ -244,7 +252,7 @@ fn label(key: &'static str, value: impl fmt::Display) -> KeyValue {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::{Action, IntentId, MappingId, RecordRef};
+    use crate::model::{IntentId, MappingId, RecordRef};
 
     #[test]
     fn events_show_up_under_their_prometheus_names() {
@@ -262,7 +270,7 @@ mod tests {
         telemetry.emit(&Event::Wrote {
             mapping,
             record: &record,
-            action: &Action::Update { closing: true },
+            action: "update",
             intent: IntentId { mapping, number: 0 },
             request_id: None,
             propagation: Some((&defender, Duration::from_secs(3))),

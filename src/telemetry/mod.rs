@@ -9,6 +9,7 @@ mod health;
 mod logs;
 mod metrics;
 mod recent;
+mod report;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use url::Url;

@@ -54,12 +54,10 @@ fn line(event: &Event<'_>) -> Option<(MappingId, String)> {
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
             (*mapping, format!("{record} commented{by}"))
         }
-        Event::Conflict { mapping, record, field, lost, reason } => {
-            (*mapping, format!("{record}: {field} {lost} was not carried over: {reason}"))
+        Event::NotCarried { mapping, record, what_of, value, reason } => {
+            (*mapping, format!("{record}: {what_of} {value} was not carried over: {reason}"))
         }
-        Event::Wrote { mapping, record, action, .. } => {
-            (*mapping, format!("{} of {record} written", action.as_str()))
-        }
+        Event::Wrote { mapping, record, action, .. } => (*mapping, format!("{action} of {record} written")),
         Event::DeadLetter { record, intent, reason } => {
             (intent.mapping, format!("gave up on {record} ({intent}): {reason}"))
         }
