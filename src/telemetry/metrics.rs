@@ -1,0 +1,301 @@
+//! The metrics, as Prometheus shows them: `lockstep_<noun>_<unit>[_total]`.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use opentelemetry::KeyValue;
+use opentelemetry::metrics::{Counter, Gauge, Histogram, Meter, MeterProvider};
+use opentelemetry_sdk::metrics::PeriodicReader;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
+use prometheus::{Registry, TextEncoder};
+
+use super::{Event, TelemetryError, export};
+use crate::http::CallObserver;
+use crate::model::{RecordKind, SystemName};
+use crate::store::Counts;
+
+/// Bounds of call durations, in seconds.
+const CALL_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// Bounds of the time from an edit to its write elsewhere, in seconds.
+const PROPAGATION_SECONDS: &[f64] =
+    &[0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0];
+
+/// The metrics of the process. Cheap to clone.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    provider: SdkMeterProvider,
+    registry: Registry,
+    calls: Counter<u64>,
+    call_seconds: Histogram<f64>,
+    propagation: Histogram<f64>,
+    polls: Counter<u64>,
+    last_poll: Gauge<f64>,
+    edits: Counter<u64>,
+    comments: Counter<u64>,
+    not_carried: Counter<u64>,
+    linked: Counter<u64>,
+    writes: Counter<u64>,
+    nothing_to_write: Counter<u64>,
+    failed: Counter<u64>,
+    dead: Counter<u64>,
+    native_late: Counter<u64>,
+    malformed: Counter<u64>,
+    defects: Counter<u64>,
+    store_failures: Counter<u64>,
+    inbox_depth: Gauge<u64>,
+    outbox_depth: Gauge<u64>,
+    dead_letters: Gauge<u64>,
+    mappings: Gauge<u64>,
+    cursor_lag: Gauge<f64>,
+    budget_left: Gauge<u64>,
+    ready: Gauge<u64>,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Metrics {
+    /// Metrics for `/metrics`, and for a collector where a reader pushes them there.
+    pub(super) fn new<E: PushMetricExporter>(
+        push: Option<PeriodicReader<E>>,
+    ) -> Result<Self, TelemetryError> {
+        let registry = Registry::new();
+        let pull = opentelemetry_prometheus::exporter()
+            .with_registry(registry.clone())
+            .without_target_info()
+            .scope_info_enabled(false)
+            .build()
+            .map_err(|error| TelemetryError::Metrics(error.to_string()))?;
+        let mut builder = SdkMeterProvider::builder().with_reader(pull).with_resource(export::resource());
+        if let Some(push) = push {
+            builder = builder.with_reader(push);
+        }
+        let provider = builder.build();
+        let meter = provider.meter("lockstep");
+        Ok(Self(Arc::new(Inner::new(provider, registry, &meter))))
+    }
+
+    /// Metrics that are only pulled, for tests and for commands that run without a collector.
+    pub fn local() -> Result<Self, TelemetryError> {
+        Self::new::<opentelemetry_otlp::MetricExporter>(None)
+    }
+
+    /// All metrics in Prometheus' text format.
+    pub fn text(&self) -> Result<String, TelemetryError> {
+        TextEncoder::new()
+            .encode_to_string(&self.0.registry.gather())
+            .map_err(|error| TelemetryError::Metrics(error.to_string()))
+    }
+
+    pub(super) fn set_depths(&self, counts: Counts) {
+        self.0.inbox_depth.record(counts.inbox, &[]);
+        self.0.outbox_depth.record(counts.outbox, &[]);
+        self.0.dead_letters.record(counts.dead, &[]);
+        self.0.mappings.record(counts.mappings, &[]);
+    }
+
+    pub(super) fn set_cursor_lag(&self, system: &SystemName, kind: RecordKind, seconds: f64) {
+        self.0.cursor_lag.record(seconds, &[label("system", system), label("collection", kind.as_str())]);
+    }
+
+    pub(super) fn set_budget(&self, system: &SystemName, class: &'static str, left: u32) {
+        self.0.budget_left.record(u64::from(left), &[label("system", system), label("class", class)]);
+    }
+
+    /// Whether every system has been polled and the store is open.
+    pub fn set_ready(&self, ready: bool) {
+        self.0.ready.record(u64::from(ready), &[]);
+    }
+
+    pub(super) fn shutdown(&self) {
+        let _ = self.0.provider.shutdown_with_timeout(export::LAST_EXPORT);
+    }
+
+    /// Counts an event.
+    pub(super) fn count(&self, event: &Event<'_>) {
+        let m = &self.0;
+        match event {
+            Event::Polled { system, kind, .. } => m.polled(system, *kind, true),
+            Event::PollFailed { system, kind, .. } => m.polled(system, *kind, false),
+            Event::Malformed { system, .. } => m.malformed.add(1, &[label("system", system)]),
+            Event::Linked { record, .. } => m.linked.add(1, &[label("system", &record.system)]),
+            Event::Edited { record, field, .. } => {
+                m.edits.add(1, &[label("system", &record.system), label("field", field)]);
+            }
+            Event::Commented { record, .. } => m.comments.add(1, &[label("system", &record.system)]),
+            Event::NotCarried { record, what_of, .. } => {
+                m.not_carried.add(1, &[label("system", &record.system), label("field", what_of)]);
+            }
+            Event::Wrote { record, action, propagation, .. } => {
+                m.writes.add(1, &[label("system", &record.system), label("action", action)]);
+                if let Some((from, after)) = propagation {
+                    let labels = [label("from", from), label("to", &record.system)];
+                    m.propagation.record(after.as_secs_f64(), &labels);
+                }
+            }
+            Event::NothingToWrite { record, .. } => {
+                m.nothing_to_write.add(1, &[label("system", &record.system)]);
+            }
+            Event::IntentFailed { record, .. } => {
+                m.failed.add(1, &[label("system", &record.system), label("kind", record.kind.as_str())]);
+            }
+            Event::DeadLetter { record, .. } => m.dead.add(1, &[label("system", &record.system)]),
+            Event::NativeLate { record, .. } => m.native_late.add(1, &[label("system", &record.system)]),
+            Event::Defect { .. } => m.defects.add(1, &[]),
+            Event::StoreFailed { .. } => m.store_failures.add(1, &[]),
+            Event::Agreed { .. } | Event::Left { .. } => {}
+        }
+    }
+}
+
+impl CallObserver for Metrics {
+    fn call(&self, system: &str, operation: &'static str, outcome: &str, elapsed: Duration) {
+        let labels = [label("system", system), label("operation", operation)];
+        // The outcome stays out of the histogram: it would multiply its many series.
+        self.0.call_seconds.record(elapsed.as_secs_f64(), &labels);
+        let [system, operation] = labels;
+        self.0.calls.add(1, &[system, operation, label("outcome", outcome)]);
+    }
+}
+
+impl Inner {
+    fn new(provider: SdkMeterProvider, registry: Registry, meter: &Meter) -> Self {
+        let counter =
+            |name: &'static str, what: &'static str| meter.u64_counter(name).with_description(what).build();
+        let gauge =
+            |name: &'static str, what: &'static str| meter.u64_gauge(name).with_description(what).build();
+        let seconds = |name: &'static str, what: &'static str| {
+            meter.f64_gauge(name).with_unit("s").with_description(what).build()
+        };
+        let histogram = |name: &'static str, what: &'static str, bounds: &[f64]| {
+            let builder = meter.f64_histogram(name).with_unit("s").with_description(what);
+            builder.with_boundaries(bounds.to_vec()).build()
+        };
+        Self {
+            calls: counter("lockstep.calls", "Requests to a system, by outcome"),
+            call_seconds: histogram(
+                "lockstep.call.duration",
+                "Duration of requests to a system",
+                CALL_SECONDS,
+            ),
+            propagation: histogram(
+                "lockstep.propagation",
+                "From an edit in one system to its write in another, by the edited system's clock",
+                PROPAGATION_SECONDS,
+            ),
+            polls: counter("lockstep.polls", "Polls of a collection, by outcome"),
+            last_poll: seconds(
+                "lockstep.last.poll.timestamp",
+                "When a collection was last polled successfully (Unix time)",
+            ),
+            edits: counter("lockstep.edits", "Edits by people and other programs"),
+            comments: counter("lockstep.comments", "Comments by people and other programs"),
+            not_carried: counter(
+                "lockstep.not.carried",
+                "Edits and comments that were not carried over, for a recorded reason",
+            ),
+            linked: counter("lockstep.linked", "Records that joined a mapping"),
+            writes: counter("lockstep.writes", "Writes that were applied"),
+            nothing_to_write: counter("lockstep.nothing.to.write", "Intents whose record said so already"),
+            failed: counter("lockstep.intents.failed", "Tries of an intent that failed, by kind of record"),
+            dead: counter("lockstep.intents.dead", "Intents that were given up"),
+            native_late: counter(
+                "lockstep.native.sync.late",
+                "Records that native sync did not bring along in time",
+            ),
+            malformed: counter("lockstep.malformed", "Records that could not be read"),
+            defects: counter("lockstep.defects", "Panics while a mapping was in work"),
+            store_failures: counter(
+                "lockstep.store.failures",
+                "Failures of the store; each stops the worker",
+            ),
+            inbox_depth: gauge("lockstep.inbox.depth", "Observed changes that wait for a decision"),
+            outbox_depth: gauge("lockstep.outbox.depth", "Intents that wait, dead ones included"),
+            dead_letters: gauge(
+                "lockstep.dead.letters",
+                "Intents that were given up and wait for an operator",
+            ),
+            mappings: gauge("lockstep.mappings", "Mappings in the store"),
+            cursor_lag: seconds("lockstep.cursor.lag", "How far a cursor is behind its server's clock"),
+            budget_left: gauge("lockstep.budget.left", "Requests that may leave at once"),
+            ready: gauge("lockstep.ready", "1 once every system was polled and the store is open"),
+            provider,
+            registry,
+        }
+    }
+
+    fn polled(&self, system: &SystemName, kind: RecordKind, succeeded: bool) {
+        let place = [label("system", system), label("collection", kind.as_str())];
+        if succeeded {
+            #[allow(clippy::cast_precision_loss)] // milliseconds of our era fit
+            let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
+            self.last_poll.record(now, &place);
+        }
+        let [system, collection] = place;
+        self.polls.add(1, &[system, collection, label("outcome", if succeeded { "ok" } else { "failed" })]);
+    }
+}
+
+fn label(key: &'static str, value: impl fmt::Display) -> KeyValue {
+    KeyValue::new(key, value.to_string())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::{IntentId, MappingId, RecordRef};
+
+    #[test]
+    fn events_show_up_under_their_prometheus_names() {
+        let metrics = Metrics::local().unwrap();
+        let telemetry = super::super::Telemetry::new(metrics.clone());
+        let defender = SystemName::new("defender").unwrap();
+        let record: RecordRef = "sentinel/incident/1".parse().unwrap();
+        let mapping = MappingId(7);
+        telemetry.emit(&Event::Polled {
+            system: &defender,
+            kind: RecordKind::Incident,
+            records: 2,
+            elapsed: Duration::from_millis(3),
+        });
+        telemetry.emit(&Event::Wrote {
+            mapping,
+            record: &record,
+            action: "update",
+            intent: IntentId { mapping, number: 0 },
+            request_id: None,
+            propagation: Some((&defender, Duration::from_secs(3))),
+        });
+        metrics.call("defender", "incidents.list", "200", Duration::from_millis(20));
+        metrics.set_depths(Counts { mappings: 5, outbox: 2, dead: 1, inbox: 0 });
+        metrics.set_cursor_lag(&defender, RecordKind::Alert, 1.5);
+        metrics.set_budget(&defender, "graph", 9);
+        metrics.set_ready(true);
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"lockstep_polls_total{collection="incident",outcome="ok",system="defender"} 1"#,
+            r#"lockstep_writes_total{action="update",system="sentinel"} 1"#,
+            r#"lockstep_propagation_seconds_sum{from="defender",to="sentinel"} 3"#,
+            r#"lockstep_propagation_seconds_bucket{from="defender",to="sentinel",le="5"} 1"#,
+            r#"lockstep_calls_total{operation="incidents.list",outcome="200",system="defender"} 1"#,
+            r#"lockstep_call_duration_seconds_count{operation="incidents.list",system="defender"} 1"#,
+            r#"lockstep_cursor_lag_seconds{collection="alert",system="defender"} 1.5"#,
+            r#"lockstep_budget_left{class="graph",system="defender"} 9"#,
+            "lockstep_dead_letters 1",
+            "lockstep_mappings 5",
+            "lockstep_ready 1",
+            "lockstep_last_poll_timestamp_seconds{",
+        ] {
+            assert!(text.contains(line), "no `{line}` in\n{text}");
+        }
+    }
+}
