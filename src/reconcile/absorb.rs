@@ -247,7 +247,7 @@ impl Work<'_> {
     pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot) {
         let joined = self.mapping.members[at].state != MemberState::Linked;
         match &snapshot.comments {
-            Comments::Counted(count) => self.count_comments(at, *count, joined),
+            Comments::Counted(count) => self.count_comments(at, *count, joined, snapshot.fresh),
             Comments::Listed(comments) => {
                 self.list_comments(at, snapshot, comments, joined);
                 self.mapping.members[at].unread = false;
@@ -255,12 +255,13 @@ impl Work<'_> {
         }
     }
 
-    fn count_comments(&mut self, at: usize, count: u32, joined: bool) {
+    fn count_comments(&mut self, at: usize, count: u32, joined: bool, fresh: bool) {
         let travel = self.comments_travel(at);
         let member = &mut self.mapping.members[at];
         let Some(base) = &mut member.base else { return };
         if joined || !travel || count <= base.comment_count {
             base.comment_count = count;
+            member.unread &= !fresh;
         } else {
             member.unread = true;
         }

@@ -66,6 +66,7 @@ pub(super) fn intent(mapping: u64, number: u32) -> Intent {
         due: time(i64::from(number)),
         attempts: 0,
         unreachable: 0,
+        misses: 0,
         causes: vec!["alice@example.org: status in defender/incident/1".into()],
     }
 }

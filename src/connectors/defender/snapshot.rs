@@ -56,6 +56,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
             created: optional_time(&wire.created_date_time),
             url: wire.incident_web_url.text().map(str::to_owned),
             products,
+            more_links: false,
         },
         raw: json.clone(),
     })
@@ -90,6 +91,7 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
             created: optional_time(&wire.created_date_time),
             url: wire.alert_web_url.text().map(str::to_owned),
             products: wire.service_source.text().map(str::to_owned).into_iter().collect(),
+            more_links: false,
         },
         raw: json.clone(),
     })

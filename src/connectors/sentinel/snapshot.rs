@@ -73,6 +73,7 @@ pub(super) fn incident(
                 .or_else(|| properties.incident_url.text())
                 .map(str::to_owned),
             products: texts(&additional.alert_product_names).map(str::to_owned).collect(),
+            more_links: peer.is_some() && is_standalone(json),
         },
         raw: json.clone(),
     })
