@@ -121,6 +121,11 @@ pub(super) fn required<'a>(name: &str, stated: &'a Stated<String>) -> Result<&'a
     stated.text().ok_or_else(|| format!("{name} is missing"))
 }
 
+/// Why JSON is not even an object of the kind it should be.
+pub(super) fn unreadable(what: &str, error: &serde_json::Error) -> String {
+    format!("this is no {what}: {}", shown(&error.to_string()))
+}
+
 /// An account name in the form in which owners are compared: trimmed, lower case.
 pub(super) fn account(text: Option<&str>) -> Native {
     Native::text(text.map(|name| name.trim().to_lowercase()).as_deref())

@@ -33,7 +33,10 @@ impl Defender {
         };
         let top = page_size(kind);
         let call = self.list_call(operation, segment, &walk, top)?;
-        let answer = self.endpoint.send(call).await?;
+        let answer = match self.endpoint.send(call).await {
+            Ok(answer) => answer,
+            Err(error) => return self.stepped_over(operation, &walk, error),
+        };
         let rows = self.endpoint.values(operation, &answer)?;
         let mut result = Page { server_time: answer.date, ..Page::default() };
         for row in rows {
@@ -45,12 +48,33 @@ impl Defender {
         // A next link means more even on a short page; its own `$skip` paging is not followed (2.2).
         let full = rows.len() >= top || answer.body["@odata.nextLink"].is_string();
         let marks: Vec<_> = rows.iter().map(mark).collect();
-        if let Some(next) = walk.next(&marks, full) {
-            let token = serde_json::to_string(&next)
-                .map_err(|e| self.endpoint.invalid(operation, format!("page token: {e}")))?;
-            result.next = Some(PageToken(token));
-        }
+        result.next = self.token(operation, walk.next(&marks, full))?;
         Ok(result)
+    }
+
+    /// An instant with more records than the service's `$skip` reaches must not hold up all later ones for ever:
+    /// the walk goes on behind it, and the page says what was left out.
+    fn stepped_over(
+        &self,
+        operation: &'static str,
+        walk: &Walk,
+        error: CallError,
+    ) -> Result<Page, CallError> {
+        let too_deep = matches!(error, CallError::Refused { status: 400, .. }) && walk.skip() > 0;
+        let Some(next) = walk.beyond().filter(|_| too_deep) else { return Err(error) };
+        let reason = format!(
+            "records updated at {} beyond the first {} could not be listed: {error}",
+            walk.literal(),
+            walk.skip()
+        );
+        let malformed = vec![Malformed { id: None, reason }];
+        Ok(Page { malformed, next: self.token(operation, Some(next))?, ..Page::default() })
+    }
+
+    fn token(&self, operation: &'static str, next: Option<Walk>) -> Result<Option<PageToken>, CallError> {
+        let token = next.map(|walk| serde_json::to_string(&walk)).transpose();
+        let token = token.map_err(|e| self.endpoint.invalid(operation, format!("page token: {e}")))?;
+        Ok(token.map(PageToken))
     }
 
     fn list_call(

@@ -4,12 +4,12 @@
 //! the version it has when the last page is read, however rows are updated meanwhile; the walk ends as soon as
 //! rows stop changing. An unsorted list is walked by `$skip` and loses nothing as long as its order holds.
 
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use jiff::{RoundMode, Span, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 /// How often one stretch is begun anew because rows moved under a `$skip`. After that the walk goes on unchecked,
 /// since a service that reorders ties at will would hold it up for ever; the next poll's overlap helps.
-const MAX_RESTARTS: u8 = 10;
+const MAX_RESTARTS: u8 = 5;
 
 /// What the walk needs to know of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,10 @@ impl Walk {
         if self.moved(rows) {
             return Some(Self { skip: 0, anchor: None, restarts: self.restarts + 1, ..self.clone() });
         }
+        if rows.is_empty() && self.skip > 0 {
+            // Beyond some `$skip` the service is said to stop answering with rows (section 7, item 2).
+            return self.beyond();
+        }
         if rows.is_empty() || !full {
             return None;
         }
@@ -77,6 +81,13 @@ impl Walk {
             }
             _ => Some(self.further(rows)),
         }
+    }
+
+    /// Past this instant, where its rows cannot be listed any further; `None` when the list is unsorted.
+    pub(super) fn beyond(&self) -> Option<Self> {
+        let bound = self.bound.checked_add(Span::new().milliseconds(1)).ok()?;
+        let next = Self { bound, skip: 0, anchor: None, restarts: 0, ..self.clone() };
+        Some(next).filter(|next| !next.unsorted)
     }
 
     /// Whether rows before this page left or came since the last one, so that others slipped past the `$skip`.

@@ -81,7 +81,7 @@ proptest! {
         mut remote in remote(),
         since in 0..3_i64,
         // Fewer times than a stretch is begun anew, several rows at a time.
-        changes in prop::collection::vec((0..9_usize, 0..100_u32, 1..8_u32, any::<bool>()), 0..9),
+        changes in prop::collection::vec((0..9_usize, 0..100_u32, 1..8_u32, any::<bool>()), 0..=5),
     ) {
         let rows = u32::try_from(remote.rows.len()).unwrap();
         let changes: Vec<_> = changes
@@ -126,6 +126,21 @@ fn the_bound_never_lies_above_its_own_instant_nor_reaches_the_one_before() {
         let bound: Timestamp = Walk::new(at(tick)).literal().parse().unwrap();
         assert!(bound <= at(tick) && bound > at(tick - 1), "{tick}");
     }
+}
+
+#[test]
+fn a_service_that_stops_paging_does_not_end_the_walk() {
+    let tie: Vec<_> = (0..50).map(|n| Row { id: Some(n.to_string()), time: Some(at(0)) }).collect();
+    let mut walk = Walk::new(at(0)).next(&tie, true).unwrap();
+    for _ in 0..5 {
+        walk = walk.next(&[], false).unwrap();
+        assert_eq!((walk.skip(), walk.literal()), (0, Walk::new(at(0)).literal()));
+        walk = walk.next(&tie, true).unwrap();
+    }
+    walk = walk.next(&[], false).unwrap();
+    let bound: Timestamp = walk.literal().parse().unwrap();
+    assert!(bound > at(0) && bound < at(1) && walk.skip() == 0);
+    assert!(walk.next(&[], false).is_none());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::wire::{WireAlert, WireComment, WireIncident};
 use crate::connectors::stated::{
-    Stated, account, is_foreign_tag, optional_time, required, required_time, tags,
+    Stated, account, is_foreign_tag, optional_time, required, required_time, tags, unreadable,
 };
 use crate::model::{
     Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordKind, RecordRef,
@@ -27,7 +27,7 @@ pub(super) fn snapshot(
 }
 
 fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, String> {
-    let wire = WireIncident::deserialize(json).map_err(|e| format!("not an incident: {e}"))?;
+    let wire = WireIncident::deserialize(json).map_err(|e| unreadable("incident", &e))?;
     let id = record_id(wire.id.id())?;
     let status = required("status", &wire.status)?.to_owned();
     let modified = required_time("lastUpdateDateTime", &wire.last_update_date_time)?;
@@ -63,7 +63,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
 }
 
 fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, String> {
-    let wire = WireAlert::deserialize(json).map_err(|e| format!("not an alert: {e}"))?;
+    let wire = WireAlert::deserialize(json).map_err(|e| unreadable("alert", &e))?;
     let id = record_id(wire.id.id())?;
     let status = required("status", &wire.status)?;
     // An alert's times are nullable (3.1); one that was never updated still has its creation.

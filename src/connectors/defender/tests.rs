@@ -176,6 +176,46 @@ async fn a_full_page_goes_on_at_its_last_instant_and_then_by_skip() {
 }
 
 #[tokio::test]
+async fn an_instant_too_deep_for_the_service_is_stepped_over_and_said() {
+    let rows: Vec<_> = (0..50).map(|n| incident(&n.to_string())).collect();
+    let too_deep = json!({"error": {"code": "", "message": "The limit for Skip query has been exceeded."}});
+    let server =
+        Server::start([(200, json!({ "value": rows })), (400, too_deep.clone()), (400, too_deep)]).await;
+    let connector = connector(&server);
+    let since = "2026-11-02T09:01:12.21Z".parse().unwrap();
+    let first = connector.list(RecordKind::Incident, since, None).await.unwrap();
+    let second = connector.list(RecordKind::Incident, since, first.next.as_ref()).await.unwrap();
+    let reason = &second.malformed[0].reason;
+    assert!(reason.contains("updated at 2026-11-02T09:01:12.210Z beyond the first 49"), "{reason}");
+    let error = connector.list(RecordKind::Incident, since, second.next.as_ref()).await.unwrap_err();
+    assert!(
+        server.last().query.contains("ge 2026-11-02T09:01:12.211Z") && !server.last().query.contains("skip")
+    );
+    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+}
+
+#[test]
+fn odd_values_cost_a_record_only_where_it_cannot_do_without() {
+    for (kind, json, needed) in [
+        (RecordKind::Incident, incident("1"), ["id", "status", "lastUpdateDateTime"]),
+        (RecordKind::Alert, alert("da1"), ["id", "status", "lastUpdateDateTime"]),
+    ] {
+        let read = |json: &Value| snapshot::snapshot(&name(), kind, json, false);
+        for property in json.as_object().unwrap().keys() {
+            for odd in [json!([]), json!({}), json!(-1), json!(true), json!(["\n", null, {}]), json!(" ")] {
+                let mut changed = json.clone();
+                changed[property] = odd;
+                assert_eq!(
+                    read(&changed).is_err(),
+                    needed.contains(&property.as_str()),
+                    "{property}: {changed}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn alerts_are_listed_by_two_hundred() {
     let server = Server::start([(200, json!({"value": [alert("da1_1")]})), (200, json!({"no": 1}))]).await;
     let (connector, since) = (connector(&server), "2026-11-02T08:00:00Z".parse().unwrap());

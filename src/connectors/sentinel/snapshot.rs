@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireOwner};
 use crate::connectors::stated::{
-    Stated, account, is_foreign_tag, optional_time, required, required_time, tags,
+    Stated, account, is_foreign_tag, optional_time, required, required_time, tags, unreadable,
 };
 use crate::model::{
     Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot,
@@ -41,8 +41,7 @@ pub(super) fn incident(
     json: &Value,
     fresh: bool,
 ) -> Result<Snapshot, String> {
-    let wire: Resource<WireIncident> =
-        Resource::deserialize(json).map_err(|e| format!("not an incident: {e}"))?;
+    let wire: Resource<WireIncident> = Resource::deserialize(json).map_err(|e| unreadable("incident", &e))?;
     let properties = &wire.properties;
     let name = wire.name.id().unwrap_or_default().to_ascii_lowercase();
     let id = RecordId::new(name).map_err(|_| "name is missing".to_owned())?;
@@ -175,8 +174,7 @@ pub(super) fn alert_link(json: &Value, peer: &SystemName) -> Option<RecordRef> {
 
 /// Reads one comment of a list.
 pub(super) fn comment(json: &Value) -> Result<Comment, String> {
-    let wire: Resource<WireComment> =
-        Resource::deserialize(json).map_err(|e| format!("not a comment: {e}"))?;
+    let wire: Resource<WireComment> = Resource::deserialize(json).map_err(|e| unreadable("comment", &e))?;
     let name = wire.name.id().ok_or("a comment without a name")?;
     let author = wire.properties.author.value();
     let author = author.and_then(|a| a.name.text().or(a.user_principal_name.text()).or(a.email.text()));

@@ -132,6 +132,20 @@ fn a_twin_is_told_by_more_than_the_providers_name() {
     assert!(snapshot::incident(&name(), None, &incident(), true).unwrap().links.is_empty());
 }
 
+#[test]
+fn odd_values_cost_a_record_only_where_it_cannot_do_without() {
+    let json = closed();
+    for property in json["properties"].as_object().unwrap().keys() {
+        for odd in [json!([]), json!({}), json!(-1), json!(true), json!(["\n", null, {}]), json!(" ")] {
+            let mut changed = json.clone();
+            changed["properties"][property] = odd;
+            let failed = snapshot::incident(&name(), Some(&peer()), &changed, false).is_err();
+            assert_eq!(failed, ["status", "lastModifiedTimeUtc"].contains(&property.as_str()), "{changed}");
+        }
+    }
+    assert!(snapshot::incident(&name(), None, &json!({"name": "x", "properties": 7}), false).is_err());
+}
+
 #[tokio::test]
 async fn a_list_follows_the_services_links_encoded_and_on_its_own_origin() {
     let server = Server::start([]).await;

@@ -48,7 +48,8 @@ impl Sentinel {
         self.put("incidents.update", &current.record, update_body(current, patch)).await
     }
 
-    /// PUT under an id of our choice, without etag.
+    /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
+    /// whoever is in doubt reads first.
     pub(super) async fn put_new(&self, record: &RecordRef, patch: &Patch) -> Result<Written, CallError> {
         self.put("incidents.create", record, create_body(patch)).await
     }
