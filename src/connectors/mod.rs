@@ -1,5 +1,16 @@
 //! One folder per kind of system, behind one trait. A connector knows its remote API and nothing of the store.
 
+pub mod defender;
+mod endpoint;
+mod registry;
+pub mod sentinel;
+mod stated;
+mod text;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,6 +18,13 @@ use jiff::Timestamp;
 
 use crate::http::CallError;
 use crate::model::{CommentKey, Patch, RecordKind, RecordRef, Snapshot, SystemName};
+
+pub use endpoint::ConnectError;
+pub use registry::{SystemSettings, connect};
+
+/// Tags and labels that begin so are lockstep's own notes: never part of [`crate::model::Field::Tags`], and kept
+/// by every write.
+pub const OWN_TAG: &str = "lockstep:";
 
 /// Where a list goes on: opaque to everyone but the connector that made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +119,12 @@ pub trait Connector: Send + Sync {
 
     /// Adds a comment. Where the API takes client-chosen comment ids, `key` is the id. One call.
     async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError>;
+
+    /// The key under which a comment written with `key` shows in the record's list of comments, where the API takes
+    /// client-chosen comment ids; `None` where the copy is told by the marker in its text.
+    fn comment_key(&self, _record: &RecordRef, _key: &CommentKey) -> Option<CommentKey> {
+        None
+    }
 
     /// Whether credentials, permissions and addresses work; writes nothing.
     async fn probe(&self) -> Vec<Probe>;

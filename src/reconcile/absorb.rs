@@ -142,8 +142,17 @@ impl Work<'_> {
             );
         }
         let exempt = self.mapping.members[at].exempt.contains(&field);
-        let saw_agreed = exempt || old.as_ref().is_none_or(|old| self.satisfied(at, field, old));
+        let saw_agreed = exempt
+            || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
+            || self.twin_agreed(at, field);
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Within a natively synced pair Microsoft's sync arbitrates, and there the later edit wins.
+    fn twin_agreed(&self, at: usize, field: Field) -> bool {
+        let twin = super::needs::native_twin(&self.mapping, &self.rules.policy, at);
+        let from = self.mapping.agreed.get(&field).map(|agreed| &agreed.from);
+        twin.is_some_and(|twin| from == Some(&self.mapping.members[twin].record.system))
     }
 
     fn contend(
@@ -238,7 +247,7 @@ impl Work<'_> {
     pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot) {
         let joined = self.mapping.members[at].state != MemberState::Linked;
         match &snapshot.comments {
-            Comments::Counted(count) => self.count_comments(at, *count, joined),
+            Comments::Counted(count) => self.count_comments(at, *count, joined, snapshot.fresh),
             Comments::Listed(comments) => {
                 self.list_comments(at, snapshot, comments, joined);
                 self.mapping.members[at].unread = false;
@@ -246,12 +255,13 @@ impl Work<'_> {
         }
     }
 
-    fn count_comments(&mut self, at: usize, count: u32, joined: bool) {
+    fn count_comments(&mut self, at: usize, count: u32, joined: bool, fresh: bool) {
         let travel = self.comments_travel(at);
         let member = &mut self.mapping.members[at];
         let Some(base) = &mut member.base else { return };
         if joined || !travel || count <= base.comment_count {
             base.comment_count = count;
+            member.unread &= !fresh;
         } else {
             member.unread = true;
         }

@@ -180,7 +180,9 @@ impl<'a> Work<'a> {
                 self.mapping.members.push(Member::new(link.clone(), MemberState::Awaited));
             }
         }
-        if snapshot.facts.more_links && !snapshot.fresh && self.mapping.members.len() == 1 {
+        // Asked for once, when the record is met: the alerts of an incident are dear to list (`sentinel.md` 8.1).
+        let met = self.mapping.members.len() == 1 && self.mapping.members[0].base.is_none();
+        if snapshot.facts.more_links && !snapshot.fresh && met {
             self.mapping.members[0].unread = true;
         }
     }

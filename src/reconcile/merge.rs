@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::model::{Agreed, AuditKind, Closing, Field, Native, SystemName, Value, Verdict};
+use crate::model::{
+    Agreed, AuditKind, Closing, Field, MemberState, Native, RecordKind, SystemName, Value, Verdict,
+};
 
 use super::absorb::is_closed;
 use super::decide::Work;
@@ -44,14 +46,59 @@ impl Work<'_> {
         for contender in std::mem::take(&mut self.contenders) {
             by_field.entry(contender.value.field()).or_default().push(contender);
         }
-        for (field, contenders) in by_field {
+        for (field, mut contenders) in by_field {
+            // So that nothing depends on the order in which the records were read.
+            contenders.sort_by_key(|c| {
+                (c.modified, self.policy().rank(&self.mapping.members[c.member].record.system))
+            });
             if field == Field::Tags {
                 self.merge_tags(&contenders)
             } else {
                 self.merge_field(field, &contenders)
             }
         }
+        self.take_native_consensus();
         self.default_verdict();
+    }
+
+    /// What a natively synced pair came to by itself stands: where both say the same and the agreed value was one of
+    /// theirs, lockstep does not argue.
+    fn take_native_consensus(&mut self) {
+        let Some(pair) = self.policy().native_sync.as_ref() else { return };
+        let Some(at) = self.mapping.members.iter().position(|m| {
+            m.record.system == pair.writer
+                && m.record.kind != RecordKind::Alert
+                && m.state == MemberState::Linked
+        }) else {
+            return;
+        };
+        let Some(twin) = super::needs::native_twin(&self.mapping, self.policy(), at) else { return };
+        for field in Field::ALL {
+            let Some(agreed) = self.mapping.agreed.get(&field) else { continue };
+            let theirs = agreed.from == pair.writer || agreed.from == pair.follower;
+            let value =
+                |at: usize| self.mapping.members[at].native(field).and_then(|n| self.read(at, field, n));
+            let (Some(value), Some(other)) = (value(at), value(twin)) else { continue };
+            if theirs
+                && value == other
+                && value != agreed.value
+                && !self.states(at, field)
+                && !self.states(twin, field)
+            {
+                let record = self.mapping.members[at].record.clone();
+                self.note(
+                    &record,
+                    AuditKind::Agreed { field, value: format!("{value} (native sync settled it)") },
+                );
+                let at = self.mapping.members[at].base.as_ref().map(|b| b.modified).unwrap_or_default();
+                self.mapping.agreed.insert(field, Agreed { value, from: record.system, at });
+            }
+        }
+    }
+
+    /// Whether a member states the agreed value of a field.
+    fn states(&self, at: usize, field: Field) -> bool {
+        self.mapping.members[at].native(field).is_some_and(|native| self.satisfied(at, field, native))
     }
 
     fn merge_field(&mut self, field: Field, contenders: &[Contender]) {

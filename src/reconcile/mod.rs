@@ -3,6 +3,8 @@
 mod absorb;
 mod comments;
 mod decide;
+#[cfg(test)]
+mod decide_tests;
 mod marker;
 mod merge;
 mod needs;

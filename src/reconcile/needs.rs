@@ -113,8 +113,13 @@ fn split_needs(mapping: &Mapping, policy: &Policy, at: usize) -> Split {
     };
     let is_writer =
         policy.native_sync.as_ref().is_some_and(|n| n.writer == mapping.members[at].record.system);
-    let twin_has = |field: &Field| satisfied(mapping, policy, &mapping.members[twin], *field);
-    let (native, rest): (Vec<Field>, Vec<Field>) = needs.into_iter().partition(twin_has);
+    let pair = [&mapping.members[at].record.system, &mapping.members[twin].record.system];
+    let by_sync = |field: &Field| {
+        // What one of the pair was told, and what it says already, Microsoft's sync brings to the other.
+        mapping.agreed.get(field).is_some_and(|agreed| pair.contains(&&agreed.from))
+            || satisfied(mapping, policy, &mapping.members[twin], *field)
+    };
+    let (native, rest): (Vec<Field>, Vec<Field>) = needs.into_iter().partition(by_sync);
     // What the follower lacks and the writer lacks too is written to the writer alone.
     Split { ours: if is_writer { rest } else { Vec::new() }, native }
 }

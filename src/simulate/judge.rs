@@ -89,7 +89,10 @@ fn writes(world: &World, incident: usize, found: &mut Vec<Violation>) {
             found.push(Violation(format!("record {id} was created {created} times")));
         }
         if world.profile.pairing == Pairing::NativeSync && !written.is_empty() {
-            found.push(Violation(format!("{} writes to {id} although native sync carries them", written.len())));
+            found.push(Violation(format!(
+                "{} writes to {id} although native sync carries them",
+                written.len()
+            )));
         }
         let most = edits(0).count() + edits(1).count() + world.unknowns;
         let limit = if world.profile.sequential { needed(world, incident, side) } else { most };
@@ -97,7 +100,10 @@ fn writes(world: &World, incident: usize, found: &mut Vec<Violation>) {
             found.push(Violation(format!("{} effective writes to {id}, {limit} at most", written.len())));
         }
         if world.profile.sequential && world.profile.pairing != Pairing::NativeSync && written.len() < limit {
-            found.push(Violation(format!("{} effective writes to {id}, {limit} edits needed one", written.len())));
+            found.push(Violation(format!(
+                "{} effective writes to {id}, {limit} edits needed one",
+                written.len()
+            )));
         }
     }
 }
@@ -105,7 +111,10 @@ fn writes(world: &World, incident: usize, found: &mut Vec<Violation>) {
 /// How many edits of the other side needed a write here, played through one after the other.
 fn needed(world: &World, incident: usize, side: usize) -> usize {
     let mut fields: [BTreeMap<Field, Native>; 2] = [0, 1].map(|s| {
-        world.sides[s].records[&world.pairs[incident][s]].first().map(|v| v.native.clone()).unwrap_or_default()
+        world.sides[s].records[&world.pairs[incident][s]]
+            .first()
+            .map(|v| v.native.clone())
+            .unwrap_or_default()
     });
     let mut count = 0;
     for edit in world.human.iter().filter(|e| e.incident == incident && e.comment.is_none()) {
@@ -113,7 +122,10 @@ fn needed(world: &World, incident: usize, side: usize) -> usize {
         fields[edit.side].extend(edit.fields.clone());
         let mut lacking = Vec::new();
         for (field, native) in &edit.fields {
-            let Reading::Known(value) = world.tables[edit.side].read(RecordKind::Incident, *field, native) else { continue };
+            let Reading::Known(value) = world.tables[edit.side].read(RecordKind::Incident, *field, native)
+            else {
+                continue;
+            };
             let there = fields[other].get(field).cloned().unwrap_or(Native::Empty);
             if !world.tables[other].satisfies(RecordKind::Incident, &there, &value) {
                 lacking.push((*field, value));

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::connectors::Depth;
 use crate::model::{
-    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, Patch, RecordId, RecordKind, RecordRef,
-    Snapshot, SystemName,
+    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, Patch, RecordId, RecordKind,
+    RecordRef, Snapshot, SystemName,
 };
 
 /// Which service a side resembles.
@@ -117,8 +117,15 @@ impl Side {
     /// Adds a record.
     pub fn create(&mut self, now: Timestamp, by: Actor, id: &RecordId, native: Natives) {
         let modified = self.stamp(now, None);
-        let version =
-            Version { at: now, modified, revision: 1, by, native, closing_comment: None, comments: Vec::new() };
+        let version = Version {
+            at: now,
+            modified,
+            revision: 1,
+            by,
+            native,
+            closing_comment: None,
+            comments: Vec::new(),
+        };
         self.records.insert(id.clone(), vec![version]);
         self.log.push(Effective {
             actor: by,
@@ -148,8 +155,11 @@ impl Side {
         if self.flavour == Flavour::Sentinel && !is_closed(&native) {
             native.insert(Field::Verdict, Native::Empty);
         }
-        let fields: Natives =
-            native.iter().filter(|(f, v)| old.native.get(*f) != Some(*v)).map(|(f, v)| (*f, v.clone())).collect();
+        let fields: Natives = native
+            .iter()
+            .filter(|(f, v)| old.native.get(*f) != Some(*v))
+            .map(|(f, v)| (*f, v.clone()))
+            .collect();
         if fields.is_empty() {
             return Ok(());
         }
@@ -194,7 +204,14 @@ impl Side {
         Ok(())
     }
 
-    fn push(&mut self, now: Timestamp, by: Actor, id: &RecordId, old: &Version, change: impl FnOnce(&mut Version)) {
+    fn push(
+        &mut self,
+        now: Timestamp,
+        by: Actor,
+        id: &RecordId,
+        old: &Version,
+        change: impl FnOnce(&mut Version),
+    ) {
         let modified = self.stamp(now, Some(old.modified));
         let mut version = Version { at: now, modified, revision: old.revision + 1, by, ..old.clone() };
         change(&mut version);
@@ -206,7 +223,8 @@ impl Side {
     /// What a list shows: of each record the newest version that the index has caught up with.
     pub fn list(&mut self, now: Timestamp, since: Timestamp) -> Vec<Snapshot> {
         self.calls += 1;
-        let visible = |versions: &Vec<Version>| versions.iter().rev().find(|v| v.at + self.lag <= now).cloned();
+        let visible =
+            |versions: &Vec<Version>| versions.iter().rev().find(|v| v.at + self.lag <= now).cloned();
         let shown: Vec<(RecordId, Version)> = self
             .records
             .iter()
@@ -260,12 +278,12 @@ impl Side {
 }
 
 /// Whether a record's status says closed, in either flavour.
-pub fn is_closed(native: &Natives) -> bool {
+pub(super) fn is_closed(native: &Natives) -> bool {
     let closed = |text: &String| text == "resolved" || text == "Closed";
     matches!(native.get(&Field::Status), Some(Native::Text(text)) if closed(text))
 }
 
 /// Tags as a native value.
-pub fn tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Native {
+pub(super) fn tags<'a>(tags: impl IntoIterator<Item = &'a str>) -> Native {
     Native::Set(tags.into_iter().map(str::to_owned).collect::<BTreeSet<_>>())
 }

@@ -31,7 +31,7 @@ const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
 
 /// The worker was killed; what was not committed is gone.
 #[derive(Debug)]
-pub struct Killed;
+pub(super) struct Killed;
 
 /// What a person did.
 #[derive(Debug, Clone)]
@@ -240,8 +240,7 @@ impl World {
         for mapping in self.store.mappings(None, 1000).unwrap_or_default() {
             let mut lane = Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping };
             let step = self.step(&mut lane, Event::Restarted);
-            self.store.apply(step.changes);
-            self.store.sync();
+            self.persist(step.changes);
         }
     }
 
@@ -258,7 +257,8 @@ impl World {
     }
 
     fn route_inbox(&mut self) -> Result<(), Killed> {
-        while let Some((number, snapshot)) = self.store.inbox(None, 1).unwrap_or_default().into_iter().next() {
+        while let Some((number, snapshot)) = self.store.inbox(None, 1).unwrap_or_default().into_iter().next()
+        {
             let policy = &self.rules.policy;
             let found = route(policy, &snapshot, |record| self.store.find(&policy.bridge, record));
             let mut changes = vec![Change::RemoveInbox(number)];
@@ -276,10 +276,9 @@ impl World {
 
     fn next_due(&self) -> Option<(crate::model::MappingId, u8)> {
         let mappings = self.store.mappings(None, 1000).unwrap_or_default();
-        let lanes = mappings.into_iter().map(|mapping| Lane {
-            intents: self.store.intents(mapping.id).unwrap_or_default(),
-            mapping,
-        });
+        let lanes = mappings
+            .into_iter()
+            .map(|mapping| Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping });
         let due = lanes.filter_map(|lane| lane.wake_at().map(|(at, p)| (at, p, lane.mapping.id)));
         due.filter(|(at, _, _)| *at <= self.now).min_by_key(|(at, p, _)| (*p, *at)).map(|(_, p, id)| (id, p))
     }
@@ -374,9 +373,14 @@ impl World {
                 self.trace.push(format!("{} {} {:?}", self.now, entry.record, entry.kind));
             }
         }
-        self.store.apply(changes);
-        self.store.sync();
+        self.persist(changes);
         if self.dice(self.profile.crash / 2.0) { Err(Killed) } else { Ok(()) }
+    }
+
+    fn persist(&self, changes: Vec<Change>) {
+        if self.store.apply(changes).and_then(|()| self.store.sync()).is_err() {
+            unreachable!("the memory store does not fail");
+        }
     }
 
     fn step(&mut self, lane: &mut Lane, event: Event) -> crate::engine::Step {
@@ -409,8 +413,12 @@ impl World {
             return;
         }
         let patch = random_edit(&mut self.rng, self.sides[side].flavour, &current.native, count);
-        let changed: Natives =
-            patch.native.iter().filter(|(f, v)| current.native.get(f) != Some(v)).map(|(f, v)| (*f, v.clone())).collect();
+        let changed: Natives = patch
+            .native
+            .iter()
+            .filter(|(f, v)| current.native.get(f) != Some(v))
+            .map(|(f, v)| (*f, v.clone()))
+            .collect();
         if changed.is_empty() || self.sides[side].write(now, actor, &id, &patch, None).is_err() {
             return;
         }
@@ -451,10 +459,12 @@ impl World {
 
     fn carry(&self, side: usize, field: Field, native: &Native) -> Option<Native> {
         match self.tables[side].read(RecordKind::Incident, field, native) {
-            Reading::Known(value) => self.tables[1 - side].write(RecordKind::Incident, &value).map(|native| {
-                // What Graph calls unknown, records show as no verdict.
-                if native == Native::Text("unknown/unknown".to_owned()) { Native::Empty } else { native }
-            }),
+            Reading::Known(value) => {
+                self.tables[1 - side].write(RecordKind::Incident, &value).map(|native| {
+                    // What Graph calls unknown, records show as no verdict.
+                    if native == Native::Text("unknown/unknown".to_owned()) { Native::Empty } else { native }
+                })
+            }
             Reading::Unknown(_) => None,
         }
     }
@@ -513,18 +523,30 @@ fn random_edit(rng: &mut StdRng, flavour: Flavour, now: &Natives, count: usize) 
     let defender = flavour == Flavour::Defender;
     let pick = |rng: &mut StdRng, of: &[&str]| Native::text(of.choose(rng).copied());
     let verdicts: &[&str] = if defender {
-        &["truePositive/phishing", "truePositive/malware", "falsePositive/notMalicious", "informationalExpectedActivity/securityTesting"]
+        &[
+            "truePositive/phishing",
+            "truePositive/malware",
+            "falsePositive/notMalicious",
+            "informationalExpectedActivity/securityTesting",
+        ]
     } else {
-        &["TruePositive/SuspiciousActivity", "FalsePositive/InaccurateData", "FalsePositive/IncorrectAlertLogic", "BenignPositive/SuspiciousButExpected"]
+        &[
+            "TruePositive/SuspiciousActivity",
+            "FalsePositive/InaccurateData",
+            "FalsePositive/IncorrectAlertLogic",
+            "BenignPositive/SuspiciousButExpected",
+        ]
     };
     let mut patch = Patch::default();
     let mut set = |field, native| patch.native.insert(field, native);
     match rng.random_range(0..8) {
         0..3 => {
             let closed = if defender { "resolved" } else { "Closed" };
-            let others: [&str; 3] = if defender { ["active", "inProgress", closed] } else { ["New", "Active", closed] };
-            let status = pick(rng, if rng.random_bool(0.6) { &[closed][..] } else { &others[..] });
-            if status == Native::text(Some(closed)) && !is_closed(now) && (!defender || rng.random_bool(0.7)) {
+            let others: [&str; 3] =
+                if defender { ["active", "inProgress", closed] } else { ["New", "Active", closed] };
+            let status = if rng.random_bool(0.6) { Native::text(Some(closed)) } else { pick(rng, &others) };
+            if status == Native::text(Some(closed)) && !is_closed(now) && (!defender || rng.random_bool(0.7))
+            {
                 let verdict = pick(rng, verdicts);
                 set(Field::Verdict, verdict);
             }
@@ -541,7 +563,11 @@ fn random_edit(rng: &mut StdRng, flavour: Flavour, now: &Natives, count: usize) 
             set(Field::Owner, pick(rng, &["", "alice@example.org", "bob@example.org"]));
         }
         6 => {
-            let old = if let Some(Native::Set(set)) = now.get(&Field::Tags) { set.clone() } else { Default::default() };
+            let old = if let Some(Native::Set(set)) = now.get(&Field::Tags) {
+                set.clone()
+            } else {
+                Default::default()
+            };
             let tag = ["vip", "phish", "lab"][rng.random_range(0..3)].to_owned();
             let mut new = old;
             if !new.remove(&tag) {

@@ -1,4 +1,51 @@
 //! What must survive a power cut: mappings, outbox, inbox, cursors, audit. sled, and a memory twin.
+//!
+//! ```text
+//! sled_store   the Store over sled: reads here, commits through the committer
+//! committer    one thread: gathers commits, plans, one transaction, flush, fsync, answers
+//! plan         changes -> rows, pure but for reading what is there
+//! codec, layout   how a value and a key look
+//! database     sled itself: guarded opening, transaction, sync, integrity check
+//! directory    what lies beside sled's files: schema, owner lock, creation that can be cut short
+//! transfer, verify   export, import, and the check behind `lockstep store verify`
+//! memory       the twin for simulation
+//! ```
+
+mod codec;
+mod committer;
+mod database;
+mod directory;
+mod layout;
+mod memory;
+mod opening;
+mod plan;
+mod sled_store;
+mod transfer;
+mod verify;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod conformance_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod kill_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod model_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod opening_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod transfer_tests;
+
+pub use memory::MemoryStore;
+pub use sled_store::SledStore;
+pub use transfer::import;
+pub use verify::Report;
 
 use std::collections::BTreeMap;
 
@@ -12,7 +59,9 @@ use crate::model::{
 /// One change of the store. A list of them is committed whole or not at all.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    /// Stores a mapping and its index entries (bridge and record of each member to mapping).
+    /// Stores a mapping and its index entries (bridge and record of each member to mapping). Entries of members that
+    /// it no longer has are removed, unless another mapping took them over. A mapping that was merged into another
+    /// takes no record away from one that is live, whichever of the two is stored first.
     PutMapping(Box<Mapping>),
     /// Stores an intent of the outbox.
     PutIntent(Box<Intent>),
@@ -45,6 +94,9 @@ pub struct Counts {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct StoreError(pub String);
+
+/// How many audit entries a mapping keeps; the oldest ones go first.
+pub const AUDIT_LIMIT: u64 = 1000;
 
 /// The store. Reads block for microseconds; a commit waits for the disk.
 ///

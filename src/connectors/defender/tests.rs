@@ -1,0 +1,382 @@
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::*;
+use crate::connectors::testing::{Seen, Server, check, credential, http, spec};
+use crate::model::{Comment, Field, Lifecycle, Native, RecordId};
+
+fn name() -> SystemName {
+    SystemName::new("defender").unwrap()
+}
+
+fn connector(server: &Server) -> Defender {
+    let settings = DefenderSettings {
+        name: name(),
+        tenant_id: "t".to_owned(),
+        credential: credential(),
+        authority_url: server.url.clone(),
+        graph_url: server.url.clone(),
+        scope: "s/.default".to_owned(),
+        budget_factor: 1.0,
+        settle: DefenderSettings::DEFAULT_SETTLE,
+        overlap: DefenderSettings::DEFAULT_OVERLAP,
+    };
+    Defender::new(&settings, &http(), None).unwrap()
+}
+
+fn incident(id: &str) -> Value {
+    json!({
+        "id": id, "tenantId": "11111111-2222-4333-8444-555555555555", "status": "inProgress",
+        "incidentWebUrl": format!("https://security.example/incident2/{id}"), "redirectIncidentId": null,
+        "displayName": "Multi-stage incident", "createdDateTime": "2026-11-02T08:15:30.4933333Z",
+        "lastUpdateDateTime": "2026-11-02T09:01:12.21Z", "assignedTo": "SOC1@Example.org",
+        "classification": "unknown", "determination": "unknown", "severity": "high",
+        "customTags": ["vip", "lockstep:x", null], "systemTags": [], "lastModifiedBy": "soc1@example.org",
+        "resolvingComment": null, "priorityScore": 71,
+        "comments": [{"comment": "hello", "createdByDisplayName": "soc1", "createdDateTime": "2026-11-02T08:16:02.4626766Z"}],
+    })
+}
+
+fn alert(id: &str) -> Value {
+    json!({
+        "id": id, "incidentId": "4711", "status": "new", "severity": "low", "classification": "truePositive",
+        "determination": null, "serviceSource": "microsoftSentinel", "title": "Odd", "assignedTo": null,
+        "alertWebUrl": "https://security.example/alerts/1", "createdDateTime": "2026-11-02T08:15:30Z",
+        "lastUpdateDateTime": "2026-11-02T08:15:30.1Z", "comments": [],
+    })
+}
+
+fn read_incident(json: &Value) -> Snapshot {
+    snapshot::snapshot(&name(), RecordKind::Incident, json, true).unwrap()
+}
+
+fn text(text: &str) -> Native {
+    Native::Text(text.to_owned())
+}
+
+fn set(tags: &[&str]) -> Native {
+    Native::Set(tags.iter().map(|tag| (*tag).to_owned()).collect())
+}
+
+fn patch(fields: &[(Field, Native)], note: Option<&str>) -> Patch {
+    Patch { native: fields.iter().cloned().collect(), closing_comment: note.map(str::to_owned) }
+}
+
+fn record(id: &str) -> RecordRef {
+    RecordRef::incident(&name(), RecordId::new(id).unwrap())
+}
+
+fn asks_for_known_members(seen: &Seen) {
+    assert_eq!(seen.headers["prefer"], "include-unknown-enum-members");
+    assert!(seen.headers.contains_key("client-request-id"));
+}
+
+#[test]
+fn an_incident_reads_as_stated() {
+    let read = read_incident(&incident("4711"));
+    assert_eq!(read.record.to_string(), "defender/incident/4711");
+    assert_eq!(read.revision, "2026-11-02T09:01:12.21Z");
+    let expected = [
+        (Field::Status, text("inProgress")),
+        (Field::Severity, text("high")),
+        (Field::Verdict, Native::Empty),
+        (Field::Owner, text("soc1@example.org")),
+        (Field::Tags, set(&["vip"])),
+        (Field::Title, text("Multi-stage incident")),
+    ];
+    assert_eq!(read.native, expected.into());
+    assert!(matches!(&read.comments, Comments::Listed(list) if list[0].text == "hello"));
+    assert_eq!(read.lifecycle, Lifecycle::Present);
+    assert_eq!(read.modified_by.as_deref(), Some("soc1@example.org"));
+    assert!(read.facts.created.is_some() && read.facts.url.is_some() && read.closing_comment.is_none());
+}
+
+#[test]
+fn verdicts_owners_and_unknown_words() {
+    let mut json = incident("1");
+    json["classification"] = "truePositive".into();
+    json["determination"] = Value::Null;
+    json["assignedTo"] = " ".into();
+    json["status"] = "awaitingAction".into();
+    json["severity"] = 7.into();
+    json["customTags"] = "vip".into();
+    let native = read_incident(&json).native;
+    assert_eq!(native[&Field::Verdict], text("truePositive/unknown"));
+    assert_eq!(native[&Field::Owner], Native::Empty);
+    assert_eq!(native[&Field::Status], text("awaitingAction"));
+    assert!(!native.contains_key(&Field::Severity) && !native.contains_key(&Field::Tags));
+    json["classification"] = json!({});
+    json.as_object_mut().unwrap().remove("assignedTo");
+    let native = read_incident(&json).native;
+    assert!(!native.contains_key(&Field::Verdict) && !native.contains_key(&Field::Owner));
+}
+
+#[test]
+fn a_merged_incident_says_where_it_went() {
+    let mut json = incident("1");
+    json["status"] = "redirected".into();
+    assert_eq!(read_incident(&json).lifecycle, Lifecycle::Redirected { to: None });
+    json["status"] = "resolved".into();
+    json["redirectIncidentId"] = "2".into();
+    assert_eq!(read_incident(&json).lifecycle, Lifecycle::Redirected { to: Some(record("2")) });
+}
+
+#[test]
+fn an_alert_reads_with_its_incident() {
+    let read = snapshot::snapshot(&name(), RecordKind::Alert, &alert("da1_1"), false).unwrap();
+    assert_eq!(read.record.to_string(), "defender/alert/da1_1");
+    assert_eq!(read.parent, Some(record("4711")));
+    assert_eq!(read.native[&Field::Verdict], text("truePositive/unknown"));
+    assert_eq!(read.native[&Field::Owner], Native::Empty);
+    assert!(!read.native.contains_key(&Field::Tags));
+    assert_eq!(read.facts.products, BTreeSet::from(["microsoftSentinel".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_list_keeps_the_good_rows_beside_the_bad_and_asks_by_time() {
+    let mut headless = incident("2");
+    headless["lastUpdateDateTime"] = "soon".into();
+    let rows = json!([incident("1"), headless, 7, {"id": 9}, incident("1")]);
+    let server = Server::start([(200, json!({ "value": rows }))]).await;
+    let since = "2026-11-02T08:00:00.2966667Z".parse().unwrap();
+    let page = connector(&server).list(RecordKind::Incident, since, None).await.unwrap();
+    assert_eq!(page.snapshots.len(), 2);
+    assert!(page.snapshots.iter().all(|s| !s.fresh) && page.next.is_none() && page.server_time.is_some());
+    let bad: Vec<_> = page.malformed.iter().map(|m| m.id.as_deref()).collect();
+    assert_eq!(bad, [Some("2"), None, Some("9")]);
+    assert!(page.malformed[0].reason.contains("lastUpdateDateTime"), "{:?}", page.malformed);
+    let seen = server.last();
+    assert_eq!(seen.path, "/root/v1.0/security/incidents");
+    assert_eq!(
+        seen.query,
+        "$filter=lastUpdateDateTime ge 2026-11-02T08:00:00.296Z&$orderby=lastUpdateDateTime asc&$top=50"
+    );
+    asks_for_known_members(&seen);
+}
+
+#[tokio::test]
+async fn a_full_page_goes_on_at_its_last_instant_and_then_by_skip() {
+    let rows: Vec<_> = (0..50).map(|n| incident(&n.to_string())).collect();
+    let full = || (200, json!({ "value": rows }));
+    let server =
+        Server::start([full(), full(), (200, json!({"value": [incident("49"), incident("50")]}))]).await;
+    let (connector, since) = (connector(&server), "2026-11-02T08:00:00Z".parse().unwrap());
+    let mut page = connector.list(RecordKind::Incident, since, None).await.unwrap();
+    let mut ids = BTreeSet::new();
+    while let Some(next) = page.next.clone() {
+        ids.extend(page.snapshots.into_iter().map(|s| s.record));
+        page = connector.list(RecordKind::Incident, since, Some(&next)).await.unwrap();
+    }
+    ids.extend(page.snapshots.into_iter().map(|s| s.record));
+    assert_eq!(ids.len(), 51);
+    let queries: Vec<_> = server.seen().into_iter().map(|s| s.query).collect();
+    assert!(queries[1].contains("ge 2026-11-02T09:01:12.210Z") && !queries[1].contains("$skip"));
+    assert!(queries[2].ends_with("$skip=49"), "{queries:?}");
+}
+
+#[tokio::test]
+async fn an_instant_too_deep_for_the_service_is_stepped_over_and_said() {
+    let rows: Vec<_> = (0..50).map(|n| incident(&n.to_string())).collect();
+    let too_deep = json!({"error": {"code": "", "message": "The limit for Skip query has been exceeded."}});
+    let server =
+        Server::start([(200, json!({ "value": rows })), (400, too_deep.clone()), (400, too_deep)]).await;
+    let connector = connector(&server);
+    let since = "2026-11-02T09:01:12.21Z".parse().unwrap();
+    let first = connector.list(RecordKind::Incident, since, None).await.unwrap();
+    let second = connector.list(RecordKind::Incident, since, first.next.as_ref()).await.unwrap();
+    let reason = &second.malformed[0].reason;
+    assert!(reason.contains("updated at 2026-11-02T09:01:12.210Z beyond the first 49"), "{reason}");
+    let error = connector.list(RecordKind::Incident, since, second.next.as_ref()).await.unwrap_err();
+    assert!(
+        server.last().query.contains("ge 2026-11-02T09:01:12.211Z") && !server.last().query.contains("skip")
+    );
+    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+}
+
+#[test]
+fn odd_values_cost_a_record_only_where_it_cannot_do_without() {
+    for (kind, json, needed) in [
+        (RecordKind::Incident, incident("1"), ["id", "status", "lastUpdateDateTime"]),
+        (RecordKind::Alert, alert("da1"), ["id", "status", "lastUpdateDateTime"]),
+    ] {
+        let read = |json: &Value| snapshot::snapshot(&name(), kind, json, false);
+        for property in json.as_object().unwrap().keys() {
+            for odd in [json!([]), json!({}), json!(-1), json!(true), json!(["\n", null, {}]), json!(" ")] {
+                let mut changed = json.clone();
+                changed[property] = odd;
+                assert_eq!(
+                    read(&changed).is_err(),
+                    needed.contains(&property.as_str()),
+                    "{property}: {changed}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn alerts_are_listed_by_two_hundred() {
+    let server = Server::start([(200, json!({"value": [alert("da1_1")]})), (200, json!({"no": 1}))]).await;
+    let (connector, since) = (connector(&server), "2026-11-02T08:00:00Z".parse().unwrap());
+    let page = connector.list(RecordKind::Alert, since, None).await.unwrap();
+    assert_eq!(page.snapshots.len(), 1);
+    assert!(server.last().path.ends_with("/alerts_v2") && server.last().query.ends_with("$top=200"));
+    let error = connector.list(RecordKind::Alert, since, None).await.unwrap_err();
+    assert!(matches!(error, CallError::Malformed { .. }), "{error}");
+    let token = PageToken("x".to_owned());
+    assert!(connector.list(RecordKind::Alert, since, Some(&token)).await.is_err());
+}
+
+#[tokio::test]
+async fn reads_encode_ids_and_refuse_answers_about_others() {
+    let mut bare = incident("3");
+    bare.as_object_mut().unwrap().remove("comments");
+    let answers = [(200, incident("a/b?")), (200, incident("2")), (200, bare), (404, json!({}))];
+    let server = Server::start(answers).await;
+    let connector = connector(&server);
+    let read = connector.read(&record("a/b?"), Depth::Comments).await.unwrap();
+    assert!(read.fresh);
+    assert_eq!(server.last().path, "/root/v1.0/security/incidents/a%2Fb%3F");
+    let other = connector.read(&record("1"), Depth::Record).await.unwrap_err();
+    assert!(
+        other.to_string().contains("defender/incident/1: the answer is about defender/incident/2"),
+        "{other}"
+    );
+    let bare = connector.read(&record("3"), Depth::Comments).await.unwrap_err();
+    assert!(bare.to_string().contains("no list of comments"), "{bare}");
+    let gone = connector.read(&record("4"), Depth::Record).await.unwrap_err();
+    assert!(matches!(gone, CallError::NotFound { .. }));
+    let before = server.seen().len();
+    assert!(connector.read(&record(".."), Depth::Record).await.is_err());
+    assert_eq!(server.seen().len(), before);
+}
+
+#[test]
+fn a_patch_says_what_changes_and_no_more() {
+    let current = read_incident(&incident("1"));
+    let body = |fields: &[(Field, Native)], note| write::patch_body(&current, &patch(fields, note)).unwrap();
+    let close = [(Field::Status, text("resolved")), (Field::Verdict, text("truePositive/malware"))];
+    let closed = body(&close, Some("done"));
+    assert_eq!(
+        closed,
+        json!({"status": "resolved", "classification": "truePositive", "determination": "malware", "resolvingComment": "done"})
+    );
+    let cleared =
+        [(Field::Owner, Native::Empty), (Field::Verdict, Native::Empty), (Field::Tags, Native::Empty)];
+    let cleared = body(&cleared, None);
+    assert_eq!(
+        cleared,
+        json!({"assignedTo": null, "classification": "unknown", "determination": "unknown", "customTags": ["lockstep:x"]})
+    );
+    let rest = [
+        (Field::Tags, set(&["b", "a"])),
+        (Field::Title, text("T")),
+        (Field::Severity, text("low")),
+        (Field::Owner, text("a@b.c")),
+    ];
+    let rest = body(&rest, None);
+    assert_eq!(rest["customTags"], json!(["lockstep:x", "a", "b"]));
+    let long = body(&close, Some(&"x".repeat(40_000)));
+    let note = long["resolvingComment"].as_str().unwrap();
+    assert!(note.len() == 30_000 && note.ends_with("[cut here by lockstep]"));
+    if let Some(graph) = spec("graph-security.openapi.json") {
+        for body in [&closed, &cleared, &rest, &long] {
+            check(&graph, "/components/schemas/microsoft.graph.security.incident", body);
+        }
+        check(&graph, "/components/schemas/microsoft.graph.security.alertComment", &write::comment_body("x"));
+    }
+}
+
+#[test]
+fn what_the_service_must_not_be_told_is_never_sent() {
+    let current = read_incident(&incident("1"));
+    for (field, value) in [
+        (Field::Status, text("redirected")),
+        (Field::Status, text("unknownFutureValue")),
+        (Field::Status, text("awaitingAction")),
+        (Field::Severity, text("unknownFutureValue")),
+        (Field::Verdict, text("truePositive/unknownFutureValue")),
+        (Field::Title, Native::Empty),
+    ] {
+        assert!(write::patch_body(&current, &patch(&[(field, value.clone())], None)).is_err(), "{value}");
+    }
+    assert!(write::patch_body(&current, &Patch::default()).is_err());
+}
+
+#[test]
+fn an_alert_takes_status_verdict_and_owner() {
+    let current = snapshot::snapshot(&name(), RecordKind::Alert, &alert("da1"), true).unwrap();
+    let fields = [
+        (Field::Status, text("resolved")),
+        (Field::Verdict, text("falsePositive/notMalicious")),
+        (Field::Owner, text("a@b.c")),
+        (Field::Title, text("left out")),
+    ];
+    let body = write::patch_body(&current, &patch(&fields, Some("left out"))).unwrap();
+    assert_eq!(
+        body,
+        json!({"status": "resolved", "classification": "falsePositive", "determination": "notMalicious", "assignedTo": "a@b.c"})
+    );
+    assert!(write::patch_body(&current, &patch(&[(Field::Status, text("active"))], None)).is_err());
+    assert!(write::patch_body(&current, &patch(&[(Field::Title, text("x"))], None)).is_err());
+    if let Some(graph) = spec("graph-security.openapi.json") {
+        check(&graph, "/components/schemas/microsoft.graph.security.alert", &body);
+    }
+}
+
+#[tokio::test]
+async fn a_write_brings_the_record_or_at_least_its_request() {
+    let mut after = incident("1");
+    after["status"] = "resolved".into();
+    let server = Server::start([(200, after), (200, json!({})), (503, json!({}))]).await;
+    let (connector, current) = (connector(&server), read_incident(&incident("1")));
+    let close = patch(&[(Field::Status, text("resolved"))], None);
+    let written = connector.update(&current, &close).await.unwrap();
+    assert_eq!(written.snapshot.unwrap().native[&Field::Status], text("resolved"));
+    let seen = server.last();
+    assert_eq!((seen.method.as_str(), seen.body.clone()), ("PATCH", json!({"status": "resolved"})));
+    asks_for_known_members(&seen);
+    assert!(connector.update(&current, &close).await.unwrap().snapshot.is_none());
+    let lost = connector.update(&current, &close).await.unwrap_err();
+    assert!(matches!(lost, CallError::Unknown { .. }) && server.seen().len() == 3, "{lost}");
+    let refused = connector.create(&record("9"), &close).await.unwrap_err();
+    assert!(refused.to_string().contains("create_in") && server.seen().len() == 3, "{refused}");
+}
+
+#[tokio::test]
+async fn a_comment_brings_the_whole_list() {
+    let list = json!([{"comment": "hello", "createdByDisplayName": "soc1", "createdDateTime": "2026-11-02T08:16:02Z"},
+        {"comment": "copy", "createdByDisplayName": "lockstep", "createdDateTime": "2026-11-02T08:17:02Z"}]);
+    let server = Server::start([(200, json!({ "value": list })), (200, json!({}))]).await;
+    let (connector, current) = (connector(&server), read_incident(&incident("1")));
+    let key = CommentKey::from_id("k");
+    let after = connector.comment(&current, &key, "copy").await.unwrap().snapshot.unwrap();
+    let texts = |list: &[Comment]| list.iter().map(|c| c.text.clone()).collect::<Vec<_>>();
+    assert!(matches!(&after.comments, Comments::Listed(list) if texts(list) == ["hello", "copy"]));
+    assert_eq!((after.native, after.revision), (current.native.clone(), current.revision.clone()));
+    let seen = server.last();
+    assert_eq!(seen.path, "/root/v1.0/security/incidents/1/comments");
+    assert_eq!(seen.body, json!({"@odata.type": "microsoft.graph.security.alertComment", "comment": "copy"}));
+    assert!(connector.comment(&current, &key, "copy").await.unwrap().snapshot.is_none());
+    assert!(connector.comment_key(&current.record, &key).is_none());
+}
+
+#[tokio::test]
+async fn a_probe_names_the_missing_permission() {
+    let denied = json!({"error": {"code": "Forbidden", "message": "Missing application roles."}});
+    let server = Server::start([(200, json!({"value": []})), (403, denied)]).await;
+    let probes = connector(&server).probe().await;
+    let results: Vec<_> = probes.iter().map(|p| (p.what.as_str(), p.result.is_ok())).collect();
+    assert_eq!(
+        results,
+        [
+            ("access token", true),
+            ("list incidents", true),
+            ("list alerts", false),
+            ("write permission", true)
+        ]
+    );
+    assert!(probes[2].result.as_ref().unwrap_err().contains("SecurityAlert.Read.All"));
+    assert!(server.seen().iter().all(|s| s.method == "GET"));
+}

@@ -1,0 +1,199 @@
+//! What both Microsoft connectors are made of: an address, a door and its tokens.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use url::Url;
+
+use super::Probe;
+use crate::http::{
+    Answer, Budgets, Call, CallError, CallObserver, CallSite, Credential, CredentialError, Door, Http,
+    NotSentCause, RequestIds, RetryPolicy, TokenSource, token_source,
+};
+use crate::model::SystemName;
+
+/// All that a query value may not carry as it is; `OData` expressions hold spaces and quotes.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// Why no connector can be made of its settings.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The credential is incomplete.
+    #[error("system {system}: {source}")]
+    Credential {
+        /// The system's configured name.
+        system: SystemName,
+        /// What is wrong with it.
+        source: CredentialError,
+    },
+    /// The address cannot be extended by a path.
+    #[error("system {system}: {url} cannot be extended by a path; give a root such as {example}")]
+    Address {
+        /// The system's configured name.
+        system: SystemName,
+        /// The address as configured.
+        url: String,
+        /// One that works.
+        example: &'static str,
+    },
+}
+
+/// What an endpoint is made of.
+pub(super) struct Parts<'a> {
+    pub(super) system: &'a SystemName,
+    pub(super) credential: &'a Credential,
+    pub(super) tenant: &'a str,
+    pub(super) authority: &'a Url,
+    pub(super) base: &'a Url,
+    pub(super) example: &'static str,
+    pub(super) scope: &'a str,
+    pub(super) budgets: Budgets,
+    pub(super) ids: RequestIds,
+}
+
+/// One system's address with its door.
+pub(super) struct Endpoint {
+    pub(super) system: SystemName,
+    base: Url,
+    door: Door,
+    tokens: Arc<dyn TokenSource>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("system", &self.system).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        parts: Parts<'_>,
+        http: &Http,
+        observer: Option<Arc<dyn CallObserver>>,
+    ) -> Result<Self, ConnectError> {
+        let (system, base) = (parts.system.clone(), parts.base.clone());
+        if base.cannot_be_a_base() {
+            return Err(ConnectError::Address { system, url: base.to_string(), example: parts.example });
+        }
+        let tokens = token_source(parts.credential, parts.tenant, parts.authority, parts.scope, http)
+            .map_err(|source| ConnectError::Credential { system: system.clone(), source })?;
+        let mut door = Door::new(
+            system.as_str(),
+            http.clone(),
+            Arc::clone(&tokens),
+            parts.budgets,
+            RetryPolicy::default(),
+        )
+        .with_request_ids(parts.ids);
+        if let Some(observer) = observer {
+            door = door.with_observer(observer);
+        }
+        Ok(Self { system, base, door, tokens })
+    }
+
+    /// The address below the root that these segments name; ids in them are remote or configured text.
+    pub(super) fn url(
+        &self,
+        operation: &'static str,
+        segments: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<Url, CallError> {
+        let mut url = self.base.clone();
+        // Dot segments would climb out of the path, encoded or not.
+        if let Some(bad) = segments.iter().find(|s| matches!(**s, "" | "." | "..")) {
+            return Err(self.invalid(operation, format!("`{bad}` cannot be part of an address")));
+        }
+        match url.path_segments_mut() {
+            Ok(mut path) => {
+                path.pop_if_empty().extend(segments);
+            }
+            Err(()) => return Err(self.invalid(operation, format!("{} cannot be extended", self.base))),
+        }
+        set_query(&mut url, query.iter().copied());
+        Ok(url)
+    }
+
+    /// Whether an address that a service gave lies where our token may go.
+    pub(super) fn is_ours(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    pub(super) async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        self.door.send(call).await
+    }
+
+    pub(super) fn budget_left(&self) -> Vec<(&'static str, u32)> {
+        self.door.budget_left()
+    }
+
+    /// A request that lockstep must not send.
+    pub(super) fn invalid(&self, operation: &'static str, what: String) -> CallError {
+        let site = Box::new(self.site(operation, None));
+        CallError::NotSent { site, cause: NotSentCause::Invalid(what), retry_after: None }
+    }
+
+    /// An answer that does not hold what it must.
+    pub(super) fn malformed(&self, operation: &'static str, answer: &Answer, what: String) -> CallError {
+        let site = Box::new(self.site(operation, Some(answer)));
+        CallError::Malformed { site, status: answer.status, message: what }
+    }
+
+    fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {
+        CallSite {
+            system: Arc::from(self.system.as_str()),
+            operation,
+            request_id: answer.and_then(|a| a.request_id.clone()),
+            client_request_id: answer.map(|a| a.client_request_id.clone()),
+        }
+    }
+
+    /// The `value` array of a list's answer.
+    pub(super) fn values<'a>(
+        &self,
+        operation: &'static str,
+        answer: &'a Answer,
+    ) -> Result<&'a [Value], CallError> {
+        answer.body["value"].as_array().map(Vec::as_slice).ok_or_else(|| {
+            self.malformed(
+                operation,
+                answer,
+                "the list has no `value` array; is the address right?".to_owned(),
+            )
+        })
+    }
+
+    /// Whether a token can be had.
+    pub(super) async fn probe_token(&self) -> Probe {
+        let result = self.tokens.token().await;
+        let result = result.map(|_| "issued".to_owned()).map_err(|e| e.to_string());
+        Probe { what: "access token".to_owned(), result }
+    }
+
+    /// Whether a read works; `role` is what a refusal asks for.
+    pub(super) async fn probe_read(&self, what: &str, call: Result<Call, CallError>, role: &str) -> Probe {
+        let result = match call {
+            Ok(call) => self.send(call).await,
+            Err(error) => Err(error),
+        };
+        let result =
+            result.map(|answer| format!("answered {}", answer.status)).map_err(|error| match error {
+                CallError::Denied { .. } => format!("{error}. Needed: {role}"),
+                CallError::NotFound { .. } => format!("{error}. Check the names in the configuration"),
+                error => error.to_string(),
+            });
+        Probe { what: what.to_owned(), result }
+    }
+}
+
+/// Sets the query; names go as they are, values encoded (a space as `%20`, which every `OData` parser takes).
+pub(super) fn set_query<'a>(url: &mut Url, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
+    let mut query = String::new();
+    for (name, value) in pairs {
+        let separator = if query.is_empty() { "" } else { "&" };
+        // Writing to a string cannot fail.
+        let _ = write!(query, "{separator}{name}={}", utf8_percent_encode(value, QUERY));
+    }
+    url.set_query(if query.is_empty() { None } else { Some(&query) });
+}

@@ -1,0 +1,215 @@
+//! Writes. A PUT replaces the whole incident, so all that can be written is sent again (`sentinel.md` 1.4).
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::Sentinel;
+use super::snapshot::{CLOSED, incident, is_redirect_label, owner};
+use super::wire::WireOwner;
+use crate::connectors::stated::verdict_parts;
+use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
+use crate::connectors::{OWN_TAG, Written};
+use crate::http::{Call, CallError, Method};
+use crate::model::{CommentKey, Field, Native, Patch, RecordRef, Snapshot};
+
+/// The properties that a PUT may set; the service would reset those left out.
+const WRITABLE: [&str; 11] = [
+    "title",
+    "description",
+    "severity",
+    "status",
+    "classification",
+    "classificationReason",
+    "classificationComment",
+    "owner",
+    "labels",
+    "firstActivityTimeUtc",
+    "lastActivityTimeUtc",
+];
+const VERDICT: [&str; 3] = ["classification", "classificationReason", "classificationComment"];
+
+/// The id under which a comment goes to an incident: the key itself if it is a GUID, else one derived from both.
+/// The same key always gives the same comment, so that a repeated write is harmless (`sentinel.md` 2.1).
+///
+/// `incident_id` is the incident's record id.
+pub fn comment_id(incident_id: &str, key: &CommentKey) -> CommentKey {
+    let id = Uuid::parse_str(key.as_str()).unwrap_or_else(|_| {
+        let name = format!("Microsoft.SecurityInsights/incidents/{}", incident_id.to_ascii_lowercase());
+        let namespace = Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes());
+        Uuid::new_v5(&namespace, key.as_str().as_bytes())
+    });
+    CommentKey::from_id(&id.to_string())
+}
+
+impl Sentinel {
+    /// PUT of the merged incident with its etag; a stale one is a conflict.
+    pub(super) async fn replace(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
+        self.put("incidents.update", &current.record, update_body(current, patch)).await
+    }
+
+    /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
+    /// whoever is in doubt reads first.
+    pub(super) async fn put_new(&self, record: &RecordRef, patch: &Patch) -> Result<Written, CallError> {
+        self.put("incidents.create", record, create_body(patch)).await
+    }
+
+    async fn put(
+        &self,
+        operation: &'static str,
+        record: &RecordRef,
+        body: Result<Value, String>,
+    ) -> Result<Written, CallError> {
+        let body = body.map_err(|what| self.endpoint.invalid(operation, format!("{record}: {what}")))?;
+        let url = self.url(operation, &[record.id.as_str()], &[])?;
+        let call = Call::write(operation, "put-incident", Method::PUT, url, body);
+        let answer = self.endpoint.send(call).await?;
+        // The write was made; an answer that cannot be read only means that a read must tell.
+        let read = incident(&self.endpoint.system, self.peer.as_ref(), &answer.body, true).ok();
+        let read = read.filter(|written| written.record == *record);
+        Ok(Written { snapshot: read, request_id: answer.request_id })
+    }
+
+    /// PUT of one comment. Its answer says nothing of the incident, whose etag it moves (`sentinel.md` 1.4).
+    pub(super) async fn put_comment(
+        &self,
+        record: &RecordRef,
+        key: &CommentKey,
+        text: &str,
+    ) -> Result<Written, CallError> {
+        let operation = "comments.create";
+        let id = comment_id(record.id.as_str(), key);
+        let url = self.url(operation, &[record.id.as_str(), "comments", id.as_str()], &[])?;
+        let call = Call::write(operation, "put-comment", Method::PUT, url, comment_body(text));
+        let answer = self.endpoint.send(call).await?;
+        Ok(Written { snapshot: None, request_id: answer.request_id })
+    }
+}
+
+pub(super) fn comment_body(text: &str) -> Value {
+    json!({"properties": {"message": cut_keeping_last_line(text, MAX_COMMENT)}})
+}
+
+/// What was read, without what cannot be written and without nulls, and then the changes.
+pub(super) fn update_body(current: &Snapshot, patch: &Patch) -> Result<Value, String> {
+    let read = current.raw["properties"].as_object().ok_or("the snapshot lacks the record as received")?;
+    let kept = WRITABLE.iter().filter_map(|name| Some((*name, read.get(*name)?)));
+    let mut properties: Map<String, Value> =
+        kept.map(|(name, value)| (name.to_owned(), without_nulls(value))).collect();
+    properties.retain(|_, value| !value.is_null());
+    let labels = read.get("labels").cloned().unwrap_or_default();
+    properties.insert("labels".to_owned(), named_labels(label_names(&labels)));
+    apply(&mut properties, patch)?;
+    let mut body = json!({"properties": properties});
+    if let Some(etag) = current.raw["etag"].as_str() {
+        body["etag"] = etag.into();
+    }
+    Ok(body)
+}
+
+/// The body of a creation; the service refuses one without title, severity and status.
+pub(super) fn create_body(patch: &Patch) -> Result<Value, String> {
+    let mut properties = Map::new();
+    apply(&mut properties, patch)?;
+    let missing: Vec<_> =
+        ["title", "severity", "status"].into_iter().filter(|name| !properties.contains_key(*name)).collect();
+    if missing.is_empty() {
+        Ok(json!({"properties": properties}))
+    } else {
+        Err(format!("an incident cannot be created without {}", missing.join(" and ")))
+    }
+}
+
+fn apply(properties: &mut Map<String, Value>, patch: &Patch) -> Result<(), String> {
+    for (field, native) in &patch.native {
+        match field {
+            Field::Status => put_text(properties, "status", *field, native)?,
+            Field::Severity => put_text(properties, "severity", *field, native)?,
+            Field::Title => put_text(properties, "title", *field, native)?,
+            Field::Verdict => put_verdict(properties, native),
+            Field::Owner => put_owner(properties, native),
+            Field::Tags => put_labels(properties, native),
+        }
+    }
+    if let Some(note) = &patch.closing_comment {
+        properties.insert("classificationComment".to_owned(), cut(note, MAX_COMMENT).into());
+    }
+    settle_verdict(properties);
+    Ok(())
+}
+
+fn put_text(
+    properties: &mut Map<String, Value>,
+    name: &str,
+    field: Field,
+    native: &Native,
+) -> Result<(), String> {
+    let Native::Text(text) = native else { return Err(format!("{field} cannot be `{native}`")) };
+    properties.insert(name.to_owned(), text.as_str().into());
+    Ok(())
+}
+
+/// Reason and classification go together; `Undetermined` takes no reason (`sentinel.md` 1.5).
+fn put_verdict(properties: &mut Map<String, Value>, native: &Native) {
+    let (class, reason) = verdict_parts(native).unwrap_or(("Undetermined", None));
+    properties.insert("classification".to_owned(), class.into());
+    match reason {
+        Some(reason) => properties.insert("classificationReason".to_owned(), reason.into()),
+        None => properties.remove("classificationReason"),
+    };
+}
+
+/// Closed demands a classification; in any other status it is not sent, since what the service makes of it then
+/// is not known (`sentinel.md` 1.4, 1.5).
+fn settle_verdict(properties: &mut Map<String, Value>) {
+    if properties.get("status").and_then(Value::as_str) == Some(CLOSED) {
+        properties.entry("classification").or_insert_with(|| "Undetermined".into());
+    } else {
+        properties.retain(|name, _| !VERDICT.contains(&name.as_str()));
+    }
+}
+
+/// The owner as read where it is the same account, since its object id is the safest form; else by UPN alone,
+/// which the service resolves. `{}` means nobody (`sentinel.md` 1.6).
+fn put_owner(properties: &mut Map<String, Value>, native: &Native) {
+    let present = properties.get("owner").and_then(|owner| WireOwner::deserialize(owner).ok());
+    let value = match native {
+        Native::Text(_) if owner(present.as_ref()) == *native => return,
+        Native::Text(account) => json!({"userPrincipalName": account}),
+        Native::Empty | Native::Set(_) => json!({}),
+    };
+    properties.insert("owner".to_owned(), value);
+}
+
+/// The list replaces the whole list: lockstep's own labels and the mark of a merge go along.
+fn put_labels(properties: &mut Map<String, Value>, native: &Native) {
+    let present = label_names(properties.get("labels").unwrap_or(&Value::Null));
+    let kept = present.into_iter().filter(|l| l.starts_with(OWN_TAG) || is_redirect_label(l));
+    let people: Vec<String> = match native {
+        Native::Set(set) => set.iter().cloned().collect(),
+        Native::Text(label) => vec![label.clone()],
+        Native::Empty => Vec::new(),
+    };
+    let labels = named_labels(kept.chain(people).collect());
+    properties.insert("labels".to_owned(), labels);
+}
+
+fn label_names(labels: &Value) -> Vec<String> {
+    let names = labels.as_array().into_iter().flatten().filter_map(|label| label["labelName"].as_str());
+    names.filter(|name| !name.trim().is_empty()).map(str::to_owned).collect()
+}
+
+/// `labelType` is read-only (`sentinel.md` 1.7).
+fn named_labels(names: Vec<String>) -> Value {
+    names.into_iter().map(|name| json!({"labelName": name})).collect()
+}
+
+/// Real answers state an absent owner as four nulls, which the schema does not allow in a request.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), v.clone())).collect()
+        }
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,361 @@
+//! `decide` read as: what was there, what is seen, what follows. And its laws, over arbitrary edits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    Action, AuditKind, BridgeName, Comment, CommentKey, Comments, Facts, Field, Lifecycle, Mapping,
+    MappingId, MemberState, Native, Natives, Patch, RecordRef, Snapshot, SystemName,
+};
+use crate::translate::Translation;
+
+const START: i64 = 1_800_000_000;
+
+fn system(name: &str) -> SystemName {
+    SystemName::new(name).unwrap()
+}
+
+fn rules() -> Rules {
+    let table = |kind: &str| SystemPolicy {
+        name: system(kind),
+        translation: Arc::new(Translation::builtin(kind).unwrap()),
+    };
+    let policy = Policy {
+        bridge: BridgeName::new("corp").unwrap(),
+        systems: vec![table("defender"), table("sentinel")],
+        native_sync: None,
+        create_in: BTreeSet::new(),
+        since: Timestamp::UNIX_EPOCH,
+        filter: Filter::default(),
+        fields: BTreeMap::new(),
+        comments: Direction::Both,
+        conflicts: Conflicts::CloseWins,
+        closing: ClosingPolicy::default(),
+    };
+    Rules { policy, marker: MarkerKey::new([1; 32]) }
+}
+
+fn text(text: &str) -> Native {
+    Native::text(Some(text))
+}
+
+fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
+    Snapshot {
+        record: record.parse().unwrap(),
+        revision: second.to_string(),
+        modified: Timestamp::from_second(START + second).unwrap(),
+        modified_by: Some("alice@example.org".to_owned()),
+        fresh: true,
+        native: native.iter().cloned().collect(),
+        closing_comment: None,
+        comments: Comments::Listed(Vec::new()),
+        lifecycle: Lifecycle::Present,
+        links: Vec::new(),
+        parent: None,
+        facts: Facts::default(),
+        raw: serde_json::Value::Null,
+    }
+}
+
+fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+    let native = [
+        (Field::Status, text(status)),
+        (Field::Severity, text("medium")),
+        (Field::Verdict, Native::text(verdict)),
+        (Field::Owner, Native::Empty),
+        (Field::Tags, Native::Set(BTreeSet::new())),
+        (Field::Title, text("Odd sign-in")),
+    ];
+    snapshot("defender/incident/1", second, &native)
+}
+
+fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+    let mut seen = defender(second, status, None);
+    seen.record = "sentinel/incident/g".parse().unwrap();
+    seen.links = vec!["defender/incident/1".parse().unwrap()];
+    seen.native.insert(Field::Severity, text("Medium"));
+    seen.native.remove(&Field::Verdict);
+    if let Some(verdict) = verdict {
+        seen.native.insert(Field::Verdict, text(verdict));
+    }
+    seen
+}
+
+fn see(mapping: &Mapping, seen: &[Snapshot], rules: &Rules) -> Decision {
+    decide(mapping, Observed { snapshots: seen, ..Observed::default() }, rules)
+}
+
+fn linked(rules: &Rules) -> Mapping {
+    let bridge = rules.policy.bridge.clone();
+    let id = MappingId::derive(&bridge, &"defender/incident/1".parse().unwrap());
+    let both = [defender(0, "active", None), sentinel(0, "New", None)];
+    let decision = see(&Mapping::new(id, bridge), &both, rules);
+    assert_eq!(decision.wishes, [], "a pair that says the same needs nothing");
+    decision.mapping
+}
+
+fn only_patch(decision: &Decision) -> (String, Natives) {
+    assert_eq!(decision.wishes.len(), 1, "{:#?}", decision.wishes);
+    let wish = &decision.wishes[0];
+    (wish.target.to_string(), wish.patch.native.clone())
+}
+
+#[test]
+fn a_close_in_defender_closes_sentinel_with_the_verdict() {
+    let rules = rules();
+    let seen = defender(5, "resolved", Some("truePositive/phishing"));
+    let (target, patch) = only_patch(&see(&linked(&rules), &[seen], &rules));
+    assert_eq!(target, "sentinel/incident/g");
+    let expected =
+        [(Field::Status, text("Closed")), (Field::Verdict, text("TruePositive/SuspiciousActivity"))];
+    assert_eq!(patch, Natives::from(expected));
+}
+
+#[test]
+fn a_close_in_sentinel_closes_defender() {
+    let rules = rules();
+    let seen = sentinel(5, "Closed", Some("FalsePositive/InaccurateData"));
+    let (target, patch) = only_patch(&see(&linked(&rules), &[seen], &rules));
+    assert_eq!(target, "defender/incident/1");
+    assert_eq!(patch.get(&Field::Status), Some(&text("resolved")));
+    assert!(patch[&Field::Verdict].to_string().starts_with("falsePositive/"), "{patch:?}");
+}
+
+#[test]
+fn an_older_list_entry_takes_nothing_back() {
+    let rules = rules();
+    let closed = see(&linked(&rules), &[defender(5, "resolved", None)], &rules);
+    let mut late = defender(3, "inProgress", None);
+    late.fresh = false;
+    let decision = see(&closed.mapping, &[late], &rules);
+    assert_eq!(decision.mapping, closed.mapping);
+    assert_eq!(decision.stale.len(), 1);
+}
+
+#[test]
+fn the_same_instant_with_other_values_is_read_again() {
+    let rules = rules();
+    let mut tied = defender(0, "inProgress", None);
+    tied.fresh = false;
+    let decision = see(&linked(&rules), &[tied.clone()], &rules);
+    assert_eq!(decision.wishes[0].action, Action::Fetch);
+    tied.fresh = true;
+    let decision = see(&decision.mapping, &[tied], &rules);
+    assert_eq!(only_patch(&decision).1, Natives::from([(Field::Status, text("Active"))]));
+}
+
+#[test]
+fn a_close_beats_a_concurrent_reopening_and_the_loser_is_recorded() {
+    let rules = rules();
+    let both = [sentinel(5, "Active", None), defender(6, "resolved", Some("truePositive/malware"))];
+    let decision = see(&linked(&rules), &both, &rules);
+    assert_eq!(only_patch(&decision).0, "sentinel/incident/g");
+    let lost = |(record, kind): &(RecordRef, AuditKind)| {
+        record.system.as_str() == "sentinel"
+            && matches!(kind, AuditKind::NotCarried { reason, .. } if reason.contains("conflict"))
+    };
+    assert!(decision.audit.iter().any(lost), "{:#?}", decision.audit);
+}
+
+#[test]
+fn a_merge_is_not_a_close() {
+    let rules = rules();
+    let mut merged = defender(5, "redirected", None);
+    merged.lifecycle = Lifecycle::Redirected { to: Some("defender/incident/9".parse().unwrap()) };
+    let decision = see(&linked(&rules), &[merged], &rules);
+    assert!(!decision.mapping.is_closed());
+    let states: Vec<_> = decision.mapping.members.iter().map(|m| m.state.clone()).collect();
+    assert_eq!(states, [MemberState::Redirected, MemberState::Linked, MemberState::Awaited]);
+    let actions: Vec<_> = decision.wishes.iter().map(|w| w.action.as_str()).collect();
+    assert_eq!(actions, ["fetch"], "the incident goes on under its new id");
+}
+
+#[test]
+fn an_unknown_native_value_is_left_alone_and_said() {
+    let rules = rules();
+    let decision = see(&linked(&rules), &[defender(5, "somethingNew", None)], &rules);
+    assert_eq!(decision.wishes, []);
+    let said = |(_, kind): &(RecordRef, AuditKind)| matches!(kind, AuditKind::NotCarried { value, .. } if value == "somethingNew");
+    assert!(decision.audit.iter().any(said));
+}
+
+#[test]
+fn a_value_that_may_be_our_own_write_is_no_edit() {
+    let rules = rules();
+    let closed = see(&linked(&rules), &[defender(5, "resolved", None)], &rules);
+    let patch = closed.wishes[0].patch.clone();
+    let seen = [sentinel(7, "Closed", Some("Undetermined"))];
+    let in_flight = [(seen[0].record.clone(), Patch { ..patch })];
+    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[] };
+    let decision = decide(&closed.mapping, observed, &rules);
+    assert!(
+        !decision.audit.iter().any(|(_, kind)| matches!(kind, AuditKind::Edit { .. })),
+        "{:#?}",
+        decision.audit
+    );
+    assert_eq!(decision.wishes, []);
+}
+
+#[test]
+fn a_comment_is_copied_once_and_a_planted_mark_suppresses_nothing() {
+    let rules = rules();
+    let mapping = linked(&rules);
+    let comment = |key: &str, text: &str| Comment {
+        key: CommentKey::from_id(key),
+        author: Some("bob".to_owned()),
+        created: Timestamp::from_second(START + 4).ok(),
+        text: text.to_owned(),
+    };
+    let mut seen = defender(5, "active", None);
+    seen.comments = Comments::Listed(vec![comment("c1", "isolate the host")]);
+    let first = see(&mapping, &[seen.clone()], &rules);
+    assert_eq!(first.copies.len(), 1);
+    assert_eq!(see(&first.mapping, &[seen.clone()], &rules).copies, [], "told once");
+    let Action::Comment { text, .. } = &first.copies[0].action else { panic!("no comment") };
+    let mut echo = sentinel(6, "New", None);
+    echo.comments = Comments::Listed(vec![comment("c2", text)]);
+    assert_eq!(see(&first.mapping, &[echo.clone()], &rules).copies, [], "our own copy is not copied back");
+    echo.comments = Comments::Listed(vec![comment("c3", "isolate the host")]);
+    assert_eq!(
+        see(&first.mapping, &[echo], &rules).copies.len(),
+        1,
+        "the same words by a person are a comment"
+    );
+}
+
+#[test]
+fn a_direction_keeps_an_edit_where_it_is() {
+    let mut rules = rules();
+    rules.policy.fields.insert(Field::Title, Direction::From(system("defender")));
+    let mut seen = sentinel(5, "New", None);
+    seen.native.insert(Field::Title, text("renamed"));
+    let decision = see(&linked(&rules), &[seen], &rules);
+    assert_eq!(decision.wishes, [], "neither carried over nor undone");
+    let mut renamed = defender(6, "active", None);
+    renamed.native.insert(Field::Title, text("Worse"));
+    let decision = see(&decision.mapping, &[renamed], &rules);
+    assert_eq!(only_patch(&decision).1, Natives::from([(Field::Title, text("Worse"))]));
+}
+
+/// An edit of one field on one side.
+fn edits() -> impl Strategy<Value = Vec<(bool, u8)>> {
+    proptest::collection::vec((any::<bool>(), 0_u8..12), 1..8)
+}
+
+fn apply(sides: &mut [Snapshot; 2], at_sentinel: bool, what: u8, second: i64) {
+    let side = &mut sides[usize::from(at_sentinel)];
+    let (field, native) = match (at_sentinel, what) {
+        (false, 0) => (Field::Status, text("active")),
+        (false, 1) => (Field::Status, text("inProgress")),
+        (false, 2 | 3) => (Field::Status, text("resolved")),
+        (true, 0) => (Field::Status, text("New")),
+        (true, 1) => (Field::Status, text("Active")),
+        (true, 2 | 3) => (Field::Status, text("Closed")),
+        (false, 4) => (Field::Verdict, text("truePositive/phishing")),
+        (false, 5) => (Field::Verdict, text("falsePositive/notMalicious")),
+        (_, 6) => (Field::Owner, text("alice@example.org")),
+        (_, 7) => (Field::Owner, text("bob@example.org")),
+        (_, 8) => (Field::Tags, Native::Set(["vip".to_owned()].into())),
+        (_, 9) => (Field::Tags, Native::Set(["lab".to_owned(), "vip".to_owned()].into())),
+        (_, 10) => (Field::Title, text("Renamed")),
+        _ => (Field::Owner, Native::Empty),
+    };
+    side.native.insert(field, native);
+    if at_sentinel && field == Field::Status {
+        side.native.remove(&Field::Verdict);
+        if what >= 2 {
+            side.native.insert(Field::Verdict, text("TruePositive/SuspiciousActivity"));
+        }
+    }
+    side.modified = Timestamp::from_second(START + second).unwrap();
+    side.revision = second.to_string();
+}
+
+/// Writes what is wished and shows the result, as a service without faults would.
+fn deliver(mapping: &Mapping, wishes: &[Wish], sides: &mut [Snapshot; 2], rules: &Rules) -> Decision {
+    let mut in_flight = Vec::new();
+    for wish in wishes {
+        let side = sides.iter_mut().find(|s| s.record == wish.target).unwrap();
+        side.native.extend(wish.patch.native.clone());
+        let open = side.native.get(&Field::Status) != Some(&text("Closed"));
+        if side.record.system.as_str() == "sentinel" && open {
+            side.native.remove(&Field::Verdict);
+        }
+        side.modified += SignedDuration::from_secs(1);
+        in_flight.push((wish.target.clone(), wish.patch.clone()));
+    }
+    decide(mapping, Observed { snapshots: &sides[..], in_flight: &in_flight, elsewhere: &[] }, rules)
+}
+
+proptest! {
+    #[test]
+    fn deciding_again_without_news_changes_nothing(edits in edits()) {
+        let rules = rules();
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let once = see(&linked(&rules), &sides, &rules);
+        let again = see(&once.mapping, &sides, &rules);
+        prop_assert_eq!(&again.mapping, &once.mapping);
+        prop_assert_eq!(again.wishes, once.wishes);
+        prop_assert_eq!(again.audit, []);
+    }
+
+    #[test]
+    fn one_round_of_writes_brings_agreement_and_yields_no_edit(edits in edits()) {
+        let rules = rules();
+        let mut mapping = linked(&rules);
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 * (i64::try_from(i).unwrap() + 1));
+            let decision = see(&mapping, &sides, &rules);
+            let after = deliver(&decision.mapping, &decision.wishes, &mut sides, &rules);
+            prop_assert_eq!(&after.wishes, &[], "after {:?}", decision.wishes);
+            let echoed = after.audit.iter().any(|(_, kind)| matches!(kind, AuditKind::Edit { .. }));
+            prop_assert!(!echoed, "an echo was taken for an edit: {:?}", after.audit);
+            mapping = after.mapping;
+        }
+    }
+
+    #[test]
+    fn the_order_of_reading_does_not_matter(edits in edits(), conflicts in 0..3_usize) {
+        let mut rules = rules();
+        rules.policy.conflicts = [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest][conflicts];
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let mapping = linked(&rules);
+        let forth = see(&mapping, &sides, &rules);
+        sides.reverse();
+        let back = see(&mapping, &sides, &rules);
+        let values = |d: &Decision| d.mapping.agreed.iter().map(|(f, a)| (*f, a.value.clone())).collect::<Vec<_>>();
+        prop_assert_eq!(values(&forth), values(&back));
+        prop_assert_eq!(forth.wishes, back.wishes);
+    }
+
+    #[test]
+    fn every_edit_is_written_or_explained(edits in edits()) {
+        let rules = rules();
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let decision = see(&linked(&rules), &sides, &rules);
+        for (record, kind) in &decision.audit {
+            let AuditKind::Edit { field, .. } = kind else { continue };
+            let carried = decision.wishes.iter().any(|w| w.target != *record && w.patch.native.contains_key(field));
+            let explained = decision.audit.iter().any(|(_, k)| match k {
+                AuditKind::NotCarried { what_of, .. } => what_of == field.as_str(),
+                AuditKind::Agreed { field: agreed, .. } => agreed == field,
+                _ => false,
+            });
+            prop_assert!(carried || explained, "{record}: {kind:?} vanished; {:#?}", decision.audit);
+        }
+    }
+}
