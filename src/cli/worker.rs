@@ -27,7 +27,11 @@ const DRAIN: Duration = Duration::from_secs(9);
 ///
 /// # Errors
 /// What keeps it from starting (store, port, client), and a store that fails while it runs.
-pub async fn run(config: &Config, telemetry: &Telemetry, stop: CancellationToken) -> anyhow::Result<()> {
+pub(super) async fn run(
+    config: &Config,
+    telemetry: &Telemetry,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
     let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
     let systems = systems(config, Some(observer))?;
@@ -76,7 +80,7 @@ async fn drained(engine: Engine, stop: &CancellationToken) -> anyhow::Result<()>
 }
 
 /// The connectors of all configured systems. Nothing is sent yet.
-pub fn systems(
+pub(super) fn systems(
     config: &Config,
     observer: Option<Arc<dyn CallObserver>>,
 ) -> anyhow::Result<BTreeMap<SystemName, Watched>> {
@@ -90,7 +94,7 @@ pub fn systems(
 }
 
 /// The rules of all bridges.
-pub fn rules(config: &Config, store: &dyn Store) -> anyhow::Result<BTreeMap<BridgeName, Rules>> {
+pub(super) fn rules(config: &Config, store: &dyn Store) -> anyhow::Result<BTreeMap<BridgeName, Rules>> {
     let marker = match &config.store.marker_key {
         Some(secret) => MarkerKey::from_secret(secret.resolve()?.expose_secret()),
         None => MarkerKey::new(store.marker_key()),

@@ -21,6 +21,7 @@ pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/api/v1/mappings", get(mappings))
         .route("/api/v1/mappings/{id}", get(mapping))
+        .route("/api/v1/dead-letters", get(dead_letters))
         .route("/api/v1/records/{system}/{kind}/{id}/explain", get(explain))
 }
 
@@ -44,6 +45,10 @@ async fn mapping(State(state): State<AppState>, Path(id): Path<String>) -> Respo
         Ok(parsed) => found(views::story(&*state.store, parsed), || format!("there is no mapping {id}")),
         Err(message) => failed(StatusCode::BAD_REQUEST, message),
     }
+}
+
+async fn dead_letters(State(state): State<AppState>) -> Response {
+    found(views::dead_letters(&*state.store, MAX_LIMIT).map(Some), String::new)
 }
 
 async fn explain(

@@ -25,8 +25,10 @@ pub enum LogFormat {
 pub struct LogOptions {
     /// What it looks like.
     pub format: LogFormat,
-    /// What is logged, such as `info` or `lockstep=debug,warn`; else `RUST_LOG` counts, else `info`.
+    /// What is logged, such as `info` or `lockstep=debug,warn`; else `RUST_LOG` counts.
     pub filter: Option<String>,
+    /// What is logged when neither says.
+    pub fallback: String,
     /// Colours: `None` means on a terminal, unless `NO_COLOR` is set.
     pub colour: Option<bool>,
 }
@@ -34,7 +36,7 @@ pub struct LogOptions {
 impl LogOptions {
     fn filter(&self) -> Result<EnvFilter, TelemetryError> {
         let from_env = || std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty());
-        let filter = self.filter.clone().or_else(from_env).unwrap_or_else(|| "info".to_owned());
+        let filter = self.filter.clone().or_else(from_env).unwrap_or_else(|| self.fallback.clone());
         EnvFilter::try_new(&filter)
             .map_err(|error| TelemetryError::Filter { filter, reason: error.to_string() })
     }
