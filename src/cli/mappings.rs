@@ -1,5 +1,7 @@
 //! `lockstep mappings`.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use comfy_table::{Cell, Table};
 
@@ -90,7 +92,7 @@ fn render(list: &MappingList) -> String {
     }
     let mut text = table.trim_fmt();
     if let Some(next) = list.next {
-        text.push_str(&format!("\nmore: lockstep mappings list --after {next}"));
+        let _ = write!(text, "\nmore: lockstep mappings list --after {next}");
     }
     text
 }

@@ -48,7 +48,7 @@ pub struct Global {
     /// What the log on stderr looks like
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub log_format: LogFormat,
-    /// What is logged: a level, or a filter such as `lockstep=debug,warn` [default: RUST_LOG, else info or warn]
+    /// What is logged: a level, or a filter such as `lockstep=debug,warn` [default: `RUST_LOG`, else info or warn]
     #[arg(long, global = true, value_name = "FILTER")]
     pub log_level: Option<String>,
     /// When to use colours; `NO_COLOR` counts

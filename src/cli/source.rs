@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
+use crate::config::secret::SecretRef;
 use crate::http::{ClientOptions, Http};
 use crate::model::{BridgeName, MappingId, RecordRef};
 use crate::server::views::{self, Explanation, IntentView, MappingList, MappingStory};
@@ -21,9 +22,9 @@ const PAGE: usize = 1000;
 /// Dead letters that are shown at most.
 const DEAD_LETTERS: usize = 1000;
 
-/// Opens the store to look into it. The one place that asks for it.
+/// Opens the store to look into it; a missing one is not created.
 fn open_store(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
-    Ok(SledStore::open_existing(path)?)
+    SledStore::open_existing(path).map(|store| store as Arc<dyn Store>)
 }
 
 /// Where commands read from.
@@ -123,7 +124,7 @@ impl Worker {
     /// The worker that this configuration starts.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         let options = ClientOptions { timeout: Duration::from_secs(10), ..ClientOptions::default() };
-        let token = config.server.token.as_ref().map(|token| token.resolve()).transpose();
+        let token = config.server.token.as_ref().map(SecretRef::resolve).transpose();
         Ok(Self {
             http: Http::new(&options)?,
             base: format!("http://{}", reachable(config.server.listen)),

@@ -22,7 +22,7 @@ use crate::translate::Translation;
 const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// How long native sync may take when the bridge does not say: Microsoft promises 10 minutes (`sentinel.md` 3.2).
-const DEFAULT_DEADLINE: Duration = Duration::from_secs(15 * 60);
+const DEFAULT_DEADLINE: Duration = Duration::from_mins(15);
 
 const CONFLICTS: &[(&str, Conflicts)] =
     &[("close-wins", Conflicts::CloseWins), ("order", Conflicts::Order), ("latest", Conflicts::Latest)];
@@ -132,7 +132,7 @@ impl Members<'_> {
             match (SystemName::new(name.get_ref()), Translation::builtin(kind.as_str())) {
                 (Ok(name), Ok(table)) => policies.push(SystemPolicy { name, translation: Arc::new(table) }),
                 (_, Err(reason)) => {
-                    section.problem(name.span(), format!("the translation table is faulty: {reason}"))
+                    section.problem(name.span(), format!("the translation table is faulty: {reason}"));
                 }
                 (Err(_), _) => {}
             }
@@ -238,13 +238,13 @@ fn direction(section: &mut Section<'_>, key: &'static str, members: &Members<'_>
         DeValue::Table(table) if table.len() == 1 => table.get("from").cloned(),
         _ => None,
     };
-    match from.as_ref().and_then(|from| from.get_ref().as_str().map(|name| (name, from.span()))) {
-        Some((name, span)) => members.pick(section, key, name, span).map(Direction::From),
-        None => {
-            section.problem(value.span(), format!("{key} in {} is no direction; {usage}", section.title()));
-            None
-        }
+    if let Some(from) = &from
+        && let Some(name) = from.get_ref().as_str()
+    {
+        return members.pick(section, key, name, from.span()).map(Direction::From);
     }
+    section.problem(value.span(), format!("{key} in {} is no direction; {usage}", section.title()));
+    None
 }
 
 fn closing(mut section: Section<'_>) -> ClosingPolicy {

@@ -102,7 +102,7 @@ impl Config {
     /// Checks a configuration text; `file` only names it in messages.
     pub fn parse(file: &Path, text: &str) -> Result<Self, ConfigErrors> {
         let problems = Problems::new(file.display().to_string(), text);
-        let config = Section::document(&problems, text).and_then(|document| read(document, file));
+        let config = Section::document(&problems, text).map(|document| read(document, file));
         match (config, problems.finish()) {
             (Some(config), (errors, warnings)) if errors.is_empty() => Ok(Self { warnings, ..config }),
             (_, (errors, _)) => Err(ConfigErrors::new(errors)),
@@ -125,8 +125,8 @@ impl Config {
     }
 }
 
-/// Reads the whole document. `None` only together with a reported problem.
-fn read(mut document: Section<'_>, file: &Path) -> Option<Config> {
+/// Reads the whole document. What has a reported problem is left out.
+fn read(mut document: Section<'_>, file: &Path) -> Config {
     let store = document.child("store").map_or_else(store_default, store);
     let server = document.child("server").map_or_else(ServerConfig::default, server);
     let http = document.child("http").map_or_else(ClientOptions::default, http);
@@ -144,7 +144,7 @@ fn read(mut document: Section<'_>, file: &Path) -> Option<Config> {
     }
     document.finish();
     let systems = systems.into_iter().filter_map(|declared| declared.system).collect();
-    Some(Config {
+    Config {
         file: file.to_owned(),
         store,
         server,
@@ -153,7 +153,7 @@ fn read(mut document: Section<'_>, file: &Path) -> Option<Config> {
         systems,
         bridges: bridges.into_iter().flatten().collect(),
         warnings: Vec::new(),
-    })
+    }
 }
 
 fn store_default() -> StoreConfig {

@@ -71,6 +71,6 @@ fn found<T: Serialize>(result: Result<Option<T>, StoreError>, absent: impl FnOnc
     }
 }
 
-fn failed(status: StatusCode, message: String) -> Response {
-    (status, Json(json!({ "error": message }))).into_response()
+fn failed(status: StatusCode, message: impl Into<String>) -> Response {
+    (status, Json(json!({ "error": message.into() }))).into_response()
 }

@@ -11,7 +11,7 @@ use super::Event;
 use crate::model::{RecordKind, SystemName};
 
 /// What a poll may take on top of its pause before the loop counts as stalled: time-outs and retries of all its pages.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The state of the worker as seen from outside. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +83,7 @@ impl Health {
                 inner.with(system, *kind, |collection| {
                     collection.last_try = Some(Instant::now());
                     (collection.failures, collection.error) = (*consecutive, Some((*error).to_owned()));
-                })
+                });
             }
             Event::StoreFailed { error } => inner.store_failure = Some((*error).to_owned()),
             _ => {}
