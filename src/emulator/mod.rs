@@ -62,6 +62,9 @@ mod world;
 mod graph_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod login_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod native_sync_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
