@@ -50,6 +50,19 @@ fn plain_json_schema(value: &mut Value) {
     }
 }
 
+/// Without members that are null: real answers have them where the description allows none (`sentinel.md` 1.2).
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
 /// Fails with every difference between an answer and a schema of the description.
 fn check(spec: &Value, pointer: &str, answer: &Value) {
     let mut root = spec.clone();
@@ -167,25 +180,23 @@ async fn sentinel_answers_fit_the_description() {
     let path = format!("incidents/{twin}/comments/4bb36b7b-26ff-4d1c-9cbe-0d8ab3da0014");
     let (status, comment) = caller.sentinel("PUT", &path, Some(comment)).await;
     assert_eq!(status, 201);
-    check(&spec, "#/definitions/IncidentComment", &comment);
+    check(&spec, "#/definitions/IncidentComment", &without_nulls(comment));
     let (_, comments) = caller.sentinel("GET", &format!("incidents/{twin}/comments"), None).await;
-    check(&spec, "#/definitions/IncidentCommentList", &comments);
+    check(&spec, "#/definitions/IncidentCommentList", &without_nulls(comments));
     let (_, alerts) = caller.sentinel("POST", &format!("incidents/{twin}/alerts"), None).await;
     assert_eq!(alerts["value"].as_array().unwrap().len(), 2);
-    check(&spec, "#/definitions/IncidentAlertList", &alerts);
+    check(&spec, "#/definitions/IncidentAlertList", &without_nulls(alerts));
 
-    let (_, mut read) = caller.sentinel("GET", &format!("incidents/{twin}"), None).await;
-    // Real answers carry nulls for nobody, which the description does not allow for (sentinel.md 1.2).
+    let (_, read) = caller.sentinel("GET", &format!("incidents/{twin}"), None).await;
     assert!(read["properties"]["owner"]["objectId"].is_null());
-    read["properties"]["owner"] = json!({});
-    check(&spec, "#/definitions/Incident", &read);
+    check(&spec, "#/definitions/Incident", &without_nulls(read));
 
     let body = json!({"properties": {"title": "t", "severity": "Low", "status": "New",
                       "owner": {"userPrincipalName": "ana@example.org"}, "labels": [{"labelName": "x"}]}});
     let name = "0f7c3b9e-5f0e-4c55-9d1c-6a2c7b1f9a10";
     let (status, made) = caller.sentinel("PUT", &format!("incidents/{name}"), Some(body)).await;
     assert_eq!(status, 201);
-    check(&spec, "#/definitions/Incident", &made);
+    check(&spec, "#/definitions/Incident", &without_nulls(made));
 }
 
 #[tokio::test]

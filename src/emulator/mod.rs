@@ -105,7 +105,7 @@ pub struct EditRefused {
 }
 
 /// The world behind its lock.
-pub(self) struct Shared(Mutex<World>);
+struct Shared(Mutex<World>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, World> {
