@@ -145,8 +145,8 @@ impl World {
             ("DELETE", ["calls"]) => self.ledger.reset_calls(),
             ("DELETE", ["faults"]) => self.faults.clear(),
             ("PATCH", ["settings"]) => {
-                let patch: Value = body(request)?;
-                self.settings = self.settings.merged(&patch).map_err(Refusal::bad_request)?;
+                let members: Value = body(request)?;
+                self.settings = self.settings.merged(&members).map_err(Refusal::bad_request)?;
                 self.quota.reset();
             }
             ("PUT", ["native-sync"]) => self.native = body::<NativeSync>(request)?,

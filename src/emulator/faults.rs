@@ -260,7 +260,9 @@ fn hits(when: &mut When, rng: &mut StdRng) -> bool {
 
 /// Lasting imperfections, per API where it says so. Part of the control API's `/control/settings`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "snake_case", deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
+// Independent switches, not states of one thing.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Settings {
     /// Outage of the token endpoint.
     pub login_outage: Outage,

@@ -174,7 +174,7 @@ fn grant(
     match (secret, field("client_assertion")) {
         ("", "") => return Err(Aadsts::new(401, "invalid_client", 7_000_218, "No credential was given.")),
         ("", assertion) => {
-            check_assertion(field("client_assertion_type"), assertion, client_id, is_real_time)?
+            check_assertion(field("client_assertion_type"), assertion, client_id, is_real_time)?;
         }
         (secret, _) if secret == app.secret => {}
         _ => return Err(Aadsts::new(401, "invalid_client", 7_000_215, "Invalid client secret provided.")),

@@ -62,6 +62,9 @@ mod world;
 mod graph_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod login_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod native_sync_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -102,7 +105,7 @@ pub struct EditRefused {
 }
 
 /// The world behind its lock.
-pub(self) struct Shared(Mutex<World>);
+struct Shared(Mutex<World>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, World> {

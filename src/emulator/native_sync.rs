@@ -160,7 +160,7 @@ impl World {
     }
 
     fn linked_defender(&self, name: &str) -> Option<u64> {
-        let id = self.sentinel.incident(name)?.provider_incident?;
+        let id = self.sentinel.incident(name)?.defender?;
         self.defender.incident(id).map(|incident| incident.id)
     }
 
@@ -241,7 +241,7 @@ impl World {
         let Some(incident) = self.defender.incident(id).cloned() else { return name };
         let mut twin = self.blank_sentinel(&name);
         "Microsoft XDR".clone_into(&mut twin.provider);
-        twin.provider_incident = Some(id);
+        twin.defender = Some(id);
         twin.first_activity = Some(seven(incident.created));
         twin.last_activity = Some(seven(incident.created));
         twin.alerts = incident.alerts.iter().filter_map(|id| self.copied_alert(id)).collect();

@@ -30,7 +30,7 @@ fn twin<'a>(caller: &'a Caller, name: &str) -> &'a Incident {
 fn a_twin_appears_with_what_was_said_so_far() {
     let (caller, id, name) = linked(false);
     let twin = twin(&caller, &name);
-    assert_eq!((twin.provider.as_str(), twin.provider_incident), ("Microsoft XDR", Some(id)));
+    assert_eq!((twin.provider.as_str(), twin.defender), ("Microsoft XDR", Some(id)));
     assert_eq!((twin.severity.as_str(), twin.status.as_str()), ("High", "New"));
     assert_eq!((twin.comments.len(), twin.alerts.len()), (1, 1));
 }

@@ -1,4 +1,4 @@
-//! The part of OData that both services take in `$filter` and `$orderby`.
+//! The part of `OData` that both services take in `$filter` and `$orderby`.
 //!
 //! `or`, `and`, `not`, parentheses, comparisons of a property with a literal, `contains(p,'x')` and
 //! `contains(toLower(p),'x')`, and `p/any(v:v/q eq 'x')`.

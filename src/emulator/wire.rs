@@ -92,6 +92,7 @@ impl Reply {
     }
 
     /// The JSON body; null where there is none.
+    #[cfg(test)]
     pub(super) fn value(&self) -> &Value {
         match &self.body {
             Body::Json(value) => value,

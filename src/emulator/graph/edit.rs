@@ -50,6 +50,7 @@ pub struct DefenderEdit {
 }
 
 /// Tells `null` from absent.
+#[allow(clippy::option_option)]
 pub(in super::super) fn stated<'de, D>(deserializer: D) -> Result<Option<Option<String>>, D::Error>
 where
     D: Deserializer<'de>,

@@ -149,7 +149,7 @@ impl World {
             .is_some_and(|prefer| prefer.to_lowercase().contains("include-unknown-enum-members"));
         let context = Context { request, plan, now: self.instant, all_members };
         let reply = match self.graph_access(request, route) {
-            Ok(app) => self.graph_route(&context, route, app),
+            Ok(app) => self.graph_route(&context, route, &app),
             Err(refusal) => error(&context, &refusal),
         };
         let reply = if reply.status == 401 {
@@ -211,18 +211,18 @@ impl World {
         Err(Refusal::new(403, "Forbidden", message))
     }
 
-    fn graph_route(&mut self, context: &Context<'_>, route: Route<'_>, app: Actor) -> Reply {
+    fn graph_route(&mut self, context: &Context<'_>, route: Route<'_>, app: &Actor) -> Reply {
         let answer = match route {
             Route::ListIncidents => Ok(self.graph_list(context, List::Incidents)),
             Route::ListAlerts => Ok(self.graph_list(context, List::Alerts)),
             Route::GetIncident(id) => self.get_incident(context, id),
             Route::IncidentAlerts(id) => self.get_incident_alerts(context, id),
-            Route::UpdateIncident(id) => self.patch_incident(context, id, &app),
-            Route::CommentIncident(id) => self.post_incident_comment(context, id, &app),
-            Route::MergeIncidents => self.post_merge(context, &app),
+            Route::UpdateIncident(id) => self.patch_incident(context, id, app),
+            Route::CommentIncident(id) => self.post_incident_comment(context, id, app),
+            Route::MergeIncidents => self.post_merge(context, app),
             Route::GetAlert(id) => self.get_alert(context, id),
-            Route::UpdateAlert(id) => self.patch_alert(context, id, &app),
-            Route::CommentAlert(id) => self.post_alert_comment(context, id, &app),
+            Route::UpdateAlert(id) => self.patch_alert(context, id, app),
+            Route::CommentAlert(id) => self.post_alert_comment(context, id, app),
             Route::MoveAlerts => self.post_move(context),
             Route::Unknown => Err(unknown_segment(context.request)),
         };

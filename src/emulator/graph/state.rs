@@ -178,13 +178,10 @@ impl World {
     fn create_alert(&mut self, incident: u64, seed: &AlertSeed) -> String {
         let number = self.defender.next_alert;
         self.defender.next_alert += 1;
-        let (id, provider_id) = match &seed.provider_alert_id {
-            Some(own) => (format!("da{own}"), own.clone()),
-            None => {
-                let id = format!("da{}_-{}", 638_000_000_000_000_000 + number * 7919, 100_000_000 + number);
-                (id.clone(), id)
-            }
-        };
+        let made_up = format!("da{}_-{}", 638_000_000_000_000_000 + number * 7919, 100_000_000 + number);
+        let own = seed.provider_alert_id.as_ref();
+        let (id, provider_id) =
+            own.map_or((made_up.clone(), made_up), |own| (format!("da{own}"), own.clone()));
         let now = to_tick(self.instant);
         let alert = Alert {
             id: id.clone(),

@@ -202,7 +202,7 @@ pub(super) fn replaced(current: &Incident, properties: &Value) -> Result<Inciden
         _ => Err(Refusal::bad_request(format!("Error converting value of property '{name}'."))),
     };
     let mut next = current.clone();
-    next.title = text("title")?.unwrap_or_default().trim().to_owned();
+    text("title")?.unwrap_or_default().trim().clone_into(&mut next.title);
     next.severity = text("severity")?.unwrap_or_default();
     next.status = text("status")?.unwrap_or_default();
     next.description = text("description")?;

@@ -100,7 +100,6 @@ pub(super) fn route<'a>(method: &str, path: &[&'a str]) -> Route<'a> {
     let sub = path.get(12).map(|sub| sub.to_lowercase());
     let operation = match (method, &path[11..], sub.as_deref()) {
         ("GET", [], _) => Operation::ListIncidents,
-        (_, [], _) => Operation::WrongMethod,
         ("GET", [id], _) => Operation::GetIncident(id),
         ("PUT", [id], _) => Operation::PutIncident(id),
         ("DELETE", [id], _) => Operation::DeleteIncident(id),
@@ -295,7 +294,7 @@ impl World {
 
     fn delete_incident(&mut self, id: &str, app: &Actor) -> Result<Reply, Refusal> {
         let Some(incident) = self.sentinel.incident(id) else { return Ok(Reply::empty(204)) };
-        if incident.provider_incident.is_some() {
+        if incident.defender.is_some() {
             return Err(Refusal::bad_request("Incidents of Microsoft XDR cannot be deleted."));
         }
         let name = incident.name.clone();

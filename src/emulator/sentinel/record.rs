@@ -97,7 +97,7 @@ pub(in super::super) struct Incident {
     pub(in super::super) created: Timestamp,
     pub(in super::super) modified: Timestamp,
     pub(in super::super) provider: String,
-    pub(in super::super) provider_incident: Option<u64>,
+    pub(in super::super) defender: Option<u64>,
     pub(in super::super) alerts: Vec<Alert>,
     pub(in super::super) comments: Vec<Comment>,
 }
@@ -157,10 +157,7 @@ impl Incident {
         let url = "https://portal.azure.com/#asset/Microsoft_Azure_Security_Insights/Incident";
         put("incidentUrl", json!(format!("{url}{}", place.resource(&format!("Incidents/{}", self.name)))));
         put("providerName", json!(self.provider));
-        put(
-            "providerIncidentId",
-            json!(self.provider_incident.unwrap_or(u64::from(self.number)).to_string()),
-        );
+        put("providerIncidentId", json!(self.defender.unwrap_or(u64::from(self.number)).to_string()));
         put("relatedAnalyticRuleIds", json!([]));
         put("additionalData", self.additional_data(tenant));
         let optional = [
@@ -185,7 +182,7 @@ impl Incident {
             "alertsCount": self.alerts.len(), "bookmarksCount": 0, "commentsCount": self.comments.len(),
             "alertProductNames": products, "tactics": [],
         });
-        if let Some(id) = self.provider_incident {
+        if let Some(id) = self.defender {
             data["providerIncidentUrl"] = json!(super::super::graph::incident_url(id, tenant));
         }
         data

@@ -84,8 +84,7 @@ impl Sentinel {
     /// Name of the twin of a Defender incident.
     pub(in super::super) fn twin(&self, defender: u64) -> Option<String> {
         let mut all = self.incidents.values().map(Versions::current);
-        all.find(|incident| incident.provider_incident == Some(defender))
-            .map(|incident| incident.name.clone())
+        all.find(|incident| incident.defender == Some(defender)).map(|incident| incident.name.clone())
     }
 
     /// A value like `"a400d2c1-0000-0d00-0000-68f1c2aa0000"`, never the same twice.
@@ -124,7 +123,7 @@ impl World {
             created: now,
             modified: now,
             provider: provider.to_owned(),
-            provider_incident: None,
+            defender: None,
             alerts: Vec::new(),
             comments: Vec::new(),
         }
@@ -157,7 +156,7 @@ impl World {
         let mut alerts = seed.defender_alerts.clone();
         if let Some(id) = seed.provider_incident_id {
             "Microsoft XDR".clone_into(&mut incident.provider);
-            incident.provider_incident = Some(id);
+            incident.defender = Some(id);
             alerts.extend(self.defender.incident(id).map(|twin| twin.alerts.clone()).unwrap_or_default());
         } else {
             incident.description = Some("Made by an analytics rule.".to_owned());
