@@ -1,4 +1,4 @@
-//! sled itself, used the way it is safe (rust.md B): guarded opening, one transaction over all trees, and an fsync
+//! sled itself, used the way it is safe: guarded opening, one transaction over all trees, and an fsync
 //! after each flush, since sled's own flush is not one.
 
 use std::fs::File;

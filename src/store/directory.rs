@@ -232,7 +232,7 @@ pub(super) fn begin(dir: &Path, making: Making) -> Result<(), StoreError> {
 pub(super) fn complete(dir: &Path, making: Making) -> Result<(), StoreError> {
     let description = Description { format: FORMAT.to_owned(), schema: SCHEMA };
     let text = serde_json::to_vec(&description).unwrap_or_default();
-    // sled syncs neither `conf` nor the directory (rust.md B.1).
+    // sled syncs neither `conf` nor the directory.
     let done = File::open(dir.join("conf"))
         .and_then(|conf| conf.sync_all())
         .and_then(|()| write_description(dir, &text))
@@ -269,7 +269,7 @@ fn is_sled_file(name: &str) -> bool {
 }
 
 /// A start-up snapshot whose writing was cut short; sled would take it for the newest one and report corruption
-/// (rust.md B.1).
+///.
 fn is_torn_snapshot(name: &str) -> bool {
     name.starts_with("snap.") && name.ends_with(".generating")
 }

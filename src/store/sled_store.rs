@@ -43,7 +43,7 @@ impl std::fmt::Debug for SledStore {
 
 impl SledStore {
     /// Opens the store in a directory; an empty or missing one becomes a new store. Blocks while all rows are read
-    /// and checked (about a second per million), and needs the store's size once more on disk for that time.
+    /// and checked (a second or two per 100 000 mappings), and needs the store's size once more on disk for that time.
     ///
     /// Errors: the directory is in use by another process (which is named), belongs to something else, was written by
     /// a newer version, or is damaged. It then stays as it was, byte for byte.
