@@ -154,11 +154,12 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        // The card only informs; the lock itself goes with the file handle. A refused store is left as it was, with
-        // the card of an owner that was killed.
+        // The card only informs. A refused store is left as it was, with the card of an owner that was killed.
         if self.signed {
             let _ = self.file.set_len(0);
         }
+        // Closing alone would leave the lock to a child process that was forked this moment and shares the handle.
+        let _ = self.file.unlock();
     }
 }
 
@@ -268,8 +269,7 @@ fn is_sled_file(name: &str) -> bool {
     ["db", "conf", "blobs"].contains(&name) || name.starts_with("snap.")
 }
 
-/// A start-up snapshot whose writing was cut short; sled would take it for the newest one and report corruption
-///.
+/// A start-up snapshot whose writing was cut short; sled would take it for the newest one and report corruption.
 fn is_torn_snapshot(name: &str) -> bool {
     name.starts_with("snap.") && name.ends_with(".generating")
 }
