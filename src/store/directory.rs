@@ -6,19 +6,18 @@
 //! * `creating` or `importing`: the store is not complete yet;
 //! * `trial/`: the copy on which the database is tried before it is opened in place.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::layout::{FORMAT, SCHEMA};
+use super::owner::OWNER;
 
 const DESCRIPTION: &str = "store.json";
 const DESCRIPTION_DRAFT: &str = "store.json.draft";
-const OWNER: &str = "owner.json";
 const ACKNOWLEDGED: &str = "acknowledged";
 const TRIAL: &str = "trial";
 
@@ -107,74 +106,6 @@ fn check_description(dir: &Path) -> Result<(), StoreError> {
         dir.display(),
         known.schema
     )))
-}
-
-/// The exclusive lock on a store's directory; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Owner {
-    file: File,
-    signed: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OwnerCard {
-    pid: u32,
-    since: Timestamp,
-    command: String,
-}
-
-impl Owner {
-    /// Takes the lock; the error names the process that holds it. The directory must exist.
-    pub(super) fn claim(dir: &Path) -> Result<Self, StoreError> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(dir.join(OWNER));
-        let mut file = file.map_err(|error| cannot(dir, "be written", &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, signed: false }),
-            Err(TryLockError::WouldBlock) => Err(in_use(dir, &mut file)),
-            Err(TryLockError::Error(error)) => Err(cannot(dir, "be locked", &error)),
-        }
-    }
-
-    /// Writes down who holds the lock, for others to read.
-    pub(super) fn sign(&mut self, dir: &Path) -> Result<(), StoreError> {
-        let command: Vec<String> = std::env::args().collect();
-        let card = OwnerCard {
-            pid: std::process::id(),
-            since: Timestamp::now(),
-            command: command.join(" ").chars().take(200).collect(),
-        };
-        let text = serde_json::to_string(&card).unwrap_or_default();
-        self.signed = true;
-        let written = self.file.set_len(0).and_then(|()| self.file.rewind());
-        written
-            .and_then(|()| self.file.write_all(text.as_bytes()))
-            .map_err(|error| cannot(dir, "be written", &error))
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        // The card only informs. A refused store is left as it was, with the card of an owner that was killed.
-        if self.signed {
-            let _ = self.file.set_len(0);
-        }
-        // Closing alone would leave the lock to a child process that was forked this moment and shares the handle.
-        let _ = self.file.unlock();
-    }
-}
-
-fn in_use(dir: &Path, file: &mut File) -> StoreError {
-    let mut text = String::new();
-    // An unreadable or empty card leaves the owner unnamed.
-    let _ = file.read_to_string(&mut text);
-    let owner = serde_json::from_str::<OwnerCard>(&text).map_or_else(
-        |_| "another lockstep process that is just starting".to_owned(),
-        |card| format!("lockstep (pid {}, since {}, `{}`)", card.pid, card.since, card.command),
-    );
-    StoreError(format!(
-        "the store at {} is in use by {owner}; stop it or ask it over its server",
-        dir.display()
-    ))
 }
 
 /// Remembers, outside of the database, how many transactions were acknowledged. sled takes damage near the end of its
@@ -336,6 +267,6 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
-fn cannot(dir: &Path, what: &str, error: &io::Error) -> StoreError {
+pub(super) fn cannot(dir: &Path, what: &str, error: &io::Error) -> StoreError {
     StoreError(format!("the store's directory {} cannot {what}: {error}", dir.display()))
 }

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{self, Request, Shared, Writer};
 use super::database::Trees;
-use super::directory::Owner;
 use super::layout::{Tree, inbox_key, inbox_number, index_key, intent_key, mapping_key};
 use super::opening::{self, Opened};
+use super::owner::Owner;
 use super::plan::StoredCursor;
 use super::{Change, Counts, Store, StoreError};
 use crate::model::{
