@@ -34,6 +34,7 @@ fn step(number: u64) -> Vec<Change> {
         due: Timestamp::UNIX_EPOCH,
         attempts: 0,
         unreachable: 0,
+        misses: 0,
         causes: vec!["alice@example.org: status in defender/incident/4711".to_owned()],
     };
     vec![Change::PutMapping(Box::new(mapping)), Change::PutIntent(Box::new(intent))]
