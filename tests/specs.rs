@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lockstep::emulator::{
-    AlertSeed, CLIENT_ID, CLIENT_SECRET, DefenderEdit, Emulator, EmulatorOptions, IncidentSeed, SentinelEdit,
-    TENANT,
+    AlertSeed, Api, CLIENT_ID, CLIENT_SECRET, DefenderEdit, Emulator, EmulatorOptions, Fault, FaultKind,
+    IncidentSeed, SentinelEdit, TENANT,
 };
 use serde_json::{Value, json};
 
@@ -272,4 +273,22 @@ async fn the_listener_cuts_connections_and_the_control_interface_works() {
     assert_eq!(counts["counts"]["graph/update-incident"], 1);
     caller.emulator.human_defender(id.parse().unwrap(), "ana", &DefenderEdit::status("active")).unwrap();
     caller.emulator.stop();
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_stop_its_write() {
+    let caller = Caller::new().await;
+    let id = caller.emulator.add_incident(&IncidentSeed::default());
+    caller
+        .emulator
+        .add_fault(Fault::new(FaultKind::Latency { millis: 60 }).on(Api::Graph, "update-incident"));
+    let url = format!("{}/v1.0/security/incidents/{id}", caller.emulator.graph_url());
+    let request = caller.client.patch(url).bearer_auth(&caller.graph).json(&json!({"status": "inProgress"}));
+    assert!(request.timeout(Duration::from_millis(20)).send().await.unwrap_err().is_timeout());
+    let applied = async {
+        while caller.emulator.ledger().last().unwrap().actor != CLIENT_ID {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), applied).await.unwrap();
 }

@@ -207,21 +207,11 @@ impl World {
         let place = route.place(false);
         match route.operation {
             Operation::ListIncidents => self.list_sentinel(request, &route.place(true), plan),
-            Operation::GetIncident(id) => {
-                let versions =
-                    self.sentinel.incidents.get(&id.to_lowercase()).ok_or_else(|| no_incident(id))?;
-                let stale = plan.is(&FaultKind::StaleRead);
-                let incident = if stale { versions.previous() } else { versions.current() };
-                Ok(Reply::json(200, incident.json(&place, &self.options.tenant_id)))
-            }
+            Operation::GetIncident(id) => self.get_sentinel(id, &place, plan),
             Operation::PutIncident(id) => self.put_incident(request, (id, &place), plan, app),
             Operation::DeleteIncident(id) => self.delete_incident(id, app),
             Operation::ListComments(id) => self.list_comments(request, id, &place),
-            Operation::GetComment(id, comment) => {
-                let incident = self.known(id)?;
-                let comment = find_comment(incident, comment)?;
-                Ok(Reply::json(200, incident.comment_json(comment, &place)))
-            }
+            Operation::GetComment(id, comment) => self.get_comment(id, comment, &place),
             Operation::PutComment(id, comment) => self.put_comment_call(request, (id, comment), &place, app),
             Operation::DeleteComment(id, comment) => {
                 Ok(Reply::empty(if self.delete_comment(id, comment, app)? { 200 } else { 204 }))
@@ -246,6 +236,19 @@ impl World {
                 Err(Refusal::new(404, "InvalidResourceType", "The resource type could not be found."))
             }
         }
+    }
+
+    fn get_sentinel(&self, id: &str, place: &Place, plan: &Plan) -> Result<Reply, Refusal> {
+        let versions = self.sentinel.incidents.get(&id.to_lowercase()).ok_or_else(|| no_incident(id))?;
+        let stale = plan.is(&FaultKind::StaleRead);
+        let incident = if stale { versions.previous() } else { versions.current() };
+        Ok(Reply::json(200, incident.json(place, &self.options.tenant_id)))
+    }
+
+    fn get_comment(&self, id: &str, comment: &str, place: &Place) -> Result<Reply, Refusal> {
+        let incident = self.known(id)?;
+        let comment = find_comment(incident, comment)?;
+        Ok(Reply::json(200, incident.comment_json(comment, place)))
     }
 
     fn known(&self, id: &str) -> Result<&Incident, Refusal> {
