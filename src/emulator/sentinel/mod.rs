@@ -272,7 +272,7 @@ impl World {
         let tenant = self.options.tenant_id.clone();
         let Some(current) = self.sentinel.incident(id).cloned() else {
             let blank = self.blank_sentinel(id);
-            let incident = edit::replaced(&blank, properties)?;
+            let incident = edit::replaced(&blank, properties, &|id| self.user(id))?;
             self.insert_sentinel(incident, app);
             return Ok(Reply::json(201, self.known(id)?.json(place, &tenant)));
         };
@@ -285,7 +285,7 @@ impl World {
             let text = format!("Newer version of resource '{}' exists. Data was not saved", current.name);
             return Err(Refusal::new(409, "Conflict", text));
         }
-        let next = edit::replaced(&current, properties)?;
+        let next = edit::replaced(&current, properties, &|id| self.user(id))?;
         self.save_sentinel(next, app);
         let answer = self.known(id)?.json(place, &tenant);
         if plan.is(&FaultKind::EtagMovesOn) {

@@ -293,6 +293,15 @@ impl World {
         }
     }
 
+    /// A user by object id, among those who own something already.
+    pub(super) fn user(&self, id: &str) -> Option<Owner> {
+        let owners = self.sentinel.incidents.values().map(|versions| &versions.current().owner);
+        let known = owners.into_iter().find(|owner| owner.object_id.as_deref() == Some(id)).cloned();
+        let mut others =
+            self.defender.incidents.values().filter_map(|versions| versions.current().owner.clone());
+        known.or_else(|| others.find(|upn| object_id(upn) == id).map(|upn| Owner::user(Some(&upn))))
+    }
+
     /// Where the configured workspace's resources live.
     pub(in super::super) fn own_place(&self) -> Place {
         Place::of(&self.options.subscription_id, &self.options.resource_group, &self.options.workspace, false)
