@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lockstep::emulator::{
-    AlertSeed, CLIENT_ID, CLIENT_SECRET, DefenderEdit, Emulator, EmulatorOptions, IncidentSeed, SentinelEdit,
-    TENANT,
+    AlertSeed, Api, CLIENT_ID, CLIENT_SECRET, DefenderEdit, Emulator, EmulatorOptions, Entry, Fault,
+    FaultKind, IncidentSeed, SentinelEdit, TENANT,
 };
 use serde_json::{Value, json};
 
@@ -22,7 +23,7 @@ fn spec(name: &str) -> Option<Value> {
     Some(value)
 }
 
-/// Turns OpenAPI's `nullable` and discriminators into plain JSON schema.
+/// Turns the `OpenAPI` words `nullable` and `discriminator` into plain JSON schema.
 fn plain_json_schema(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(plain_json_schema),
@@ -65,12 +66,30 @@ fn without_nulls(value: Value) -> Value {
 
 /// Fails with every difference between an answer and a schema of the description.
 fn check(spec: &Value, pointer: &str, answer: &Value) {
+    let errors = differences(spec, pointer, answer);
+    assert!(errors.is_empty(), "{pointer}\n{}\n{answer:#}", errors.join("\n"));
+}
+
+fn differences(spec: &Value, pointer: &str, answer: &Value) -> Vec<String> {
     let mut root = spec.clone();
     root["$ref"] = json!(pointer);
     let validator = jsonschema::validator_for(&root).unwrap();
-    let errors: Vec<String> =
-        validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect();
-    assert!(errors.is_empty(), "{pointer}\n{}\n{answer:#}", errors.join("\n"));
+    validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect()
+}
+
+#[test]
+fn the_check_finds_what_does_not_fit() {
+    let Some(graph) = spec("graph-security.openapi.json") else { return };
+    let Some(sentinel) = spec("sentinel-incidents.swagger.json") else { return };
+    let incident = format!("{GRAPH}incident");
+    assert!(differences(&graph, &incident, &json!({"id": "1", "classification": null})).is_empty());
+    for wrong in
+        [json!({"id": 1}), json!({"status": "Active"}), json!({"classification": 7}), json!({"comments": {}})]
+    {
+        assert!(!differences(&graph, &incident, &wrong).is_empty(), "{wrong}");
+    }
+    let wrong = json!({"properties": {"title": "t", "severity": "High", "status": "resolved"}});
+    assert!(!differences(&sentinel, "#/definitions/Incident", &wrong).is_empty());
 }
 
 struct Caller {
@@ -246,11 +265,13 @@ async fn the_listener_cuts_connections_and_the_control_interface_works() {
 
     let url = format!("{}/v1.0/security/incidents/{id}", caller.emulator.graph_url());
     let body = json!({"status": "inProgress"});
-    let lost = caller.client.patch(&url).bearer_auth(&caller.graph).json(&body).send().await;
-    assert!(lost.is_err(), "no answer comes");
+    let unanswered = caller.client.patch(&url).bearer_auth(&caller.graph).json(&body).send().await;
+    assert!(unanswered.is_err(), "no answer comes");
     let (_, ledger) = control("GET", "ledger?after=0", None).await;
-    let last = ledger.as_array().unwrap().last().unwrap();
-    assert_eq!((&last["what"], &last["actor"]), (&json!("changed"), &json!(CLIENT_ID)), "but it was applied");
+    let ledger: Vec<Entry> = serde_json::from_value(ledger).unwrap();
+    let last = ledger.last().unwrap();
+    assert_eq!((last.new_value("status").unwrap(), last.actor.as_str()), (&json!("inProgress"), CLIENT_ID));
+    assert_eq!(ledger, caller.emulator.ledger(), "the same from outside and inside");
     assert_eq!(caller.emulator.call_log().last().unwrap().status, 0);
 
     let edit = json!({"by": "ana@example.org", "edit": {"status": "Active", "owner": null}});
@@ -272,4 +293,22 @@ async fn the_listener_cuts_connections_and_the_control_interface_works() {
     assert_eq!(counts["counts"]["graph/update-incident"], 1);
     caller.emulator.human_defender(id.parse().unwrap(), "ana", &DefenderEdit::status("active")).unwrap();
     caller.emulator.stop();
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_stop_its_write() {
+    let caller = Caller::new().await;
+    let id = caller.emulator.add_incident(&IncidentSeed::default());
+    caller
+        .emulator
+        .add_fault(Fault::new(FaultKind::Latency { millis: 60 }).on(Api::Graph, "update-incident"));
+    let url = format!("{}/v1.0/security/incidents/{id}", caller.emulator.graph_url());
+    let request = caller.client.patch(url).bearer_auth(&caller.graph).json(&json!({"status": "inProgress"}));
+    assert!(request.timeout(Duration::from_millis(20)).send().await.unwrap_err().is_timeout());
+    let applied = async {
+        while caller.emulator.ledger().last().unwrap().actor != CLIENT_ID {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), applied).await.unwrap();
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::faults::Fault;
 use super::graph::{AlertEdit, AlertSeed, DefenderEdit, IncidentSeed};
-use super::ledger::Actor;
+use super::ledger::{Actor, Kind, System, What};
 use super::options::NativeSync;
 use super::sentinel::{SentinelEdit, SentinelSeed};
 use super::wire::{Refusal, Reply, Request};
@@ -100,26 +100,7 @@ impl World {
                 let seed: AlertSeed = body(request)?;
                 json!({ "id": self.join_alert(number(id)?, &seed)? })
             }
-            ["defender", "incidents", id, "edit"] => {
-                let by: By<DefenderEdit> = body(request)?;
-                self.edit_defender(number(id)?, &by.edit, &Actor::Human(by.by))?;
-                json!({})
-            }
-            ["defender", "alerts", id, "edit"] => {
-                let by: By<AlertEdit> = body(request)?;
-                self.edit_alert(id, &by.edit, &Actor::Human(by.by))?;
-                json!({})
-            }
-            ["sentinel", "incidents", id, "edit"] => {
-                let by: By<SentinelEdit> = body(request)?;
-                self.edit_sentinel(id, &by.edit, &Actor::Human(by.by))?;
-                json!({})
-            }
-            ["defender", "merge"] => {
-                let merge: Merge = body(request)?;
-                self.merge_defender(merge.source, merge.target, &Actor::Human(merge.by))?;
-                json!({})
-            }
+            [.., "edit"] | ["defender", "merge"] => self.control_edit(request, path)?,
             ["faults"] => {
                 let fault: Fault = body(request)?;
                 self.faults.add(fault);
@@ -140,10 +121,36 @@ impl World {
         Ok(Reply::json(200, done))
     }
 
+    /// What a person does in a portal.
+    fn control_edit(&mut self, request: &Request, path: &[&str]) -> Result<Value, Refusal> {
+        match path {
+            ["defender", "incidents", id, "edit"] => {
+                let by: By<DefenderEdit> = body(request)?;
+                self.edit_defender(number(id)?, &by.edit, &Actor::Human(by.by))?;
+            }
+            ["defender", "alerts", id, "edit"] => {
+                let by: By<AlertEdit> = body(request)?;
+                self.edit_alert(id, &by.edit, &Actor::Human(by.by))?;
+            }
+            ["sentinel", "incidents", id, "edit"] => {
+                let by: By<SentinelEdit> = body(request)?;
+                self.edit_sentinel(id, &by.edit, &Actor::Human(by.by))?;
+            }
+            ["defender", "merge"] => {
+                let merge: Merge = body(request)?;
+                self.merge_defender(merge.source, merge.target, &Actor::Human(merge.by))?;
+            }
+            _ => return Err(no_endpoint(request)),
+        }
+        Ok(json!({}))
+    }
+
     fn control_other(&mut self, request: &Request, path: &[&str]) -> Result<Reply, Refusal> {
         match (request.method.as_str(), path) {
             ("DELETE", ["calls"]) => self.ledger.reset_calls(),
             ("DELETE", ["faults"]) => self.faults.clear(),
+            ("DELETE", ["defender", "incidents", id]) => self.forget_defender(number(id)?),
+            ("DELETE", ["sentinel", "incidents", name]) => self.forget_sentinel(name),
             ("PATCH", ["settings"]) => {
                 let members: Value = body(request)?;
                 self.settings = self.settings.merged(&members).map_err(Refusal::bad_request)?;
@@ -153,6 +160,25 @@ impl World {
             _ => return Err(no_endpoint(request)),
         }
         Ok(Reply::json(200, json!({})))
+    }
+
+    /// An incident and its alerts are past their retention and gone.
+    pub(super) fn forget_defender(&mut self, id: u64) {
+        if let Some(versions) = self.defender.incidents.remove(&id) {
+            for alert in &versions.current().alerts {
+                self.defender.alerts.remove(alert);
+            }
+            let record = (System::Defender, Kind::Incident, &*id.to_string());
+            self.ledger.record(self.instant, record, &Actor::Service, What::Deleted);
+        }
+    }
+
+    /// An incident is gone.
+    pub(super) fn forget_sentinel(&mut self, name: &str) {
+        if self.sentinel.incidents.remove(&name.to_lowercase()).is_some() {
+            let record = (System::Sentinel, Kind::Incident, name);
+            self.ledger.record(self.instant, record, &Actor::Service, What::Deleted);
+        }
     }
 
     /// A Defender incident and its Sentinel twin, in agreement.

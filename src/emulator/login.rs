@@ -153,6 +153,16 @@ fn grant(
             return Err(Aadsts::new(400, "unsupported_grant_type", 70003, text));
         }
     }
+    authenticated(options, request, &field, is_real_time)
+}
+
+/// The application, once its credential and the scope it asks for were looked at.
+fn authenticated<'a>(
+    options: &EmulatorOptions,
+    request: &Request,
+    field: &dyn Fn(&str) -> &'a str,
+    is_real_time: bool,
+) -> Result<(String, Audience), Aadsts> {
     let basic = basic(request);
     let (client_id, secret) = match &basic {
         Some((id, secret)) => (id.as_str(), secret.as_str()),

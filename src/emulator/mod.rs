@@ -33,6 +33,7 @@
 //! | `POST /control/defender/incidents/{id}/edit` | `{"by":"upn","edit":`[`DefenderEdit`]`}` | a person's edit |
 //! | `POST /control/defender/alerts/{id}/edit` | `{"by","edit":`[`AlertEdit`]`}` | a person's edit |
 //! | `POST /control/sentinel/incidents/{name}/edit` | `{"by","edit":`[`SentinelEdit`]`}` | a person's edit |
+//! | `DELETE /control/defender/incidents/{id}`, `.../sentinel/incidents/{name}` | | gone: reads answer 404 |
 //! | `POST /control/defender/merge` | `{"by","source":1,"target":2}` | merges source into target |
 //! | `GET`, `POST`, `DELETE /control/faults` | [`Fault`] | those in force, one more, none |
 //! | `GET`, `PATCH /control/settings` | members of [`Settings`] | outages, list lag, quota, strictness |
@@ -48,11 +49,13 @@ mod ledger;
 mod login;
 mod malformed;
 mod native_sync;
+mod native_values;
 mod odata;
 mod options;
 mod quota;
 mod sentinel;
 mod serve;
+mod settings;
 mod versions;
 mod wire;
 mod world;
@@ -68,18 +71,22 @@ mod login_tests;
 mod native_sync_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod odata_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod sentinel_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
 
 pub use clock::Clock;
-pub use faults::{Fault, FaultKind, Outage, RetryAfter, Settings, When};
+pub use faults::{Fault, FaultKind, RetryAfter, When};
 pub use graph::{AlertEdit, AlertSeed, DefenderEdit, IncidentSeed};
 pub use ledger::{Api, Call, Change, Entry, Kind, System, What};
 pub use malformed::Malformed;
 pub use options::{App, CLIENT_ID, CLIENT_SECRET, EmulatorOptions, NativeSync, SentinelRole, TENANT};
 pub use sentinel::{SentinelEdit, SentinelSeed};
+pub use settings::{Outage, Settings};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -236,6 +243,16 @@ impl Emulator {
     pub fn merge(&self, source: u64, target: u64, by: &str) -> Result<(), EditRefused> {
         let done = self.shared.present().merge_defender(source, target, &Actor::Human(by.to_owned()));
         done.map_err(|refusal| refused(format!("defender incident {source}"), &refusal))
+    }
+
+    /// A Defender incident and its alerts are past their retention: reads answer 404 from now on.
+    pub fn forget_defender(&self, id: u64) {
+        self.shared.present().forget_defender(id);
+    }
+
+    /// A Sentinel incident was deleted: reads answer 404 from now on.
+    pub fn forget_sentinel(&self, name: &str) {
+        self.shared.present().forget_sentinel(name);
     }
 
     /// A Defender incident as Graph shows it, with its alerts under `alerts`.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use super::clock::Clock;
-use super::faults::Settings;
+use super::settings::Settings;
 
 /// The tenant of [`EmulatorOptions::default`].
 pub const TENANT: &str = "11111111-2222-4333-8444-555555555555";

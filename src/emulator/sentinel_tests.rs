@@ -42,6 +42,15 @@ fn creation_by_client_id_is_repeatable_and_replaces() {
     assert_eq!(properties["labels"], json!([{"labelName": "snow", "labelType": "User"}]));
     assert_eq!(properties["providerName"], "Azure Sentinel");
 
+    let mut by_id = minimal();
+    by_id["owner"] = json!({"objectId": properties["owner"]["objectId"]});
+    let kept = put(&mut caller, &body(&by_id));
+    assert_eq!(
+        kept.value()["properties"]["owner"]["email"],
+        "ana@example.org",
+        "the id alone names the user"
+    );
+
     let second = put(&mut caller, &body(&minimal()));
     assert_eq!(second.status, 200);
     let properties = &second.value()["properties"];

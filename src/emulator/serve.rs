@@ -100,7 +100,11 @@ async fn handle(
         })
         .collect();
     let request = Request::new(parts.method.as_str(), target, headers, body.to_vec());
-    let (reply, delivery) = shared.answer(&request).await;
+    // On a task of its own: a caller that gives up does not stop what it has asked for.
+    let answer = tokio::spawn(async move { shared.answer(&request).await });
+    let Ok((reply, delivery)) = answer.await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     if !delivery.wait.is_zero() {
         tokio::time::sleep(delivery.wait).await;
     }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::clock::Time;
-use super::faults::{FaultKind, Faults, Outage, Plan, RetryAfter, Settings};
+use super::faults::{FaultKind, Faults, Plan, RetryAfter};
 use super::graph::{self, Defender};
 use super::ledger::{Api, Call, Ledger};
 use super::login::{self, Tokens};
@@ -13,6 +13,7 @@ use super::options::{EmulatorOptions, NativeSync};
 use super::quota::Quota;
 use super::sentinel::{self, Sentinel};
 use super::serve::Delivery;
+use super::settings::{Outage, Settings};
 use super::wire::{Refusal, Reply, Request};
 
 /// Everything the emulator knows.
@@ -193,7 +194,8 @@ impl World {
 
     fn throttled(&self, request: &Request, api: Api, retry_after: RetryAfter) -> Reply {
         let reply = self.failure(request, api, 429);
-        match retry_after.header(self.instant) {
+        // Callers wait in real time, so a date must be one of real time.
+        match retry_after.header(Timestamp::now()) {
             Some(value) => reply.with("retry-after", value),
             None => reply,
         }

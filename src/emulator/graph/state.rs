@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::super::clock::{later, to_steps, to_tick};
 use super::super::ledger::{Actor, Change, Kind, System, What, changes, outcome};
 use super::super::native_sync::Job;
@@ -12,6 +10,7 @@ use super::super::wire::Refusal;
 use super::super::world::World;
 use super::edit::{AlertEdit, DefenderEdit, cut};
 use super::record::{Alert, Comment, Incident};
+use super::seed::{AlertSeed, IncidentSeed};
 
 /// Who writes when the service itself does (`graph-security.md` 2.7).
 const SERVICE: &str = "Microsoft 365 Defender-IncidentCreation";
@@ -22,90 +21,6 @@ const CORRELATION: &str = "Microsoft Defender XDR - alert correlation";
 const INCIDENT_BOOKKEEPING: &[&str] = &["lastUpdateDateTime", "lastModifiedBy", "comments"];
 /// The same of an alert.
 const ALERT_BOOKKEEPING: &[&str] = &["lastUpdateDateTime", "resolvedDateTime", "comments"];
-
-/// A Defender incident to begin with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct IncidentSeed {
-    /// The title.
-    pub display_name: String,
-    /// `informational`, `low`, `medium` or `high`.
-    pub severity: String,
-    /// `active`, `inProgress` or `resolved`.
-    pub status: String,
-    /// The owner.
-    pub assigned_to: Option<String>,
-    /// A member of `alertClassification`.
-    pub classification: String,
-    /// A member of `alertDetermination`.
-    pub determination: String,
-    /// The custom tags.
-    pub custom_tags: Vec<String>,
-    /// The description.
-    pub description: Option<String>,
-    /// Its alerts.
-    pub alerts: Vec<AlertSeed>,
-}
-
-impl Default for IncidentSeed {
-    fn default() -> Self {
-        Self {
-            display_name: "Multi-stage incident on one endpoint".to_owned(),
-            severity: "medium".to_owned(),
-            status: "active".to_owned(),
-            assigned_to: None,
-            classification: "unknown".to_owned(),
-            determination: "unknown".to_owned(),
-            custom_tags: Vec::new(),
-            description: Some("Suspicious activity on one endpoint.".to_owned()),
-            alerts: vec![AlertSeed::default()],
-        }
-    }
-}
-
-impl IncidentSeed {
-    /// An active incident of this title and severity with so many alerts.
-    pub fn new(title: &str, severity: &str, alerts: usize) -> Self {
-        let alert = AlertSeed { severity: severity.to_owned(), ..AlertSeed::default() };
-        Self {
-            display_name: title.to_owned(),
-            severity: severity.to_owned(),
-            alerts: vec![alert; alerts],
-            ..Self::default()
-        }
-    }
-}
-
-/// A Defender alert to begin with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct AlertSeed {
-    /// The title.
-    pub title: String,
-    /// A member of `alertSeverity`.
-    pub severity: String,
-    /// `new`, `inProgress` or `resolved`.
-    pub status: String,
-    /// A member of `serviceSource`.
-    pub service_source: String,
-    /// A member of `detectionSource`.
-    pub detection_source: String,
-    /// The provider's own id. If absent, one in the form of Defender for Endpoint, equal to the alert's id.
-    pub provider_alert_id: Option<String>,
-}
-
-impl Default for AlertSeed {
-    fn default() -> Self {
-        Self {
-            title: "Suspicious process".to_owned(),
-            severity: "medium".to_owned(),
-            status: "new".to_owned(),
-            service_source: "microsoftDefenderForEndpoint".to_owned(),
-            detection_source: "microsoftDefenderForEndpoint".to_owned(),
-            provider_alert_id: None,
-        }
-    }
-}
 
 /// All of Defender.
 #[derive(Debug)]
@@ -132,7 +47,7 @@ impl Defender {
     }
 }
 
-fn no_incident(id: u64) -> Refusal {
+pub(super) fn no_incident(id: u64) -> Refusal {
     Refusal::new(404, "ResourceNotFound", format!("Incident with id {id} was not found."))
 }
 
@@ -363,73 +278,6 @@ impl World {
         }
     }
 
-    /// Empties one incident into another (`graph-security.md` 2.8): alerts and tags move, comments stay.
-    pub(in super::super) fn merge_defender(
-        &mut self,
-        source: u64,
-        target: u64,
-        actor: &Actor,
-    ) -> Result<(), Refusal> {
-        let mut from = self.defender.incident(source).cloned().ok_or_else(|| no_incident(source))?;
-        let mut into = self.defender.incident(target).cloned().ok_or_else(|| no_incident(target))?;
-        if source == target || from.status == "redirected" {
-            return Err(Refusal::bad_request(format!("Incident {source} cannot be merged into {target}.")));
-        }
-        for id in std::mem::take(&mut from.alerts) {
-            if let Some(mut alert) = self.defender.alert(&id).cloned() {
-                alert.incident = target;
-                self.save_alert_if_changed(alert);
-            }
-            into.alerts.push(id);
-        }
-        for tag in std::mem::take(&mut from.tags) {
-            if !into.tags.contains(&tag) {
-                into.tags.push(tag);
-            }
-        }
-        "redirected".clone_into(&mut from.status);
-        from.redirect = Some(target);
-        CORRELATION.clone_into(&mut from.modified_by);
-        self.save_incident(into, actor);
-        self.save_incident(from, actor);
-        self.native_merge(source, target);
-        Ok(())
-    }
-
-    /// Moves alerts to another incident, or to a new one.
-    pub(in super::super) fn move_alerts(
-        &mut self,
-        ids: &[String],
-        target: Option<u64>,
-    ) -> Result<u64, Refusal> {
-        let target = match target {
-            Some(id) if self.defender.incident(id).is_none() => return Err(no_incident(id)),
-            Some(id) => id,
-            None => self.create_defender(&IncidentSeed { alerts: Vec::new(), ..IncidentSeed::default() }),
-        };
-        for id in ids {
-            let Some(mut alert) = self.defender.alert(id).cloned() else {
-                return Err(Refusal::new(
-                    404,
-                    "ResourceNotFound",
-                    format!("Alert with id {id} was not found."),
-                ));
-            };
-            let old = std::mem::replace(&mut alert.incident, target);
-            self.save_alert_if_changed(alert);
-            for (incident, joins) in [(old, false), (target, true)] {
-                if let Some(mut next) = self.defender.incident(incident).cloned() {
-                    next.alerts.retain(|other| other != id);
-                    if joins {
-                        next.alerts.push(id.clone());
-                    }
-                    self.store_incident(next, &Actor::Service);
-                }
-            }
-        }
-        Ok(target)
-    }
-
     /// Puts a new version in place, notes what it changed and lets native sync know.
     pub(in super::super) fn save_incident(&mut self, next: Incident, actor: &Actor) -> Vec<Change> {
         let (id, tenant) = (next.id, self.options.tenant_id.clone());
@@ -442,7 +290,7 @@ impl World {
         changes
     }
 
-    fn store_incident(&mut self, mut next: Incident, actor: &Actor) {
+    pub(super) fn store_incident(&mut self, mut next: Incident, actor: &Actor) {
         next.updated = to_tick(self.instant).max(next.updated);
         next.modified_by = match actor {
             Actor::App(id) => format!("API-App:{id}"),
@@ -474,7 +322,7 @@ impl World {
         changes
     }
 
-    fn save_alert_if_changed(&mut self, next: Alert) {
+    pub(super) fn save_alert_if_changed(&mut self, next: Alert) {
         let is_same =
             self.defender.alert(&next.id).is_some_and(|alert| alert.json("", true) == next.json("", true));
         if !is_same {

@@ -195,7 +195,11 @@ fn member(name: &str, value: &str, members: &[&str]) -> Result<(), Refusal> {
 }
 
 /// The incident a PUT makes of `current`: every writable property is replaced, what the body lacks is lost.
-pub(super) fn replaced(current: &Incident, properties: &Value) -> Result<Incident, Refusal> {
+pub(super) fn replaced(
+    current: &Incident,
+    properties: &Value,
+    directory: &dyn Fn(&str) -> Option<Owner>,
+) -> Result<Incident, Refusal> {
     let text = |name: &str| match &properties[name] {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
@@ -211,7 +215,7 @@ pub(super) fn replaced(current: &Incident, properties: &Value) -> Result<Inciden
     next.closing_comment = text("classificationComment")?;
     next.first_activity = time(text("firstActivityTimeUtc")?)?;
     next.last_activity = time(text("lastActivityTimeUtc")?)?;
-    next.owner = owner(&properties["owner"], &current.owner)?;
+    next.owner = owner(&properties["owner"], directory)?;
     next.labels = labels(&properties["labels"])?;
     check(&next)?;
     Ok(next)
@@ -227,7 +231,7 @@ fn time(text: Option<String>) -> Result<Option<String>, Refusal> {
 }
 
 /// Any one of object id, user principal name and e-mail names a user; the directory fills in the others.
-fn owner(value: &Value, current: &Owner) -> Result<Owner, Refusal> {
+fn owner(value: &Value, directory: &dyn Fn(&str) -> Option<Owner>) -> Result<Owner, Refusal> {
     let members = match value {
         Value::Null => return Ok(Owner::default()),
         Value::Object(members) => members,
@@ -242,8 +246,8 @@ fn owner(value: &Value, current: &Owner) -> Result<Owner, Refusal> {
         Some(id) if uuid::Uuid::parse_str(id).is_err() => {
             Err(Refusal::bad_request(format!("Error converting value \"{id}\" to type 'System.Guid'.")))
         }
-        Some(id) if current.object_id.as_deref() == Some(id) => Ok(current.clone()),
-        Some(id) => Ok(Owner { object_id: Some(id.to_owned()), ..Owner::default() }),
+        // A user nobody named before: the directory has no more than the id.
+        Some(id) => Ok(directory(id).unwrap_or(Owner { object_id: Some(id.to_owned()), ..Owner::default() })),
     }
 }
 

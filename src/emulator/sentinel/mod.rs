@@ -207,21 +207,11 @@ impl World {
         let place = route.place(false);
         match route.operation {
             Operation::ListIncidents => self.list_sentinel(request, &route.place(true), plan),
-            Operation::GetIncident(id) => {
-                let versions =
-                    self.sentinel.incidents.get(&id.to_lowercase()).ok_or_else(|| no_incident(id))?;
-                let stale = plan.is(&FaultKind::StaleRead);
-                let incident = if stale { versions.previous() } else { versions.current() };
-                Ok(Reply::json(200, incident.json(&place, &self.options.tenant_id)))
-            }
+            Operation::GetIncident(id) => self.get_sentinel(id, &place, plan),
             Operation::PutIncident(id) => self.put_incident(request, (id, &place), plan, app),
             Operation::DeleteIncident(id) => self.delete_incident(id, app),
             Operation::ListComments(id) => self.list_comments(request, id, &place),
-            Operation::GetComment(id, comment) => {
-                let incident = self.known(id)?;
-                let comment = find_comment(incident, comment)?;
-                Ok(Reply::json(200, incident.comment_json(comment, &place)))
-            }
+            Operation::GetComment(id, comment) => self.get_comment(id, comment, &place),
             Operation::PutComment(id, comment) => self.put_comment_call(request, (id, comment), &place, app),
             Operation::DeleteComment(id, comment) => {
                 Ok(Reply::empty(if self.delete_comment(id, comment, app)? { 200 } else { 204 }))
@@ -248,6 +238,19 @@ impl World {
         }
     }
 
+    fn get_sentinel(&self, id: &str, place: &Place, plan: &Plan) -> Result<Reply, Refusal> {
+        let versions = self.sentinel.incidents.get(&id.to_lowercase()).ok_or_else(|| no_incident(id))?;
+        let stale = plan.is(&FaultKind::StaleRead);
+        let incident = if stale { versions.previous() } else { versions.current() };
+        Ok(Reply::json(200, incident.json(place, &self.options.tenant_id)))
+    }
+
+    fn get_comment(&self, id: &str, comment: &str, place: &Place) -> Result<Reply, Refusal> {
+        let incident = self.known(id)?;
+        let comment = find_comment(incident, comment)?;
+        Ok(Reply::json(200, incident.comment_json(comment, place)))
+    }
+
     fn known(&self, id: &str) -> Result<&Incident, Refusal> {
         self.sentinel.incident(id).ok_or_else(|| no_incident(id))
     }
@@ -269,7 +272,7 @@ impl World {
         let tenant = self.options.tenant_id.clone();
         let Some(current) = self.sentinel.incident(id).cloned() else {
             let blank = self.blank_sentinel(id);
-            let incident = edit::replaced(&blank, properties)?;
+            let incident = edit::replaced(&blank, properties, &|id| self.user(id))?;
             self.insert_sentinel(incident, app);
             return Ok(Reply::json(201, self.known(id)?.json(place, &tenant)));
         };
@@ -282,7 +285,7 @@ impl World {
             let text = format!("Newer version of resource '{}' exists. Data was not saved", current.name);
             return Err(Refusal::new(409, "Conflict", text));
         }
-        let next = edit::replaced(&current, properties)?;
+        let next = edit::replaced(&current, properties, &|id| self.user(id))?;
         self.save_sentinel(next, app);
         let answer = self.known(id)?.json(place, &tenant);
         if plan.is(&FaultKind::EtagMovesOn) {

@@ -99,6 +99,30 @@ pub(super) fn no_incident(name: &str) -> Refusal {
     Refusal::new(404, "NotFound", format!("Incident {name} does not exist"))
 }
 
+impl Incident {
+    /// Adds a comment, or gives the one of the same id another text.
+    fn put_comment(&mut self, comment: Comment) -> Result<What, Refusal> {
+        let Comment { id, text, .. } = comment.clone();
+        let is_full = self.comments.len() >= COMMENTS_LIMIT;
+        match self.comments.iter_mut().find(|known| known.id.eq_ignore_ascii_case(&id)) {
+            Some(known) if known.text == text => Ok(What::Ineffective),
+            Some(known) => {
+                known.text.clone_from(&text);
+                (known.modified, known.etag) = (comment.modified, comment.etag);
+                Ok(What::CommentEdited { comment: id, text })
+            }
+            None if is_full => {
+                let text = format!("The incident has reached the limit of {COMMENTS_LIMIT} comments.");
+                Err(Refusal::bad_request(text))
+            }
+            None => {
+                self.comments.push(comment);
+                Ok(What::Commented { comment: Some(id), text })
+            }
+        }
+    }
+}
+
 impl World {
     /// A new incident that is in no list yet.
     pub(in super::super) fn blank_sentinel(&mut self, name: &str) -> Incident {
@@ -221,34 +245,10 @@ impl World {
         }
         let now = to_steps(self.instant);
         let etag = self.sentinel.next_etag(now);
-        let is_full = next.comments.len() >= COMMENTS_LIMIT;
-        let known = next.comments.iter_mut().find(|comment| comment.id.eq_ignore_ascii_case(id));
-        let (is_new, what) = match known {
-            Some(comment) if comment.text == text => (false, What::Ineffective),
-            Some(comment) => {
-                text.clone_into(&mut comment.text);
-                (comment.modified, comment.etag) = (now, etag);
-                (false, What::CommentEdited { comment: id.to_owned(), text: text.to_owned() })
-            }
-            None if is_full => {
-                return Err(Refusal::bad_request(format!(
-                    "The incident has reached the limit of {COMMENTS_LIMIT} comments."
-                )));
-            }
-            None => {
-                let text = text.to_owned();
-                let comment = Comment {
-                    id: id.to_owned(),
-                    text: text.clone(),
-                    created: now,
-                    modified: now,
-                    etag,
-                    author,
-                };
-                next.comments.push(comment);
-                (true, What::Commented { comment: Some(id.to_owned()), text })
-            }
-        };
+        let comment =
+            Comment { id: id.to_owned(), text: text.to_owned(), created: now, modified: now, etag, author };
+        let what = next.put_comment(comment)?;
+        let is_new = matches!(what, What::Commented { .. });
         let name = next.name.clone();
         self.store_sentinel(next);
         self.note_sentinel(&name, actor, what);
@@ -291,6 +291,15 @@ impl World {
         if let Some(versions) = self.sentinel.incidents.get_mut(&next.name.to_lowercase()) {
             versions.push(at, next);
         }
+    }
+
+    /// A user by object id, among those who own something already.
+    pub(super) fn user(&self, id: &str) -> Option<Owner> {
+        let owners = self.sentinel.incidents.values().map(|versions| &versions.current().owner);
+        let known = owners.into_iter().find(|owner| owner.object_id.as_deref() == Some(id)).cloned();
+        let mut others =
+            self.defender.incidents.values().filter_map(|versions| versions.current().owner.clone());
+        known.or_else(|| others.find(|upn| object_id(upn) == id).map(|upn| Owner::user(Some(&upn))))
     }
 
     /// Where the configured workspace's resources live.

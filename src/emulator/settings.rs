@@ -1,0 +1,112 @@
+//! Lasting imperfections: outages, lag, strictness, quota.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ledger::Api;
+
+/// Whether a whole system is down, and how that looks from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outage {
+    /// It is up.
+    #[default]
+    Off,
+    /// It answers 503 to everything.
+    Refuse,
+    /// It closes every connection.
+    Drop,
+}
+
+/// Lasting imperfections, per API where it says so. Part of the control API's `/control/settings`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+// Independent switches, not states of one thing.
+#[allow(clippy::struct_excessive_bools)]
+pub struct Settings {
+    /// Outage of the token endpoint.
+    pub login_outage: Outage,
+    /// Outage of Graph.
+    pub graph_outage: Outage,
+    /// Outage of Sentinel.
+    pub sentinel_outage: Outage,
+    /// Seconds until a change shows in Graph's lists. Reads by id are immediate.
+    pub graph_list_lag: f64,
+    /// Seconds until a change shows in Sentinel's list. Reads by id are immediate.
+    pub sentinel_list_lag: f64,
+    /// `$expand=alerts` answers 500, always, if the page's incidents have more alerts than this.
+    pub expand_alerts_limit: Option<usize>,
+    /// Seconds by which a resolved incident's alerts follow it.
+    pub fan_out_delay: f64,
+    /// Whether an illegal classification and determination pair in a Graph PATCH is accepted.
+    pub accept_illegal_pairs: bool,
+    /// Whether read-only properties in a Graph PATCH are ignored instead of refused.
+    pub ignore_read_only: bool,
+    /// Whether a Sentinel PUT of an existing incident needs the etag.
+    pub require_etag: bool,
+    /// Whether the service ties a workspace to the Defender portal: `providerName` is always `Microsoft XDR`.
+    pub onboarded: bool,
+    /// Rows that Graph's `$skip` reaches; further pages stay empty (`graph-security.md` 2.2).
+    pub skip_ceiling: usize,
+    /// Whether the published limits are kept (429 beyond them).
+    pub quota: bool,
+    /// Multiplies the published limits.
+    pub quota_factor: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            login_outage: Outage::Off,
+            graph_outage: Outage::Off,
+            sentinel_outage: Outage::Off,
+            graph_list_lag: 0.0,
+            sentinel_list_lag: 0.0,
+            expand_alerts_limit: None,
+            fan_out_delay: 0.0,
+            accept_illegal_pairs: false,
+            ignore_read_only: false,
+            require_etag: false,
+            onboarded: false,
+            skip_ceiling: 10_000,
+            quota: false,
+            quota_factor: 1.0,
+        }
+    }
+}
+
+impl Settings {
+    pub(super) fn outage(&self, api: Api) -> Outage {
+        match api {
+            Api::Login => self.login_outage,
+            Api::Graph => self.graph_outage,
+            Api::Sentinel => self.sentinel_outage,
+        }
+    }
+
+    /// These settings with the members of a JSON object replaced.
+    pub(super) fn merged(&self, patch: &Value) -> Result<Self, String> {
+        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        let patch = patch.as_object().ok_or("settings are a JSON object")?;
+        if let Some(all) = all.as_object_mut() {
+            all.extend(patch.clone());
+        }
+        serde_json::from_value(all).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn members_are_replaced_one_by_one() {
+        let settings = Settings { quota: true, ..Settings::default() };
+        let settings = settings.merged(&json!({"graph_outage": "drop"})).unwrap();
+        assert_eq!((settings.graph_outage, settings.quota), (Outage::Drop, true));
+        assert!(settings.merged(&json!({"graph_lag": 3})).unwrap_err().contains("graph_lag"));
+    }
+}
