@@ -17,6 +17,7 @@ mod plan;
 mod run;
 mod source;
 mod store;
+mod worker;
 
 use std::io;
 use std::path::PathBuf;

@@ -1,8 +1,10 @@
 //! `lockstep run`.
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArg, Exit, Global};
+use super::{ConfigArg, Exit, Global, worker};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -11,8 +13,26 @@ pub struct RunArgs {
     pub(super) config: ConfigArg,
 }
 
-#[allow(clippy::unused_async)]
-pub(super) async fn run(args: RunArgs, _global: &Global) -> anyhow::Result<Exit> {
-    args.config.load()?;
-    anyhow::bail!("not built yet")
+pub(super) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> {
+    let config = args.config.load()?;
+    let guard = global.full_logs(&config)?;
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    worker::run(&config, guard.telemetry(), stop).await?;
+    tracing::info!("lockstep ended; what was not delivered is in the store");
+    Ok(Exit::Done)
+}
+
+/// The first SIGTERM or Ctrl-C lets writes in flight finish.
+pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping; writes in flight are finished first");
+        stop.cancel();
+    });
+    Ok(())
 }

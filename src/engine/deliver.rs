@@ -185,6 +185,10 @@ impl Run<'_, '_> {
     ) {
         self.reached(intent.id);
         let Some(snapshot) = answer else {
+            if !matches!(intent.action, Action::Comment { .. }) {
+                // An answer that does not state the record proves nothing: read it back.
+                return self.transition(intent.id, IntentEvent::Lost);
+            }
             self.count_own_comment(intent);
             self.applied(intent, patch, request_id, "answered");
             let decision = self.decide(&[], &[]);

@@ -1,5 +1,5 @@
 //! The one thread that writes. It takes all commits that wait, writes them as one transaction, syncs once, and only
-//! then answers; the next transaction starts after the sync of the one before (rust.md B.5).
+//! then answers; the next transaction starts after the sync of the one before.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -273,6 +273,20 @@ fn the_first_error_ends_all_work() {
 }
 
 #[test]
+fn a_failed_commit_fails_all_that_wait_behind_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    commit(&*store, vec![put(mapping(1, [1]))]).unwrap();
+    store.shared.damage_for_test(&1_u64.to_be_bytes());
+    let results = wait(join_all((1..100).map(|n| store.commit(vec![put(mapping(n, [n]))]))));
+    let first = results[0].clone().unwrap_err();
+    assert!(first.0.contains("takes no more work"), "{first}");
+    assert!(results.iter().all(|result| *result == Err(first.clone())));
+    assert_eq!(store.counts().mappings, 1);
+    assert_eq!(store.outbox(None, 1), Err(first));
+}
+
+#[test]
 fn a_commit_that_is_no_longer_awaited_still_takes_effect() {
     let dir = tempfile::tempdir().unwrap();
     let store = SledStore::open(dir.path()).unwrap();

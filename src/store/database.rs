@@ -1,12 +1,13 @@
-//! sled itself, used the way it is safe (rust.md B): guarded opening, one transaction over all trees, and an fsync
+//! sled itself, used the way it is safe: guarded opening, one transaction over all trees, and an fsync
 //! after each flush, since sled's own flush is not one.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::ops::{Bound, RangeBounds};
 use std::panic;
 use std::path::Path;
 use std::sync::Once;
 use std::thread;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use sled::transaction::{TransactionError, Transactional};
@@ -159,6 +160,7 @@ impl Database {
         let dir = dir.to_owned();
         guarded(move || {
             let config = sled::Config::new().path(&dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(500));
+            await_lock(&dir.join("db"));
             let db = config.open().map_err(|error| error.to_string())?;
             let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
             let trees = trees.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
@@ -215,6 +217,20 @@ impl Database {
     pub(super) fn sync(&self) -> Result<(), String> {
         self.db.flush().map_err(|error| error.to_string())?;
         self.file.sync_all().map_err(|error| format!("fsync of its data file failed: {error}"))
+    }
+}
+
+/// Gives sled's lock on its data file a second to come free. sled lets it go by closing the file, and so a child that
+/// this process forked at that moment holds it until it has started its own program.
+fn await_lock(path: &Path) {
+    let Ok(file) = File::open(path) else { return };
+    for _ in 0..100 {
+        if !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) {
+            // If even this fails, sled will say so.
+            let _ = file.unlock();
+            return;
+        }
+        thread::sleep(Duration::from_millis(10));
     }
 }
 

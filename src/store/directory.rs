@@ -6,19 +6,18 @@
 //! * `creating` or `importing`: the store is not complete yet;
 //! * `trial/`: the copy on which the database is tried before it is opened in place.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::layout::{FORMAT, SCHEMA};
+use super::owner::OWNER;
 
 const DESCRIPTION: &str = "store.json";
 const DESCRIPTION_DRAFT: &str = "store.json.draft";
-const OWNER: &str = "owner.json";
 const ACKNOWLEDGED: &str = "acknowledged";
 const TRIAL: &str = "trial";
 
@@ -109,73 +108,6 @@ fn check_description(dir: &Path) -> Result<(), StoreError> {
     )))
 }
 
-/// The exclusive lock on a store's directory; given back when dropped.
-#[derive(Debug)]
-pub(super) struct Owner {
-    file: File,
-    signed: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OwnerCard {
-    pid: u32,
-    since: Timestamp,
-    command: String,
-}
-
-impl Owner {
-    /// Takes the lock; the error names the process that holds it. The directory must exist.
-    pub(super) fn claim(dir: &Path) -> Result<Self, StoreError> {
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(dir.join(OWNER));
-        let mut file = file.map_err(|error| cannot(dir, "be written", &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { file, signed: false }),
-            Err(TryLockError::WouldBlock) => Err(in_use(dir, &mut file)),
-            Err(TryLockError::Error(error)) => Err(cannot(dir, "be locked", &error)),
-        }
-    }
-
-    /// Writes down who holds the lock, for others to read.
-    pub(super) fn sign(&mut self, dir: &Path) -> Result<(), StoreError> {
-        let command: Vec<String> = std::env::args().collect();
-        let card = OwnerCard {
-            pid: std::process::id(),
-            since: Timestamp::now(),
-            command: command.join(" ").chars().take(200).collect(),
-        };
-        let text = serde_json::to_string(&card).unwrap_or_default();
-        self.signed = true;
-        let written = self.file.set_len(0).and_then(|()| self.file.rewind());
-        written
-            .and_then(|()| self.file.write_all(text.as_bytes()))
-            .map_err(|error| cannot(dir, "be written", &error))
-    }
-}
-
-impl Drop for Owner {
-    fn drop(&mut self) {
-        // The card only informs; the lock itself goes with the file handle. A refused store is left as it was, with
-        // the card of an owner that was killed.
-        if self.signed {
-            let _ = self.file.set_len(0);
-        }
-    }
-}
-
-fn in_use(dir: &Path, file: &mut File) -> StoreError {
-    let mut text = String::new();
-    // An unreadable or empty card leaves the owner unnamed.
-    let _ = file.read_to_string(&mut text);
-    let owner = serde_json::from_str::<OwnerCard>(&text).map_or_else(
-        |_| "another lockstep process that is just starting".to_owned(),
-        |card| format!("lockstep (pid {}, since {}, `{}`)", card.pid, card.since, card.command),
-    );
-    StoreError(format!(
-        "the store at {} is in use by {owner}; stop it or ask it over its server",
-        dir.display()
-    ))
-}
-
 /// Remembers, outside of the database, how many transactions were acknowledged. sled takes damage near the end of its
 /// log for a torn write and quietly goes back to an earlier state, which is consistent in itself; only something
 /// outside of it can tell.
@@ -232,7 +164,7 @@ pub(super) fn begin(dir: &Path, making: Making) -> Result<(), StoreError> {
 pub(super) fn complete(dir: &Path, making: Making) -> Result<(), StoreError> {
     let description = Description { format: FORMAT.to_owned(), schema: SCHEMA };
     let text = serde_json::to_vec(&description).unwrap_or_default();
-    // sled syncs neither `conf` nor the directory (rust.md B.1).
+    // sled syncs neither `conf` nor the directory.
     let done = File::open(dir.join("conf"))
         .and_then(|conf| conf.sync_all())
         .and_then(|()| write_description(dir, &text))
@@ -268,8 +200,7 @@ fn is_sled_file(name: &str) -> bool {
     ["db", "conf", "blobs"].contains(&name) || name.starts_with("snap.")
 }
 
-/// A start-up snapshot whose writing was cut short; sled would take it for the newest one and report corruption
-/// (rust.md B.1).
+/// A start-up snapshot whose writing was cut short; sled would take it for the newest one and report corruption.
 fn is_torn_snapshot(name: &str) -> bool {
     name.starts_with("snap.") && name.ends_with(".generating")
 }
@@ -336,6 +267,6 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
-fn cannot(dir: &Path, what: &str, error: &io::Error) -> StoreError {
+pub(super) fn cannot(dir: &Path, what: &str, error: &io::Error) -> StoreError {
     StoreError(format!("the store's directory {} cannot {what}: {error}", dir.display()))
 }

@@ -6,7 +6,8 @@
 //! plan         changes -> rows, pure but for reading what is there
 //! codec, layout   how a value and a key look
 //! database     sled itself: guarded opening, transaction, sync, integrity check
-//! directory    what lies beside sled's files: schema, owner lock, creation that can be cut short
+//! opening      look, lock, try on a copy, open in place
+//! directory, owner   what lies beside sled's files: schema, witness, unfinished creation; the lock
 //! transfer, verify   export, import, and the check behind `lockstep store verify`
 //! memory       the twin for simulation
 //! ```
@@ -18,6 +19,7 @@ mod directory;
 mod layout;
 mod memory;
 mod opening;
+mod owner;
 mod plan;
 mod sled_store;
 mod transfer;

@@ -7,7 +7,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use super::StoreError;
 use super::database::{Contents, Database};
-use super::directory::{self, Found, Making, Owner, Witness};
+use super::directory::{self, Found, Making, Witness};
+use super::owner::Owner;
 use super::plan::Totals;
 
 /// An open store before its committer is started.

@@ -22,7 +22,7 @@ pub(super) struct StoredCursor {
 }
 
 /// A checksum over all rows outside [`Tree::Meta`] that does not depend on their order. sled skips a damaged message
-/// in the middle of its log without a word, so old or missing rows would go unnoticed (rust.md B.1, torn writes).
+/// in the middle of its log without a word, so old or missing rows would go unnoticed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     /// How many rows there are.

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{self, Request, Shared, Writer};
 use super::database::Trees;
-use super::directory::Owner;
 use super::layout::{Tree, inbox_key, inbox_number, index_key, intent_key, mapping_key};
 use super::opening::{self, Opened};
+use super::owner::Owner;
 use super::plan::StoredCursor;
 use super::{Change, Counts, Store, StoreError};
 use crate::model::{
@@ -43,7 +43,7 @@ impl std::fmt::Debug for SledStore {
 
 impl SledStore {
     /// Opens the store in a directory; an empty or missing one becomes a new store. Blocks while all rows are read
-    /// and checked (about a second per million), and needs the store's size once more on disk for that time.
+    /// and checked (a second or two per 100 000 mappings), and needs the store's size once more on disk for that time.
     ///
     /// Errors: the directory is in use by another process (which is named), belongs to something else, was written by
     /// a newer version, or is damaged. It then stays as it was, byte for byte.

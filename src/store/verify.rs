@@ -95,7 +95,7 @@ fn check_index(trees: &Trees, mappings: &[Mapping], problems: &mut Vec<String>) 
         for key in index_keys(mapping) {
             match index.get(&key) {
                 None => {
-                    problems.push(format!("mapping {} misses its index entry {}", mapping.id, text(&key)))
+                    problems.push(format!("mapping {} misses its index entry {}", mapping.id, text(&key)));
                 }
                 Some(id) if *id != mapping.id && mapping.state == MappingState::Live => {
                     problems.push(format!(

@@ -1,0 +1,152 @@
+//! From a checked configuration to a running worker: connectors, store, server, engine.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use secrecy::ExposeSecret;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, System, SystemKind};
+use crate::connectors::defender::DefenderSettings;
+use crate::connectors::sentinel::SentinelSettings;
+use crate::connectors::{Connector, SystemSettings, connect};
+use crate::engine::{Engine, Parts, Watched};
+use crate::http::{CallObserver, Http};
+use crate::model::{BridgeName, SystemName};
+use crate::reconcile::{MarkerKey, Rules};
+use crate::server::{self, AppState};
+use crate::store::{SledStore, Store};
+use crate::telemetry::{Event, Telemetry};
+
+/// How long a stopping worker may take for the writes that are under way.
+const DRAIN: Duration = Duration::from_secs(9);
+
+/// Runs the worker until `stop` is cancelled, then lets writes in flight finish within ten seconds.
+///
+/// # Errors
+/// What keeps it from starting (store, port, client), and a store that fails while it runs.
+pub(super) async fn run(
+    config: &Config,
+    telemetry: &Telemetry,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
+    let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
+    let systems = systems(config, Some(observer))?;
+    for (name, watched) in &systems {
+        for kind in watched.connector.collections() {
+            telemetry.health().watch(name, *kind, watched.poll);
+        }
+    }
+    let listener = server::bind(config.server.listen).await?;
+    tracing::info!(listen = %listener.local_addr().context("the server has no address")?, "lockstep runs; the status page is at /");
+    let bridges = rules(config, &*store)?;
+    let state = AppState {
+        store: Arc::clone(&store),
+        telemetry: telemetry.clone(),
+        bridges: bridges.keys().cloned().collect(),
+        token: config.server.token.clone(),
+    };
+    telemetry.set_depths(store.counts());
+    let report = Arc::new(telemetry.clone());
+    let parts = Parts { store, systems, bridges, report, seed: rand::random() };
+    let serving = tokio::spawn(server::serve(listener, state, stop.clone().cancelled_owned()));
+    let outcome = drained(Engine::new(parts, stop.clone()), &stop).await;
+    telemetry.health().set_draining();
+    stop.cancel();
+    let _ = tokio::time::timeout(Duration::from_millis(500), serving).await;
+    if let Err(error) = &outcome {
+        telemetry.emit(&Event::StoreFailed { error: &error.to_string() });
+    }
+    outcome
+}
+
+/// The engine, but no longer than the drain time after it was told to stop. What a late write did is found out at the
+/// next start, as after a kill.
+async fn drained(engine: Engine, stop: &CancellationToken) -> anyhow::Result<()> {
+    let patience = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        ended = engine.run() => Ok(ended?),
+        () = patience => {
+            tracing::warn!("a call did not end in time; its outcome is read back at the next start");
+            Ok(())
+        }
+    }
+}
+
+/// The connectors of all configured systems. Nothing is sent yet.
+pub(super) fn systems(
+    config: &Config,
+    observer: Option<Arc<dyn CallObserver>>,
+) -> anyhow::Result<BTreeMap<SystemName, Watched>> {
+    let http = Http::new(&config.http)?;
+    let mut systems = BTreeMap::new();
+    for system in &config.systems {
+        let connector: Arc<dyn Connector> = connect(&settings(system, config), &http, observer.clone())?;
+        systems.insert(system.name.clone(), Watched { connector, poll: system.poll });
+    }
+    Ok(systems)
+}
+
+/// The rules of all bridges.
+pub(super) fn rules(config: &Config, store: &dyn Store) -> anyhow::Result<BTreeMap<BridgeName, Rules>> {
+    let marker = match &config.store.marker_key {
+        Some(secret) => MarkerKey::from_secret(secret.resolve()?.expose_secret()),
+        None => MarkerKey::new(store.marker_key()),
+    };
+    let rules = |policy: &crate::reconcile::Policy| Rules { policy: policy.clone(), marker: marker.clone() };
+    Ok(config.bridges.iter().map(|policy| (policy.bridge.clone(), rules(policy))).collect())
+}
+
+fn settings(system: &System, config: &Config) -> SystemSettings {
+    let (name, tenant_id) = (system.name.clone(), system.tenant_id.clone());
+    let (credential, authority_url) = (system.credential.clone(), system.authority_url.clone());
+    let (scope, budget_factor) = (system.scope.clone(), system.budget_factor);
+    match &system.kind {
+        SystemKind::Defender(kind) => SystemSettings::Defender(DefenderSettings {
+            name,
+            tenant_id,
+            credential,
+            authority_url,
+            graph_url: kind.graph_url.clone(),
+            scope,
+            budget_factor,
+            settle: system.settle.unwrap_or(DefenderSettings::DEFAULT_SETTLE),
+            overlap: system.overlap.unwrap_or(DefenderSettings::DEFAULT_OVERLAP),
+        }),
+        SystemKind::Sentinel(kind) => SystemSettings::Sentinel(SentinelSettings {
+            peer: peer(system, config),
+            name,
+            tenant_id,
+            subscription_id: kind.subscription_id.clone(),
+            resource_group: kind.resource_group.clone(),
+            workspace: kind.workspace.clone(),
+            credential,
+            authority_url,
+            arm_url: kind.arm_url.clone(),
+            scope,
+            api_version: kind.api_version.clone(),
+            budget_factor,
+            settle: system.settle.unwrap_or(SentinelSettings::DEFAULT_SETTLE),
+            overlap: system.overlap.unwrap_or(SentinelSettings::DEFAULT_OVERLAP),
+        }),
+    }
+}
+
+/// The Defender system whose incidents a Sentinel workspace names: one of its bridges, of the same tenant.
+fn peer(sentinel: &System, config: &Config) -> Option<SystemName> {
+    let bridged = |other: &System| {
+        config.bridges.iter().any(|policy| {
+            let has = |name: &SystemName| policy.systems.iter().any(|s| s.name == *name);
+            has(&other.name) && has(&sentinel.name)
+        })
+    };
+    let defenders = config.systems.iter().filter(|s| matches!(s.kind, SystemKind::Defender(_)));
+    let mut candidates = defenders.filter(|s| s.tenant_id == sentinel.tenant_id && bridged(s));
+    candidates.next().map(|system| system.name.clone())
+}

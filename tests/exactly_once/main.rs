@@ -1,0 +1,9 @@
+//! Exactly once, judged by the emulators' ledger: the real binary over real HTTP, killed, cut off and lied to.
+
+mod adoption;
+mod closes;
+mod cost;
+mod crashes;
+mod faults;
+mod native;
+mod rig;
