@@ -1,4 +1,5 @@
 //! The command line as scripts see it: exit codes, streams, colours. Each test runs the real binary in a fresh folder.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Read;
 use std::path::Path;
