@@ -27,7 +27,7 @@ use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, ConfigErrors};
-use crate::telemetry::{self, Guard, LogFormat, LogOptions};
+use crate::telemetry::{self, Guard, LogFormat, LogOptions, TelemetryError};
 
 /// Keeps the Defender XDR incident, the Sentinel incident and the ticket of one security incident in agreement,
 /// exactly once.
@@ -198,9 +198,8 @@ pub fn conclude(outcome: anyhow::Result<Exit>) -> ExitCode {
         Ok(exit) => exit.into(),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(&format!("{error:#}"));
-            let usage = error.is::<ConfigErrors>() || error.is::<UsageError>();
-            ExitCode::from(if usage { 2 } else { 1 })
+            output::complain(&describe(&error));
+            ExitCode::from(if is_usage(&error) { 2 } else { 1 })
         }
     }
 }
@@ -214,6 +213,25 @@ impl From<Exit> for ExitCode {
             Exit::Findings => 3,
         })
     }
+}
+
+/// The failure with its causes. The problems of a configuration keep a line each, so that editors can jump to them.
+fn describe(error: &anyhow::Error) -> String {
+    match error.downcast_ref::<ConfigErrors>() {
+        Some(errors) => {
+            let count = errors.problems().len();
+            format!(
+                "the configuration has {count} {}\n{errors}",
+                if count == 1 { "problem" } else { "problems" }
+            )
+        }
+        None => format!("{error:#}"),
+    }
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    let bad_filter = matches!(error.downcast_ref(), Some(TelemetryError::Filter { .. }));
+    bad_filter || error.is::<ConfigErrors>() || error.is::<UsageError>()
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -138,14 +138,17 @@ impl Worker {
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }
-        let answer = request.send().await.with_context(|| format!("no answer from {}", self.base))?;
+        let answer = request.send().await.map_err(|error| {
+            let why = if error.is_connect() { "nobody listens there" } else { "no answer in time" };
+            anyhow!("{}: {why} ({})", self.base, error.without_url())
+        })?;
         let status = answer.status().as_u16();
         Ok((status, answer.text().await?))
     }
 
     /// A view; `None` for 404. `locked` is why the store was not asked.
     async fn fetch<T: DeserializeOwned>(&self, path: &str, locked: &StoreError) -> anyhow::Result<Option<T>> {
-        let both = |error: &dyn Display| anyhow!("{locked}; and no worker at {}: {error}", self.base);
+        let both = |error: &dyn Display| anyhow!("{locked}; and no worker can be asked: {error}");
         let (status, body) = self.get(path).await.map_err(|error| both(&format!("{error:#}")))?;
         match status {
             200 => Ok(Some(serde_json::from_str(&body).map_err(|error| both(&error))?)),
@@ -210,7 +213,11 @@ mod tests {
         let worker = Worker { http, base: format!("http://{unused}"), token: None };
         let source = Source::Worker(worker, StoreError("the store is in use".into()));
         let error = source.mappings(None, 1).await.unwrap_err().to_string();
-        assert!(error.starts_with("the store is in use; and no worker at http://127.0.0.1"), "{error}");
+        assert!(
+            error.starts_with("the store is in use; and no worker can be asked: http://127.0.0.1"),
+            "{error}"
+        );
+        assert!(error.contains("nobody listens there"), "{error}");
     }
 
     #[test]
