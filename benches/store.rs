@@ -31,6 +31,7 @@ fn step(number: u64) -> Vec<Change> {
         target: record,
         action: Action::Update { closing: true },
         state: IntentState::Planned,
+        planned: Timestamp::UNIX_EPOCH,
         due: Timestamp::UNIX_EPOCH,
         attempts: 0,
         unreachable: 0,

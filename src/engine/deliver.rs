@@ -126,8 +126,12 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Nothing stands under the derived id: create, unless an earlier try may still be on its way.
+    /// Nothing stands under the derived id: create, unless an earlier try may still be on its way, or the system has
+    /// not been listed since and may hold a record of its own for this incident.
     fn create(&mut self, intent: &Intent) {
+        if (self.context.listed)(&intent.target.system).is_none_or(|listed| listed < intent.planned) {
+            return self.later(intent.id, None);
+        }
         if matches!(intent.state, IntentState::Unknown { .. }) {
             if intent.misses + 1 < MISSES {
                 return self.missed(intent);

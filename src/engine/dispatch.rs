@@ -12,7 +12,7 @@ use crate::reconcile::{Route, Rules, route};
 use crate::store::{Change, StoreError};
 
 use super::lane::{Event, Lane};
-use super::shell::Shell;
+use super::shell::{Listed, Shell};
 use super::{crash, work};
 
 /// Lanes worked on at the same time.
@@ -40,6 +40,7 @@ pub(super) struct Dispatcher {
     shared: BTreeMap<u64, usize>,
     tasks: JoinSet<Result<(Woken, Vec<u64>), StoreError>>,
     routed: Option<u64>,
+    listed: Arc<Listed>,
 }
 
 /// A batch of inbox entries being routed. New mappings begin here, so that what follows them finds them.
@@ -63,6 +64,7 @@ impl Dispatcher {
             shared: BTreeMap::new(),
             tasks: JoinSet::new(),
             routed: None,
+            listed: Arc::default(),
         }
     }
 
@@ -71,6 +73,8 @@ impl Dispatcher {
         self.recover().await?;
         let shell = Arc::clone(&self.shell);
         while !shell.stop.is_cancelled() {
+            // Taken first, so that everything listed until then is routed when the lanes begin.
+            self.listed = Arc::new(shell.listed());
             while self.route_batch().await? {}
             self.start_lanes();
             tokio::select! {
@@ -98,7 +102,7 @@ impl Dispatcher {
         }
         for id in lanes {
             let Some(mut lane) = self.shell.load(id)? else { continue };
-            let step = self.shell.step(&mut lane, Event::Restarted);
+            let step = self.shell.step(&mut lane, Event::Restarted, &self.listed);
             self.shell.commit(&lane.mapping, step.changes).await?;
             self.wake(id, lane.wake_at());
         }
@@ -171,7 +175,8 @@ impl Dispatcher {
             .remove(&id)
             .unwrap_or_else(|| Lane { mapping: Mapping::new(id, bridge.clone()), intents: Vec::new() });
         let elsewhere = shell.elsewhere(&lane.mapping, snapshot)?;
-        let step = shell.step(&mut lane, Event::Observed { snapshots: vec![snapshot.clone()], elsewhere });
+        let event = Event::Observed { snapshots: vec![snapshot.clone()], elsewhere };
+        let step = shell.step(&mut lane, event, &Listed::new());
         batch.changes.extend(step.changes);
         for member in &lane.mapping.members {
             batch.index.insert((bridge.clone(), member.record.clone()), id);
@@ -198,9 +203,9 @@ impl Dispatcher {
             self.forget_timer(id);
             let keep: Vec<u64> =
                 inbox.iter().map(|(n, _)| *n).filter(|n| self.shared.contains_key(n)).collect();
-            let shell = Arc::clone(&self.shell);
+            let (shell, listed) = (Arc::clone(&self.shell), Arc::clone(&self.listed));
             let task = self.tasks.spawn(async move {
-                let wake = work::work(&shell, id, inbox, &keep).await?;
+                let wake = work::work(&shell, id, inbox, &keep, &listed).await?;
                 Ok((wake, keep))
             });
             self.running.insert(task.id(), id);

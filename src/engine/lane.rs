@@ -131,6 +131,9 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// How long after a request of unknown outcome a read of this system is certain to show its effect.
     pub settle: &'a dyn Fn(&SystemName) -> SignedDuration,
+    /// When the last complete list of a system began whose records are all routed (our clock). A record that is to be
+    /// created might be among what was not listed yet.
+    pub listed: &'a dyn Fn(&SystemName) -> Option<Timestamp>,
     /// Jitter.
     pub rng: &'a mut StdRng,
 }

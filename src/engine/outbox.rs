@@ -87,13 +87,15 @@ impl Run<'_, '_> {
             _ => jiff::SignedDuration::ZERO,
         };
         let id = self.lane.mapping.take_intent_id();
-        let due = self.context.now + wait;
+        let planned = self.context.now;
+        let due = planned + wait;
         let state = IntentState::Planned;
         self.lane.intents.push(Intent {
             id,
             target,
             action,
             state,
+            planned,
             due,
             attempts: 0,
             unreachable: 0,

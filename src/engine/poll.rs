@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
 use crate::model::{RecordKind, SystemName};
@@ -25,7 +26,7 @@ pub(super) async fn poll(
     let system = watched.connector.system().clone();
     let mut failures = 0;
     loop {
-        let begun = Instant::now();
+        let (begun, began) = (Instant::now(), Timestamp::now());
         let mut failed = false;
         for (kind, watch) in &mut watches {
             let started = Instant::now();
@@ -40,6 +41,9 @@ pub(super) async fn poll(
                     break;
                 }
             }
+        }
+        if !failed {
+            shell.set_listed(&system, began);
         }
         failures = if failed { failures + 1 } else { 0 };
         shell.parts.report.budget(&system, &watched.connector.budget_left());

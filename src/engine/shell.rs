@@ -41,12 +41,17 @@ pub struct Parts {
     pub seed: u64,
 }
 
+/// By system: when the last complete list began (our clock).
+pub(super) type Listed = HashMap<SystemName, Timestamp>;
+
 /// What the engine's tasks share.
 pub(super) struct Shell {
     pub(super) parts: Parts,
     pub(super) stop: CancellationToken,
     /// Rung when the inbox grew.
     pub(super) inbox_grew: Notify,
+    /// By system: when the last complete list began (our clock).
+    listed: Mutex<Listed>,
     rng: Mutex<StdRng>,
     settle: HashMap<SystemName, SignedDuration>,
 }
@@ -61,7 +66,7 @@ impl Shell {
             })
             .collect();
         let rng = Mutex::new(StdRng::seed_from_u64(parts.seed));
-        Self { parts, stop, inbox_grew: Notify::new(), rng, settle }
+        Self { parts, stop, inbox_grew: Notify::new(), listed: Mutex::default(), rng, settle }
     }
 
     pub(super) fn store(&self) -> &dyn Store {
@@ -82,13 +87,29 @@ impl Shell {
         Ok(Some(Lane { mapping, intents: self.store().intents(id)? }))
     }
 
-    /// One pure step of a lane, by our clock.
-    pub(super) fn step(&self, lane: &mut Lane, event: Event) -> Step {
+    /// What has been listed so far; to be taken before the inbox is routed.
+    pub(super) fn listed(&self) -> Listed {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Everything that a system showed from `began` on is in the inbox.
+    pub(super) fn set_listed(&self, system: &SystemName, began: Timestamp) {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).insert(system.clone(), began);
+    }
+
+    /// One pure step of a lane, by our clock. `listed` is what was listed and routed before the lane began its turn.
+    pub(super) fn step(&self, lane: &mut Lane, event: Event, listed: &Listed) -> Step {
         let Some(rules) = self.parts.bridges.get(&lane.mapping.bridge) else { return Step::default() };
         let settle =
             |system: &SystemName| self.settle.get(system).copied().unwrap_or(SignedDuration::from_mins(1));
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut context = Context { rules, now: Timestamp::now(), settle: &settle, rng: &mut rng };
+        let mut context = Context {
+            rules,
+            now: Timestamp::now(),
+            settle: &settle,
+            listed: &|system| listed.get(system).copied(),
+            rng: &mut rng,
+        };
         lane.step(event, &mut context)
     }
 

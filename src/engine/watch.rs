@@ -11,9 +11,10 @@ use crate::store::Change;
 
 /// One collection being watched.
 ///
-/// Guarantees: the cursor is the collection's own time, moves only when a cycle of pages is drained, and only in the
-/// commit that also stores what the last page brought; each list begins an overlap before it. What the overlap
-/// brings again unchanged is dropped, so an idle system costs one list call and no commit.
+/// Guarantees: the cursor is the system's own clock, moves only when a cycle of pages is drained, and is stored only
+/// in the commit that also holds what the last page brought; each list begins an overlap before it. What the overlap
+/// brings again unchanged is dropped, and it moves on with the system's clock, so an idle system costs one list call
+/// with nothing in it, and no commit.
 #[derive(Debug)]
 pub struct Watch {
     system: SystemName,
@@ -23,8 +24,11 @@ pub struct Watch {
     cursor: Option<Timestamp>,
     /// Where to begin without a cursor.
     since: Timestamp,
-    /// Latest change in this cycle.
-    latest: Option<Timestamp>,
+    /// Up to when this cycle has seen everything that the system's index shows: its clock at the first page, or the
+    /// latest change.
+    reached: Option<Timestamp>,
+    /// Whether this cycle brought anything.
+    stirred: bool,
     /// What the overlap may bring again, by record: time of change and fingerprint.
     seen: HashMap<RecordId, (Timestamp, u64)>,
 }
@@ -49,7 +53,7 @@ impl Watch {
         cursor: Option<Timestamp>,
         since: Timestamp,
     ) -> Self {
-        Self { system, kind, overlap, cursor, since, latest: None, seen: HashMap::new() }
+        Self { system, kind, overlap, cursor, since, reached: None, stirred: false, seen: HashMap::new() }
     }
 
     /// Where the next list begins (the system's clock).
@@ -68,15 +72,17 @@ impl Watch {
     /// Takes a page in.
     pub fn take(&mut self, page: Page) -> Taken {
         let mut changes = Vec::new();
+        self.reached = self.reached.or(page.server_time);
         for snapshot in page.snapshots {
             // A record from the future must not carry the cursor past others.
             let time = page.server_time.map_or(snapshot.modified, |now| snapshot.modified.min(now));
-            self.latest = self.latest.max(Some(time));
+            self.reached = self.reached.max(Some(time));
             if self.is_news(&snapshot) {
                 changes.push(Change::PushInbox(Box::new(snapshot)));
             }
         }
         let news = changes.len();
+        self.stirred |= news > 0;
         if page.next.is_none() {
             changes.extend(self.finish());
         }
@@ -85,7 +91,7 @@ impl Watch {
 
     /// A cycle that failed begins again; what it brought so far is in the inbox already.
     pub fn abandon(&mut self) {
-        self.latest = None;
+        (self.reached, self.stirred) = (None, false);
     }
 
     fn is_news(&mut self, snapshot: &Snapshot) -> bool {
@@ -94,12 +100,12 @@ impl Watch {
     }
 
     fn finish(&mut self) -> Option<Change> {
-        let latest = self.latest.take();
-        let moved = latest.filter(|latest| self.cursor.is_none_or(|cursor| *latest > cursor));
-        self.cursor = moved.or(self.cursor);
+        let (reached, first) = (self.reached.take(), self.cursor.is_none());
+        self.cursor = self.cursor.max(reached);
         let since = self.since();
         self.seen.retain(|_, (modified, _)| *modified >= since);
-        moved.map(|cursor| Change::PutCursor(self.system.clone(), self.kind, cursor))
+        let store = std::mem::take(&mut self.stirred) || first;
+        self.cursor.filter(|_| store).map(|cursor| Change::PutCursor(self.system.clone(), self.kind, cursor))
     }
 }
 
@@ -109,4 +115,84 @@ fn fingerprint(snapshot: &Snapshot) -> u64 {
     snapshot.revision.hash(&mut hasher);
     format!("{:?}{:?}{:?}", snapshot.native, snapshot.lifecycle, snapshot.comments).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Comments, Facts, Lifecycle, Natives, RecordRef};
+
+    fn second(n: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + n).unwrap()
+    }
+
+    fn snapshot(id: &str, modified: i64) -> Snapshot {
+        Snapshot {
+            record: RecordRef::incident(&SystemName::new("s").unwrap(), RecordId::new(id).unwrap()),
+            revision: modified.to_string(),
+            modified: second(modified),
+            modified_by: None,
+            fresh: false,
+            native: Natives::new(),
+            closing_comment: None,
+            comments: Comments::Counted(0),
+            lifecycle: Lifecycle::Present,
+            links: Vec::new(),
+            parent: None,
+            facts: Facts::default(),
+            raw: serde_json::Value::Null,
+        }
+    }
+
+    fn page(snapshots: Vec<Snapshot>, now: i64) -> Page {
+        Page { snapshots, server_time: Some(second(now)), ..Page::default() }
+    }
+
+    fn watch() -> Watch {
+        let system = SystemName::new("s").unwrap();
+        Watch::new(system, RecordKind::Incident, SignedDuration::from_secs(10), None, second(-1000))
+    }
+
+    fn cursor(taken: &Taken) -> Option<Timestamp> {
+        taken.changes.iter().find_map(|c| if let Change::PutCursor(_, _, at) = c { Some(*at) } else { None })
+    }
+
+    #[test]
+    fn the_window_moves_on_with_the_systems_clock_even_when_nothing_happens() {
+        let mut watch = watch();
+        assert_eq!(watch.since(), second(-1000));
+        let taken = watch.take(page(vec![snapshot("a", 0)], 5));
+        assert_eq!((taken.news, cursor(&taken)), (1, Some(second(5))));
+        assert_eq!(watch.since(), second(-5), "the overlap begins before the clock at the first page");
+        let taken = watch.take(page(vec![snapshot("a", 0)], 60));
+        assert_eq!((taken.news, taken.changes.len()), (0, 0), "nothing new, nothing stored");
+        assert_eq!(watch.since(), second(50));
+    }
+
+    #[test]
+    fn the_cursor_waits_for_the_last_page_and_a_broken_cycle_begins_again() {
+        let mut watch = watch();
+        let mut first = page(vec![snapshot("a", 1)], 5);
+        first.next = Some(PageToken("2".to_owned()));
+        assert_eq!(cursor(&watch.take(first)), None);
+        watch.abandon();
+        assert_eq!(watch.since(), second(-1000));
+        assert!(cursor(&watch.take(page(vec![snapshot("b", 2)], 9))).is_some());
+    }
+
+    #[test]
+    fn a_record_from_the_future_does_not_carry_the_cursor_away() {
+        let mut watch = watch();
+        watch.take(page(vec![snapshot("a", 100_000)], 5));
+        assert_eq!(watch.cursor(), Some(second(5)));
+    }
+
+    #[test]
+    fn another_version_within_the_same_tick_is_news() {
+        let mut watch = watch();
+        watch.take(page(vec![snapshot("a", 1)], 5));
+        let mut other = snapshot("a", 1);
+        other.comments = Comments::Counted(1);
+        assert_eq!(watch.take(page(vec![other], 6)).news, 1);
+    }
 }

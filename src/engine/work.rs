@@ -11,7 +11,7 @@ use crate::store::{Change, StoreError};
 
 use super::crash;
 use super::lane::{Effect, Event, Failure, FailureKind, Lane, Request};
-use super::shell::Shell;
+use super::shell::{Listed, Shell};
 
 /// Intents worked on before the lane steps back, so that none keeps a slot for ever.
 const MAX_TURNS: usize = 32;
@@ -22,17 +22,18 @@ pub(super) async fn work(
     id: MappingId,
     inbox: Vec<(u64, Snapshot)>,
     keep: &[u64],
+    listed: &Listed,
 ) -> Result<Option<(Timestamp, u8)>, StoreError> {
     let Some(mut lane) = shell.load(id)? else { return forget(shell, inbox, keep).await };
     if !inbox.is_empty() {
-        observe(shell, &mut lane, inbox, keep).await?;
+        observe(shell, &mut lane, inbox, keep, listed).await?;
     }
     for _ in 0..MAX_TURNS {
         if shell.stop.is_cancelled() {
             break;
         }
         let Some((intent, target, depth)) = lane.next_due(Timestamp::now()) else { break };
-        deliver(shell, &mut lane, intent, &target, depth).await?;
+        deliver(shell, &mut lane, intent, (&target, depth), listed).await?;
     }
     Ok(lane.wake_at())
 }
@@ -56,13 +57,14 @@ async fn observe(
     lane: &mut Lane,
     inbox: Vec<(u64, Snapshot)>,
     keep: &[u64],
+    listed: &Listed,
 ) -> Result<(), StoreError> {
     let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = inbox.into_iter().unzip();
     let mut elsewhere = Vec::new();
     for snapshot in &snapshots {
         elsewhere.extend(shell.elsewhere(&lane.mapping, snapshot)?);
     }
-    let mut step = shell.step(lane, Event::Observed { snapshots, elsewhere });
+    let mut step = shell.step(lane, Event::Observed { snapshots, elsewhere }, listed);
     step.changes.extend(numbers.into_iter().filter(|n| !keep.contains(n)).map(Change::RemoveInbox));
     crash::point("decide-before-commit");
     shell.commit(&lane.mapping, step.changes).await?;
@@ -75,22 +77,22 @@ async fn deliver(
     shell: &Shell,
     lane: &mut Lane,
     intent: IntentId,
-    target: &RecordRef,
-    depth: Depth,
+    (target, depth): (&RecordRef, Depth),
+    listed: &Listed,
 ) -> Result<(), StoreError> {
     let result = read(shell, target, depth).await;
     let elsewhere = match &result {
         Ok(snapshot) => shell.elsewhere(&lane.mapping, snapshot)?,
         Err(_) => Vec::new(),
     };
-    let step = shell.step(lane, Event::Read { intent, result, elsewhere });
+    let step = shell.step(lane, Event::Read { intent, result, elsewhere }, listed);
     crash::point("send-before-commit");
     shell.commit(&lane.mapping, step.changes).await?;
     let Some(effect) = step.effect else { return Ok(()) };
     crash::point("send-after-commit");
     let (result, request_id) = write(shell, &effect).await;
     crash::point("settle-before-commit");
-    let step = shell.step(lane, Event::Wrote { intent, result, request_id });
+    let step = shell.step(lane, Event::Wrote { intent, result, request_id }, listed);
     shell.commit(&lane.mapping, step.changes).await?;
     crash::point("settle-after-commit");
     Ok(())

@@ -16,6 +16,8 @@ pub struct Intent {
     pub action: Action,
     /// Where it stands.
     pub state: IntentState,
+    /// When it was planned (UTC, our clock).
+    pub planned: Timestamp,
     /// When it is to be looked at next (UTC, our clock).
     pub due: Timestamp,
     /// How often the service refused it or took it without effect. Outages do not count.

@@ -161,6 +161,13 @@ impl Mapping {
             .any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert && m.is_live())
     }
 
+    /// Whether snapshots of a record of this mapping belong here before anywhere else. A mapping that was merged away
+    /// yields, and so does an incident's mapping over an alert that another mapping keeps for itself.
+    pub fn claims(&self, record: &RecordRef) -> bool {
+        let follows_incident = record.kind == RecordKind::Alert && self.has_main_record(&record.system);
+        self.state == MappingState::Live && !follows_incident
+    }
+
     /// Takes the next intent number.
     pub fn take_intent_id(&mut self) -> IntentId {
         let number = self.next_intent;

@@ -176,7 +176,9 @@ impl<'a> Work<'a> {
     /// Records that this one names as the same incident become members, unless they belong elsewhere.
     fn add_links(&mut self, snapshot: &Snapshot) {
         for link in &snapshot.links {
-            if self.mapping.member(link).is_none() && !self.observed.elsewhere.contains(link) {
+            // An alert may be mapped with its own incident already; here it stands for itself.
+            let free = link.kind == RecordKind::Alert || !self.observed.elsewhere.contains(link);
+            if self.mapping.member(link).is_none() && free {
                 self.mapping.members.push(Member::new(link.clone(), MemberState::Awaited));
             }
         }
@@ -305,22 +307,24 @@ impl<'a> Work<'a> {
         self.observed.in_flight.iter().filter(move |(target, _)| *target == record).map(|(_, patch)| patch)
     }
 
-    /// Where the bridge opens missing records, they are planned under ids derived from the mapping.
+    /// Where the bridge opens missing records, they are planned under ids derived from the mapping. A plan falls when
+    /// a record of the system turns up, unless its creation may be under way.
     fn plan_creations(&mut self) {
-        if self.mapping.is_closed() || self.mapping.state != MappingState::Live {
-            return;
-        }
-        let read = |m: &Member| m.base.is_some() && m.is_live() && m.record.kind != RecordKind::Alert;
-        if !self.mapping.members.iter().any(read) {
+        let main = |m: &Member| m.base.is_some() && m.is_live() && m.record.kind != RecordKind::Alert;
+        let found: BTreeSet<SystemName> =
+            self.mapping.members.iter().filter(|m| main(m)).map(|m| m.record.system.clone()).collect();
+        let under_way: Vec<&RecordRef> = self.observed.in_flight.iter().map(|(record, _)| record).collect();
+        self.mapping.members.retain(|m| {
+            m.state != MemberState::Planned
+                || !found.contains(&m.record.system)
+                || under_way.contains(&&m.record)
+        });
+        if self.mapping.is_closed() || self.mapping.state != MappingState::Live || found.is_empty() {
             return;
         }
         for system in &self.policy().create_in {
-            if !self
-                .mapping
-                .members
-                .iter()
-                .any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert)
-            {
+            let has = |m: &Member| m.record.system == *system && m.record.kind != RecordKind::Alert;
+            if !self.mapping.members.iter().any(has) {
                 let record = super::route::derived_record(self.mapping.id, system);
                 self.mapping.members.push(Member::new(record, MemberState::Planned));
             }

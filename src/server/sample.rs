@@ -52,6 +52,7 @@ impl SampleStore {
             target: defender(),
             action: Action::Comment { key: crate::model::CommentKey::from_id("c1"), text: "hello".into() },
             state: IntentState::Dead { reason: "refused (400 BadRequest)".into(), patch: Patch::default() },
+            planned: at(70),
             due: at(70),
             attempts: 5,
             unreachable: 0,

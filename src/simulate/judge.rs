@@ -22,6 +22,16 @@ pub fn judge(world: &World) -> Vec<Violation> {
     if world.dead() > 0 {
         found.push(Violation(format!("{} intents were given up", world.dead())));
     }
+    for side in &world.sides {
+        if side.records.len() != world.pairs.len() {
+            found.push(Violation(format!(
+                "{} has {} records for {} incidents",
+                side.name,
+                side.records.len(),
+                world.pairs.len()
+            )));
+        }
+    }
     for incident in 0..world.pairs.len() {
         agreement(world, incident, &mut found);
         comments(world, incident, &mut found);

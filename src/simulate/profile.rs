@@ -15,6 +15,8 @@ pub enum Pairing {
     NativeSync,
     /// The Sentinel side is created by lockstep.
     Created,
+    /// The Sentinel side is there, and must not be created a second time.
+    Adopted,
 }
 
 /// What one history is like. Probabilities are per opportunity.
@@ -56,7 +58,8 @@ impl Profile {
         let pairing = match rng.random_range(0..10) {
             0..6 => Pairing::Linked,
             6..8 => Pairing::NativeSync,
-            _ => Pairing::Created,
+            8 => Pairing::Created,
+            _ => Pairing::Adopted,
         };
         let mut danger = |most: f64| if rng.random_bool(0.4) { 0.0 } else { rng.random_range(0.0..most) };
         let (lost_before, lost_after, throttled) = (danger(0.3), danger(0.3), danger(0.3));

@@ -71,6 +71,7 @@ pub struct World {
     rng: StdRng,
     store: MemoryStore,
     watches: Vec<Watch>,
+    listed: [Option<Timestamp>; 2],
     away_until: [Timestamp; 2],
     native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
     calm: bool,
@@ -111,6 +112,7 @@ impl World {
             rng,
             store: MemoryStore::new(),
             watches: Vec::new(),
+            listed: [None; 2],
             away_until: [now; 2],
             native_queue: Vec::new(),
             calm: false,
@@ -237,6 +239,7 @@ impl World {
             Watch::new(system(at), RecordKind::Incident, OVERLAP, cursor, self.rules.policy.since)
         };
         self.watches = vec![watch(0), watch(1)];
+        self.listed = [None; 2];
         for mapping in self.store.mappings(None, 1000).unwrap_or_default() {
             let mut lane = Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping };
             let step = self.step(&mut lane, Event::Restarted);
@@ -253,7 +256,11 @@ impl World {
         let snapshots = self.sides[side].list(self.now, since);
         let server_time = Some(self.now + self.sides[side].skew);
         let taken = self.watches[side].take(Page { snapshots, server_time, ..Page::default() });
-        if taken.changes.is_empty() { Ok(()) } else { self.commit(taken.changes) }
+        if !taken.changes.is_empty() {
+            self.commit(taken.changes)?;
+        }
+        self.listed[side] = Some(self.now);
+        Ok(())
     }
 
     fn route_inbox(&mut self) -> Result<(), Killed> {
@@ -385,7 +392,13 @@ impl World {
 
     fn step(&mut self, lane: &mut Lane, event: Event) -> crate::engine::Step {
         let mut rng = StdRng::seed_from_u64(self.rng.random());
-        let mut context = Context { rules: &self.rules, now: self.now, settle: &|_| SETTLE, rng: &mut rng };
+        let mut context = Context {
+            rules: &self.rules,
+            now: self.now,
+            settle: &|_| SETTLE,
+            listed: &|name| self.listed[usize::from(*name != system(0))],
+            rng: &mut rng,
+        };
         lane.step(event, &mut context)
     }
 
@@ -487,7 +500,8 @@ fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
         deadline: SignedDuration::from_mins(15),
         late: Late::Report,
     });
-    let create_in = (profile.pairing == Pairing::Created).then(|| system(1)).into_iter().collect();
+    let creates = matches!(profile.pairing, Pairing::Created | Pairing::Adopted);
+    let create_in = creates.then(|| system(1)).into_iter().collect();
     let policy = Policy {
         bridge: BridgeName::new("sim").unwrap_or_else(|_| unreachable!("not blank")),
         systems,

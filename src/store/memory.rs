@@ -10,8 +10,7 @@ use jiff::Timestamp;
 use super::plan::is_dead;
 use super::{AUDIT_LIMIT, Change, Counts, Store, StoreError};
 use crate::model::{
-    AuditEntry, BridgeName, Intent, IntentId, Mapping, MappingId, MappingState, RecordKind, RecordRef,
-    Snapshot, SystemName,
+    AuditEntry, BridgeName, Intent, IntentId, Mapping, MappingId, RecordKind, RecordRef, Snapshot, SystemName,
 };
 
 /// A store in memory, for simulation. [`Store::commit`] applies and syncs; a simulator calls the steps one by one:
@@ -143,7 +142,7 @@ impl State {
         }
         for member in &mapping.members {
             let entry = self.index.entry(key(&member.record)).or_insert(mapping.id);
-            if mapping.state == MappingState::Live {
+            if mapping.claims(&member.record) {
                 *entry = mapping.id;
             }
         }

@@ -1,6 +1,6 @@
 //! From changes to rows: what a commit writes, computed before the transaction so that its closure only puts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ring::digest;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::database::Trees;
 use super::layout::{Tree, audit_key, chunk_key, cursor_key, inbox_key, index_key, intent_key, mapping_key};
 use super::{AUDIT_LIMIT, Change, Counts};
 use crate::model::{
-    AuditEntry, Intent, IntentId, IntentState, Mapping, MappingId, MappingState, RecordKind, SystemName,
+    AuditEntry, Intent, IntentId, IntentState, Mapping, MappingId, RecordKind, RecordRef, SystemName,
 };
 
 /// A cursor as stored; the key says the same, but the value is what is read.
@@ -139,16 +139,16 @@ impl<'a> Plan<'a> {
         self.totals.counts.mappings += u64::from(before.is_none());
         self.put(Tree::Mapping, key, mapping)?;
 
-        let wanted = index_keys(mapping);
-        for key in before.iter().flat_map(index_keys).filter(|key| !wanted.contains(key)) {
+        let wanted: BTreeMap<Vec<u8>, bool> = index_entries(mapping).collect();
+        for key in
+            before.iter().flat_map(index_entries).map(|(key, _)| key).filter(|key| !wanted.contains_key(key))
+        {
             if self.indexed(&key)? == Some(mapping.id) {
                 self.remove(Tree::Index, key)?;
             }
         }
-        for key in wanted {
-            let yields = mapping.state != MappingState::Live
-                && self.indexed(&key)?.is_some_and(|other| other != mapping.id);
-            if !yields {
+        for (key, claimed) in wanted {
+            if claimed || self.indexed(&key)?.is_none() {
                 self.put(Tree::Index, key, &mapping.id)?;
             }
         }
@@ -235,7 +235,8 @@ pub(super) fn is_dead(intent: &Intent) -> bool {
     matches!(intent.state, IntentState::Dead { .. })
 }
 
-/// The index entries that a mapping wants.
-pub(super) fn index_keys(mapping: &Mapping) -> BTreeSet<Vec<u8>> {
-    mapping.members.iter().map(|member| index_key(&mapping.bridge, &member.record)).collect()
+/// The index entries that a mapping wants, and whether it claims them or only takes what nobody else has.
+pub(super) fn index_entries(mapping: &Mapping) -> impl Iterator<Item = (Vec<u8>, bool)> {
+    let entry = |record: &RecordRef| (index_key(&mapping.bridge, record), mapping.claims(record));
+    mapping.members.iter().map(move |member| entry(&member.record))
 }

@@ -63,6 +63,7 @@ pub(super) fn intent(mapping: u64, number: u32) -> Intent {
         target: record(mapping),
         action: Action::Update { closing: true },
         state: IntentState::Planned,
+        planned: time(i64::from(number)),
         due: time(i64::from(number)),
         attempts: 0,
         unreachable: 0,

@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use super::codec::{self, Rows, hexadecimal};
 use super::database::Trees;
 use super::layout::{Tree, chunk_owner};
-use super::plan::{StoredCursor, index_keys};
+use super::plan::{StoredCursor, index_entries};
 use super::{Counts, SledStore, StoreError};
-use crate::model::{AuditEntry, Intent, Mapping, MappingId, MappingState, Snapshot};
+use crate::model::{AuditEntry, Intent, Mapping, MappingId, Snapshot};
 
 /// What a check of the store found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -92,12 +92,12 @@ fn check_index(trees: &Trees, mappings: &[Mapping], problems: &mut Vec<String>) 
     }
     let mut wanted = BTreeSet::new();
     for mapping in mappings {
-        for key in index_keys(mapping) {
+        for (key, claimed) in index_entries(mapping) {
             match index.get(&key) {
                 None => {
                     problems.push(format!("mapping {} misses its index entry {}", mapping.id, text(&key)));
                 }
-                Some(id) if *id != mapping.id && mapping.state == MappingState::Live => {
+                Some(id) if *id != mapping.id && claimed => {
                     problems.push(format!(
                         "{} is a member of mapping {} but is indexed to {id}",
                         text(&key),

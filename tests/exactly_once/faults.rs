@@ -130,6 +130,10 @@ fn lists_that_lag_behind() {
     let settings = Settings { graph_list_lag: 1.0, sentinel_list_lag: 2.0, ..rig.emulator.settings() };
     rig.emulator.set_settings(settings);
     rig.start();
+    rig.until("both pairs are linked", |rig| {
+        let list = rig.get("/api/v1/mappings?limit=10").unwrap_or_default();
+        list.contains(&one.sentinel) && list.contains(&two.sentinel)
+    });
     rig.quiet();
     people_work(&rig, &one, &two);
     rig.until("both closes arrive", |rig| {
