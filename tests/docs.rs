@@ -269,7 +269,7 @@ fn documents_and_program_agree_on_the_paths_of_the_server() {
     for (name, text) in documents() {
         for path in inline(&text)
             .iter()
-            .filter(|span| span.starts_with("/api/v1/") || span.ends_with("z") && span.starts_with('/'))
+            .filter(|span| span.starts_with("/api/v1/") || span.ends_with('z') && span.starts_with('/'))
         {
             assert!(routed.contains(path), "{name} names {path}, which the server does not have");
         }
