@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::connectors::{Depth, Written};
-use crate::http::CallError;
+use crate::http::{CallError, NotSentCause};
 use crate::model::{IntentId, MappingId, RecordRef, Snapshot};
 use crate::store::{Change, StoreError};
 
@@ -151,6 +151,8 @@ fn unconfigured(target: &RecordRef) -> Failure {
 /// What a failed call lets us conclude.
 fn failure(target: &RecordRef, error: &CallError) -> Failure {
     let kind = match error {
+        // No later try will make a valid request of it.
+        CallError::NotSent { cause: NotSentCause::Invalid(_), .. } => FailureKind::Refused,
         CallError::NotSent { .. } | CallError::Throttled { .. } => FailureKind::NotExecuted,
         CallError::Conflict { .. } => FailureKind::Conflict,
         CallError::NotFound { .. } => FailureKind::NotFound,
