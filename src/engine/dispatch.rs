@@ -196,6 +196,15 @@ impl Dispatcher {
         self.shell.commit(&first.mapping, batch.changes).await
     }
 
+    /// Routes everything, and lets every lane take its entries in, but deliver nothing.
+    pub(super) async fn observe_all(&mut self) -> Result<(), StoreError> {
+        while self.route_batch().await? {}
+        for (id, inbox) in std::mem::take(&mut self.waiting) {
+            work::take_in(&self.shell, id, inbox).await?;
+        }
+        Ok(())
+    }
+
     fn start_lanes(&mut self) {
         while self.tasks.len() < MAX_LANES {
             let Some(id) = self.next_lane() else { return };

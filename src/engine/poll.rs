@@ -61,7 +61,7 @@ fn rest_after(poll: Duration, failures: u32) -> Duration {
 }
 
 /// One cycle: all pages since the cursor. The inner error is the system's, the outer one the store's.
-async fn cycle(
+pub(super) async fn cycle(
     shell: &Shell,
     watched: &Watched,
     kind: RecordKind,

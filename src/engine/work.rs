@@ -38,6 +38,16 @@ pub(super) async fn work(
     Ok(lane.wake_at())
 }
 
+/// Takes new snapshots in, and delivers nothing.
+pub(super) async fn take_in(
+    shell: &Shell,
+    id: MappingId,
+    inbox: Vec<(u64, Snapshot)>,
+) -> Result<(), StoreError> {
+    let Some(mut lane) = shell.load(id)? else { return Ok(()) };
+    observe(shell, &mut lane, inbox, &[], &Listed::new()).await
+}
+
 /// Entries of a mapping that the configuration no longer knows.
 async fn forget(
     shell: &Shell,
