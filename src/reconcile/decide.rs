@@ -55,11 +55,16 @@ pub struct Decision {
 /// every edit ends in the agreed state, or in an audit entry that says why not.
 pub fn decide(mapping: &Mapping, observed: Observed<'_>, rules: &Rules) -> Decision {
     let mut work = Work::new(mapping.clone(), observed, rules);
+    let mut round = BTreeSet::new();
     for snapshot in observed.snapshots {
+        // Versions of one record follow each other and do not compete: the earlier one is decided first.
+        if !round.insert(&snapshot.record) {
+            work.conclude();
+            round = BTreeSet::from([&snapshot.record]);
+        }
         work.take(snapshot);
     }
-    work.roll_up_alerts();
-    work.merge();
+    work.conclude();
     work.plan_creations();
     let wishes = needs::wishes(&work.mapping, rules);
     Decision { mapping: work.mapping, wishes, copies: work.copies, audit: work.audit, stale: work.stale }
@@ -98,6 +103,12 @@ impl<'a> Work<'a> {
 
     pub(super) fn note(&mut self, record: &RecordRef, kind: AuditKind) {
         self.audit.push((record.clone(), kind));
+    }
+
+    /// Decides over what was taken in so far.
+    fn conclude(&mut self) {
+        self.roll_up_alerts();
+        self.merge();
     }
 
     /// Takes one snapshot in: who it is about, whether it is news, and what in it was edited.

@@ -241,6 +241,34 @@ fn a_direction_keeps_an_edit_where_it_is() {
     assert_eq!(only_patch(&decision).1, Natives::from([(Field::Title, text("Worse"))]));
 }
 
+#[test]
+fn later_versions_of_one_record_follow_each_other_and_do_not_compete() {
+    for conflicts in [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest] {
+        let mut rules = rules();
+        rules.policy.conflicts = conflicts;
+        let (mut first, mut second) = (defender(5, "resolved", None), defender(9, "inProgress", None));
+        first.native.insert(Field::Title, text("First thought"));
+        second.native.insert(Field::Title, text("Second thought"));
+        let decision = see(&linked(&rules), &[first, second], &rules);
+        let expected = [(Field::Status, text("Active")), (Field::Title, text("Second thought"))];
+        let (target, patch) = only_patch(&decision);
+        assert_eq!(
+            (target.as_str(), patch),
+            ("sentinel/incident/g", Natives::from(expected)),
+            "{conflicts:?}"
+        );
+    }
+}
+
+#[test]
+fn a_value_taken_back_before_anyone_decided_leaves_nothing_to_write() {
+    let rules = rules();
+    let (mut there, back) = (defender(5, "active", None), defender(9, "active", None));
+    there.native.insert(Field::Title, text("Oops"));
+    let decision = see(&linked(&rules), &[there, back], &rules);
+    assert_eq!(decision.wishes, [], "{:#?}", decision.audit);
+}
+
 /// An edit of one field on one side.
 fn edits() -> impl Strategy<Value = Vec<(bool, u8)>> {
     proptest::collection::vec((any::<bool>(), 0_u8..12), 1..8)
