@@ -56,16 +56,27 @@ impl Work<'_> {
         let Some(value) = self.read(at, field, new) else {
             return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
         };
-        let Some(agreed) = self.mapping.agreed(field) else {
+        let Some(agreed) = self.mapping.agreed.get(&field) else {
             return self.contend(at, snapshot, value, None, true);
         };
-        if self.satisfied(at, field, new) || !self.policy().direction(field).leaves(&snapshot.record.system) {
+        let direction = self.policy().direction(field);
+        if self.satisfied(at, field, new) || !direction.leaves(&snapshot.record.system) {
             return;
         }
-        if value.is_empty() && !agreed.is_empty() {
+        if value.is_empty() && !agreed.value.is_empty() {
             return;
+        }
+        if agreed.value.is_closed() && self.is_merge_target(at) {
+            let reason = "a closed incident was merged into this open one, and a merge carries no close";
+            return self.leave_alone(at, field, new.to_string(), reason);
         }
         self.contend(at, snapshot, value, None, false);
+    }
+
+    /// Whether the record joined because another one was merged into it.
+    fn is_merge_target(&self, at: usize) -> bool {
+        let system = &self.mapping.members[at].record.system;
+        self.mapping.members.iter().any(|m| m.state == MemberState::Redirected && m.record.system == *system)
     }
 
     fn changed_field(

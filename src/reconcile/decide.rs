@@ -220,6 +220,10 @@ impl<'a> Work<'a> {
             format!("merged into {target}; this is not taken for a close"),
         );
         let Some(to) = to else { return };
+        if let Some(base) = &mut self.mapping.members[at].base {
+            // Versions from before the merge are old from now on.
+            base.modified = snapshot.modified;
+        }
         if self.mapping.member(to).is_some() {
             return;
         }

@@ -269,6 +269,57 @@ fn a_value_taken_back_before_anyone_decided_leaves_nothing_to_write() {
     assert_eq!(decision.wishes, [], "{:#?}", decision.audit);
 }
 
+fn merged(second: i64, into: &str) -> Snapshot {
+    let mut merged = defender(second, "redirected", None);
+    merged.lifecycle = Lifecycle::Redirected { to: Some(into.parse().unwrap()) };
+    merged
+}
+
+fn alert(id: &str, second: i64, status: &str) -> Snapshot {
+    let native = [(Field::Status, text(status)), (Field::Verdict, Native::Empty)];
+    snapshot(&format!("defender/alert/{id}"), second, &native)
+}
+
+#[test]
+fn the_alerts_of_a_merged_incident_went_with_it_and_are_not_closed() {
+    let rules = rules();
+    let mut known = alert("a", 1, "new");
+    known.parent = Some("defender/incident/1".parse().unwrap());
+    let mapping = see(&linked(&rules), &[known], &rules).mapping;
+    let target: RecordRef = "defender/incident/9".parse().unwrap();
+    let observed = Observed {
+        snapshots: &[merged(5, "defender/incident/9")],
+        in_flight: &[],
+        elsewhere: std::slice::from_ref(&target),
+    };
+    let decision = decide(&mapping, observed, &rules);
+    assert_eq!(only_patch(&decision).0, "sentinel/incident/g", "only the leftover is closed, as merged");
+}
+
+#[test]
+fn an_old_list_entry_does_not_bring_a_merged_incident_back() {
+    let rules = rules();
+    let mapping = see(&linked(&rules), &[merged(5, "defender/incident/9")], &rules).mapping;
+    let mut late = defender(4, "active", None);
+    late.fresh = false;
+    let decision = see(&mapping, &[late], &rules);
+    assert_eq!(decision.mapping, mapping);
+}
+
+#[test]
+fn an_open_incident_is_not_closed_since_a_closed_one_was_merged_into_it() {
+    let rules = rules();
+    let closed = [defender(3, "resolved", None), sentinel(4, "Closed", Some("Undetermined"))];
+    let mapping = see(&linked(&rules), &closed, &rules).mapping;
+    let mapping = see(&mapping, &[merged(5, "defender/incident/9")], &rules).mapping;
+    let mut target = defender(6, "inProgress", None);
+    target.record = "defender/incident/9".parse().unwrap();
+    let decision = see(&mapping, &[target.clone()], &rules);
+    assert_eq!(decision.wishes, [], "{:#?}", decision.wishes);
+    let said = |(_, kind): &(RecordRef, AuditKind)| matches!(kind, AuditKind::NotCarried { reason, .. } if reason.contains("merge"));
+    assert!(decision.audit.iter().any(said), "{:#?}", decision.audit);
+}
+
 /// An edit of one field on one side.
 fn edits() -> impl Strategy<Value = Vec<(bool, u8)>> {
     proptest::collection::vec((any::<bool>(), 0_u8..12), 1..8)
