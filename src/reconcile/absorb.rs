@@ -48,8 +48,8 @@ impl Work<'_> {
     /// A record joins: its values are measured against what is agreed, if anything is.
     fn join_field(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
         if snapshot.record.kind == RecordKind::Alert {
-            if field == Field::Status {
-                self.alert_changed(at, snapshot, field, new);
+            if self.closes(at, field, new) {
+                self.alert_closed(at);
             }
             return;
         }
@@ -94,8 +94,9 @@ impl Work<'_> {
         if !matches!(cause, Cause::Edit) {
             return;
         }
-        if snapshot.record.kind == RecordKind::Alert {
-            return self.alert_changed(at, snapshot, field, new);
+        let is_alert = snapshot.record.kind == RecordKind::Alert;
+        if is_alert && self.satisfied(at, field, new) {
+            return; // what the incident says arrives at its alerts
         }
         self.note(
             &snapshot.record,
@@ -107,7 +108,11 @@ impl Work<'_> {
                 revision: snapshot.revision.clone(),
             },
         );
-        self.judge_edit(at, snapshot, field, old, new);
+        if is_alert {
+            self.alert_changed(at, field, new);
+        } else {
+            self.judge_edit(at, snapshot, field, old, new);
+        }
     }
 
     /// An edit travels, or the history says why it does not.
@@ -185,20 +190,23 @@ impl Work<'_> {
         });
     }
 
-    /// Alerts follow their incident; only all of them closed can mean something (see `roll_up_alerts`).
-    fn alert_changed(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
-        if field == Field::Status && self.read(at, field, new).is_some_and(|v| v.is_closed()) {
-            self.alert_closed(at);
-            return;
+    /// Alerts follow their incident, and an analyst's word on a single one stands until the incident's next; only all
+    /// of them closed can mean something (see `roll_up_alerts`).
+    fn alert_changed(&mut self, at: usize, field: Field, new: &Native) {
+        let counts = self.alerts_count(&self.mapping.members[at].record.system);
+        if counts && self.closes(at, field, new) {
+            return self.alert_closed(at);
         }
-        if snapshot.modified_by.is_some() && self.mapping.members[at].base.is_some() {
-            self.not_carried(
-                at,
-                field,
-                new.to_string(),
-                "alerts follow their incident, not the other way round",
-            );
+        // The verdict goes with the close (`contend_for_alerts`).
+        if !(field == Field::Verdict && self.is_alert_closed(at)) {
+            let reason = "alerts follow their incident, not the other way round";
+            self.leave_alone(at, field, new.to_string(), reason);
         }
+    }
+
+    /// Whether a native value closes the record.
+    fn closes(&self, at: usize, field: Field, native: &Native) -> bool {
+        field == Field::Status && self.read(at, field, native).is_some_and(|value| value.is_closed())
     }
 
     fn cause(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) -> Cause {

@@ -219,11 +219,11 @@ impl<'a> Work<'a> {
             MemberState::Redirected,
             format!("merged into {target}; this is not taken for a close"),
         );
-        let Some(to) = to else { return };
         if let Some(base) = &mut self.mapping.members[at].base {
             // Versions from before the merge are old from now on.
             base.modified = snapshot.modified;
         }
+        let Some(to) = to else { return };
         if self.mapping.member(to).is_some() {
             return;
         }
@@ -255,14 +255,16 @@ impl<'a> Work<'a> {
         );
     }
 
-    /// Alerts whose incident is no member stand for it: all of them closed is a close.
+    /// Whether a system's alerts stand for an incident: its own is no member, or the bridge says so.
+    pub(super) fn alerts_count(&self, system: &SystemName) -> bool {
+        !self.mapping.has_main_record(system) || self.policy().closing.when_all_alerts_closed
+    }
+
+    /// Where alerts stand for their incident, all of them closed is a close.
     fn roll_up_alerts(&mut self) {
-        let systems: BTreeSet<SystemName> = self.closed_alerts.iter().map(|r| r.system.clone()).collect();
-        for system in systems {
-            let standalone = !self.mapping.has_main_record(&system);
-            if !standalone && !self.policy().closing.when_all_alerts_closed {
-                continue;
-            }
+        let closed = std::mem::take(&mut self.closed_alerts);
+        let systems: BTreeSet<SystemName> = closed.into_iter().map(|record| record.system).collect();
+        for system in systems.into_iter().filter(|system| self.alerts_count(system)).collect::<Vec<_>>() {
             let alerts: Vec<usize> = (0..self.mapping.members.len())
                 .filter(|at| {
                     let member = &self.mapping.members[*at];
@@ -300,6 +302,11 @@ impl<'a> Work<'a> {
 
     pub(super) fn alert_closed(&mut self, at: usize) {
         self.closed_alerts.insert(self.mapping.members[at].record.clone());
+    }
+
+    /// Whether an alert was closed in what was just read.
+    pub(super) fn is_alert_closed(&self, at: usize) -> bool {
+        self.closed_alerts.contains(&self.mapping.members[at].record)
     }
 
     /// The value of a native of a member, where the table knows it.

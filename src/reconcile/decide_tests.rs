@@ -320,6 +320,25 @@ fn an_open_incident_is_not_closed_since_a_closed_one_was_merged_into_it() {
     assert!(decision.audit.iter().any(said), "{:#?}", decision.audit);
 }
 
+#[test]
+fn a_person_who_reopens_an_alert_of_its_own_is_not_overwritten() {
+    let rules = rules();
+    let mut incident = sentinel(0, "New", None);
+    incident.links = vec!["defender/alert/a".parse().unwrap()];
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let both = [incident.clone(), alert("a", 0, "new")];
+    let mapping = see(&mapping, &both, &rules).mapping;
+    incident.native.extend(sentinel(5, "Closed", Some("Undetermined")).native);
+    incident.modified += SignedDuration::from_secs(5);
+    let mapping = see(&mapping, &[incident, alert("a", 6, "resolved")], &rules).mapping;
+    let decision = see(&mapping, &[alert("a", 9, "inProgress")], &rules);
+    assert_eq!(decision.wishes, []);
+    let said = |(r, kind): &(RecordRef, AuditKind)| {
+        r.to_string() == "defender/alert/a" && matches!(kind, AuditKind::NotCarried { .. })
+    };
+    assert!(decision.audit.iter().any(said), "{:#?}", decision.audit);
+}
+
 /// An edit of one field on one side.
 fn edits() -> impl Strategy<Value = Vec<(bool, u8)>> {
     proptest::collection::vec((any::<bool>(), 0_u8..12), 1..8)
