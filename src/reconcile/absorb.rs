@@ -128,7 +128,8 @@ impl Work<'_> {
         let Some(value) = self.read(at, field, new) else {
             return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
         };
-        if self.satisfied(at, field, new) {
+        let leaves = self.policy().direction(field).leaves(system);
+        if self.satisfied(at, field, new) && !(leaves && self.another_differs(at, field)) {
             self.mapping.members[at].exempt.remove(&field);
             return self.not_carried(
                 at,
@@ -137,7 +138,7 @@ impl Work<'_> {
                 "the others say so already, or are about to",
             );
         }
-        if !self.policy().direction(field).leaves(system) {
+        if !leaves {
             return self.leave_alone(
                 at,
                 field,
@@ -145,7 +146,9 @@ impl Work<'_> {
                 "the field's direction does not let it out of this system",
             );
         }
-        let reopened = field == Field::Status && self.mapping.is_closed() && !value.is_closed();
+        let exempt = self.mapping.members[at].exempt.contains(&field);
+        let was_closed = exempt || old.as_ref().is_some_and(|old| self.closes(at, field, old));
+        let reopened = was_closed && field == Field::Status && self.mapping.is_closed() && !value.is_closed();
         if reopened && self.policy().closing.reopen == Reopen::Ignore {
             return self.leave_alone(at, field, new.to_string(), "the bridge does not carry reopenings");
         }
@@ -157,11 +160,16 @@ impl Work<'_> {
                 "it says nothing, and the agreed value stands",
             );
         }
-        let exempt = self.mapping.members[at].exempt.contains(&field);
         let saw_agreed = exempt
             || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
             || self.twin_agreed(at, field);
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Whether another record was left to differ in a field; who states the agreed value anew speaks to that one.
+    fn another_differs(&self, at: usize, field: Field) -> bool {
+        let others = self.mapping.members.iter().enumerate().filter(|(other, _)| *other != at);
+        others.into_iter().any(|(_, member)| member.is_live() && member.exempt.contains(&field))
     }
 
     /// Within a natively synced pair Microsoft's sync arbitrates, and there the later edit wins.

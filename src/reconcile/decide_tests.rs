@@ -241,6 +241,16 @@ fn a_direction_keeps_an_edit_where_it_is() {
     assert_eq!(only_patch(&decision).1, Natives::from([(Field::Title, text("Worse"))]));
 }
 
+/// One of two records that both say otherwise than agreed, since reopenings do not travel.
+fn both_reopened(rules: &Rules) -> Mapping {
+    let closed = [defender(5, "resolved", None), sentinel(6, "Closed", Some("Undetermined"))];
+    let mapping = see(&linked(rules), &closed, rules).mapping;
+    let reopened = [defender(7, "active", None), sentinel(8, "Active", None)];
+    let decision = see(&mapping, &reopened, rules);
+    assert_eq!(decision.wishes, [], "a reopening that does not travel is not undone either");
+    decision.mapping
+}
+
 #[test]
 fn later_versions_of_one_record_follow_each_other_and_do_not_compete() {
     for conflicts in [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest] {
@@ -267,6 +277,25 @@ fn a_value_taken_back_before_anyone_decided_leaves_nothing_to_write() {
     there.native.insert(Field::Title, text("Oops"));
     let decision = see(&linked(&rules), &[there, back], &rules);
     assert_eq!(decision.wishes, [], "{:#?}", decision.audit);
+}
+
+#[test]
+fn an_ignored_reopening_does_not_stop_a_close_that_meets_another_edit() {
+    let mut rules = rules();
+    rules.policy.closing.reopen = Reopen::Ignore;
+    let closed = see(&linked(&rules), &[sentinel(5, "Closed", Some("Undetermined"))], &rules);
+    let decision = see(&closed.mapping, &[defender(6, "inProgress", None)], &rules);
+    let (target, patch) = only_patch(&decision);
+    assert_eq!((target.as_str(), &patch[&Field::Status]), ("defender/incident/1", &text("resolved")));
+}
+
+#[test]
+fn a_second_close_reaches_a_record_whose_reopening_was_ignored() {
+    let mut rules = rules();
+    rules.policy.closing.reopen = Reopen::Ignore;
+    let decision = see(&both_reopened(&rules), &[defender(9, "resolved", None)], &rules);
+    let (target, patch) = only_patch(&decision);
+    assert_eq!((target.as_str(), &patch[&Field::Status]), ("sentinel/incident/g", &text("Closed")));
 }
 
 fn merged(second: i64, into: &str) -> Snapshot {
