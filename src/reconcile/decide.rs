@@ -184,12 +184,13 @@ impl<'a> Work<'a> {
         !snapshot.fresh && snapshot.modified == base.modified && snapshot.native != base.native
     }
 
-    /// Records that this one names as the same incident become members, unless they belong elsewhere.
+    /// Records that this one names as the same incident become members, unless they belong elsewhere or to a system
+    /// that the bridge does not have.
     fn add_links(&mut self, snapshot: &Snapshot) {
         for link in &snapshot.links {
             // An alert may be mapped with its own incident already; here it stands for itself.
             let free = link.kind == RecordKind::Alert || !self.observed.elsewhere.contains(link);
-            if self.mapping.member(link).is_none() && free {
+            if self.mapping.member(link).is_none() && free && self.policy().has(&link.system) {
                 self.mapping.members.push(Member::new(link.clone(), MemberState::Awaited));
             }
         }

@@ -298,6 +298,15 @@ fn a_second_close_reaches_a_record_whose_reopening_was_ignored() {
     assert_eq!((target.as_str(), &patch[&Field::Status]), ("sentinel/incident/g", &text("Closed")));
 }
 
+#[test]
+fn a_bridge_takes_in_no_record_of_a_system_that_is_not_its_own() {
+    let mut rules = rules();
+    rules.policy.systems.retain(|s| s.name == system("sentinel"));
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let decision = see(&mapping, &[sentinel(0, "New", None)], &rules);
+    assert_eq!((decision.mapping.members.len(), decision.wishes), (1, vec![]));
+}
+
 fn merged(second: i64, into: &str) -> Snapshot {
     let mut merged = defender(second, "redirected", None);
     merged.lifecycle = Lifecycle::Redirected { to: Some(into.parse().unwrap()) };
