@@ -299,6 +299,18 @@ fn a_second_close_reaches_a_record_whose_reopening_was_ignored() {
 }
 
 #[test]
+fn a_field_that_comes_from_one_system_does_so_from_the_beginning() {
+    let mut rules = rules();
+    rules.policy.fields.insert(Field::Title, Direction::From(system("sentinel")));
+    let mut theirs = sentinel(0, "New", None);
+    theirs.native.insert(Field::Title, text("Renamed by the SOC"));
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let decision = see(&mapping, &[defender(0, "active", None), theirs], &rules);
+    let expected = Natives::from([(Field::Title, text("Renamed by the SOC"))]);
+    assert_eq!(only_patch(&decision), ("defender/incident/1".to_owned(), expected));
+}
+
+#[test]
 fn a_bridge_takes_in_no_record_of_a_system_that_is_not_its_own() {
     let mut rules = rules();
     rules.policy.systems.retain(|s| s.name == system("sentinel"));
