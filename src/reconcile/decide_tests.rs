@@ -319,6 +319,17 @@ fn a_bridge_takes_in_no_record_of_a_system_that_is_not_its_own() {
     assert_eq!((decision.mapping.members.len(), decision.wishes), (1, vec![]));
 }
 
+#[test]
+fn unread_comments_do_not_hold_up_a_close() {
+    let rules = rules();
+    let mut commented = sentinel(4, "New", None);
+    commented.comments = Comments::Counted(1);
+    let decision = see(&linked(&rules), &[commented, defender(5, "resolved", None)], &rules);
+    let wished: Vec<_> = decision.wishes.iter().map(|w| (w.target.to_string(), w.action.clone())).collect();
+    let target = || "sentinel/incident/g".to_owned();
+    assert_eq!(wished, [(target(), Action::Fetch), (target(), Action::Update { closing: true })]);
+}
+
 fn merged(second: i64, into: &str) -> Snapshot {
     let mut merged = defender(second, "redirected", None);
     merged.lifecycle = Lifecycle::Redirected { to: Some(into.parse().unwrap()) };
