@@ -204,6 +204,8 @@ impl Work<'_> {
         let Some(last) = contenders.last() else { return };
         if tags != before || !self.mapping.agreed.contains_key(&Field::Tags) {
             self.agree(&Contender { value: Value::Tags(tags), ..last.clone() });
+        } else {
+            self.not_carried(last.member, Field::Tags, last.value.to_string(), "the others say so already");
         }
     }
 
