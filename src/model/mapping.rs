@@ -154,11 +154,10 @@ impl Mapping {
         self.agreed(Field::Status) == Some(&Value::Status(Status::Closed))
     }
 
-    /// Whether a system has an incident or ticket here that is in agreement or about to be.
+    /// Whether a system has, or had, an incident or ticket here. Its alerts follow that one, also where it was merged
+    /// away: then they went along, and this mapping has no say in them any more (`graph-security.md` 2.8).
     pub fn has_main_record(&self, system: &SystemName) -> bool {
-        self.members
-            .iter()
-            .any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert && m.is_live())
+        self.members.iter().any(|m| m.record.system == *system && m.record.kind != RecordKind::Alert)
     }
 
     /// Whether snapshots of a record of this mapping belong here before anywhere else. A mapping that was merged away

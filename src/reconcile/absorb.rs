@@ -48,24 +48,35 @@ impl Work<'_> {
     /// A record joins: its values are measured against what is agreed, if anything is.
     fn join_field(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
         if snapshot.record.kind == RecordKind::Alert {
-            if field == Field::Status {
-                self.alert_changed(at, snapshot, field, new);
+            if self.closes(at, field, new) {
+                self.alert_closed(at);
             }
             return;
         }
         let Some(value) = self.read(at, field, new) else {
             return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
         };
-        let Some(agreed) = self.mapping.agreed(field) else {
+        let Some(agreed) = self.mapping.agreed.get(&field) else {
             return self.contend(at, snapshot, value, None, true);
         };
-        if self.satisfied(at, field, new) || !self.policy().direction(field).leaves(&snapshot.record.system) {
+        let direction = self.policy().direction(field);
+        if self.satisfied(at, field, new) || !direction.leaves(&snapshot.record.system) {
             return;
         }
-        if value.is_empty() && !agreed.is_empty() {
+        if value.is_empty() && !agreed.value.is_empty() {
             return;
+        }
+        if agreed.value.is_closed() && self.is_merge_target(at) {
+            let reason = "a closed incident was merged into this open one, and a merge carries no close";
+            return self.leave_alone(at, field, new.to_string(), reason);
         }
         self.contend(at, snapshot, value, None, false);
+    }
+
+    /// Whether the record joined because another one was merged into it.
+    fn is_merge_target(&self, at: usize) -> bool {
+        let system = &self.mapping.members[at].record.system;
+        self.mapping.members.iter().any(|m| m.state == MemberState::Redirected && m.record.system == *system)
     }
 
     fn changed_field(
@@ -83,8 +94,9 @@ impl Work<'_> {
         if !matches!(cause, Cause::Edit) {
             return;
         }
-        if snapshot.record.kind == RecordKind::Alert {
-            return self.alert_changed(at, snapshot, field, new);
+        let is_alert = snapshot.record.kind == RecordKind::Alert;
+        if is_alert && self.satisfied(at, field, new) {
+            return; // what the incident says arrives at its alerts
         }
         self.note(
             &snapshot.record,
@@ -96,7 +108,11 @@ impl Work<'_> {
                 revision: snapshot.revision.clone(),
             },
         );
-        self.judge_edit(at, snapshot, field, old, new);
+        if is_alert {
+            self.alert_changed(at, field, new);
+        } else {
+            self.judge_edit(at, snapshot, field, old, new);
+        }
     }
 
     /// An edit travels, or the history says why it does not.
@@ -112,7 +128,8 @@ impl Work<'_> {
         let Some(value) = self.read(at, field, new) else {
             return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
         };
-        if self.satisfied(at, field, new) {
+        let leaves = self.policy().direction(field).leaves(system);
+        if self.satisfied(at, field, new) && !(leaves && self.another_differs(at, field)) {
             self.mapping.members[at].exempt.remove(&field);
             return self.not_carried(
                 at,
@@ -121,7 +138,7 @@ impl Work<'_> {
                 "the others say so already, or are about to",
             );
         }
-        if !self.policy().direction(field).leaves(system) {
+        if !leaves {
             return self.leave_alone(
                 at,
                 field,
@@ -129,7 +146,9 @@ impl Work<'_> {
                 "the field's direction does not let it out of this system",
             );
         }
-        let reopened = field == Field::Status && self.mapping.is_closed() && !value.is_closed();
+        let exempt = self.mapping.members[at].exempt.contains(&field);
+        let was_closed = exempt || old.as_ref().is_some_and(|old| self.closes(at, field, old));
+        let reopened = was_closed && field == Field::Status && self.mapping.is_closed() && !value.is_closed();
         if reopened && self.policy().closing.reopen == Reopen::Ignore {
             return self.leave_alone(at, field, new.to_string(), "the bridge does not carry reopenings");
         }
@@ -141,11 +160,16 @@ impl Work<'_> {
                 "it says nothing, and the agreed value stands",
             );
         }
-        let exempt = self.mapping.members[at].exempt.contains(&field);
         let saw_agreed = exempt
             || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
             || self.twin_agreed(at, field);
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Whether another record was left to differ in a field; who states the agreed value anew speaks to that one.
+    fn another_differs(&self, at: usize, field: Field) -> bool {
+        let others = self.mapping.members.iter().enumerate().filter(|(other, _)| *other != at);
+        others.into_iter().any(|(_, member)| member.is_live() && member.exempt.contains(&field))
     }
 
     /// Within a natively synced pair Microsoft's sync arbitrates, and there the later edit wins.
@@ -174,20 +198,23 @@ impl Work<'_> {
         });
     }
 
-    /// Alerts follow their incident; only all of them closed can mean something (see `roll_up_alerts`).
-    fn alert_changed(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
-        if field == Field::Status && self.read(at, field, new).is_some_and(|v| v.is_closed()) {
-            self.alert_closed(at);
-            return;
+    /// Alerts follow their incident, and an analyst's word on a single one stands until the incident's next; only all
+    /// of them closed can mean something (see `roll_up_alerts`).
+    fn alert_changed(&mut self, at: usize, field: Field, new: &Native) {
+        let counts = self.alerts_count(&self.mapping.members[at].record.system);
+        if counts && self.closes(at, field, new) {
+            return self.alert_closed(at);
         }
-        if snapshot.modified_by.is_some() && self.mapping.members[at].base.is_some() {
-            self.not_carried(
-                at,
-                field,
-                new.to_string(),
-                "alerts follow their incident, not the other way round",
-            );
+        // The verdict goes with the close (`contend_for_alerts`).
+        if !(field == Field::Verdict && self.is_alert_closed(at)) {
+            let reason = "alerts follow their incident, not the other way round";
+            self.leave_alone(at, field, new.to_string(), reason);
         }
+    }
+
+    /// Whether a native value closes the record.
+    fn closes(&self, at: usize, field: Field, native: &Native) -> bool {
+        field == Field::Status && self.read(at, field, native).is_some_and(|value| value.is_closed())
     }
 
     fn cause(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) -> Cause {

@@ -55,11 +55,16 @@ pub struct Decision {
 /// every edit ends in the agreed state, or in an audit entry that says why not.
 pub fn decide(mapping: &Mapping, observed: Observed<'_>, rules: &Rules) -> Decision {
     let mut work = Work::new(mapping.clone(), observed, rules);
+    let mut round = BTreeSet::new();
     for snapshot in observed.snapshots {
+        // Versions of one record follow each other and do not compete: the earlier one is decided first.
+        if !round.insert(&snapshot.record) {
+            work.conclude();
+            round = BTreeSet::from([&snapshot.record]);
+        }
         work.take(snapshot);
     }
-    work.roll_up_alerts();
-    work.merge();
+    work.conclude();
     work.plan_creations();
     let wishes = needs::wishes(&work.mapping, rules);
     Decision { mapping: work.mapping, wishes, copies: work.copies, audit: work.audit, stale: work.stale }
@@ -98,6 +103,12 @@ impl<'a> Work<'a> {
 
     pub(super) fn note(&mut self, record: &RecordRef, kind: AuditKind) {
         self.audit.push((record.clone(), kind));
+    }
+
+    /// Decides over what was taken in so far.
+    fn conclude(&mut self) {
+        self.roll_up_alerts();
+        self.merge();
     }
 
     /// Takes one snapshot in: who it is about, whether it is news, and what in it was edited.
@@ -173,12 +184,13 @@ impl<'a> Work<'a> {
         !snapshot.fresh && snapshot.modified == base.modified && snapshot.native != base.native
     }
 
-    /// Records that this one names as the same incident become members, unless they belong elsewhere.
+    /// Records that this one names as the same incident become members, unless they belong elsewhere or to a system
+    /// that the bridge does not have.
     fn add_links(&mut self, snapshot: &Snapshot) {
         for link in &snapshot.links {
             // An alert may be mapped with its own incident already; here it stands for itself.
             let free = link.kind == RecordKind::Alert || !self.observed.elsewhere.contains(link);
-            if self.mapping.member(link).is_none() && free {
+            if self.mapping.member(link).is_none() && free && self.policy().has(&link.system) {
                 self.mapping.members.push(Member::new(link.clone(), MemberState::Awaited));
             }
         }
@@ -208,6 +220,10 @@ impl<'a> Work<'a> {
             MemberState::Redirected,
             format!("merged into {target}; this is not taken for a close"),
         );
+        if let Some(base) = &mut self.mapping.members[at].base {
+            // Versions from before the merge are old from now on.
+            base.modified = snapshot.modified;
+        }
         let Some(to) = to else { return };
         if self.mapping.member(to).is_some() {
             return;
@@ -240,14 +256,16 @@ impl<'a> Work<'a> {
         );
     }
 
-    /// Alerts whose incident is no member stand for it: all of them closed is a close.
+    /// Whether a system's alerts stand for an incident: its own is no member, or the bridge says so.
+    pub(super) fn alerts_count(&self, system: &SystemName) -> bool {
+        !self.mapping.has_main_record(system) || self.policy().closing.when_all_alerts_closed
+    }
+
+    /// Where alerts stand for their incident, all of them closed is a close.
     fn roll_up_alerts(&mut self) {
-        let systems: BTreeSet<SystemName> = self.closed_alerts.iter().map(|r| r.system.clone()).collect();
-        for system in systems {
-            let standalone = !self.mapping.has_main_record(&system);
-            if !standalone && !self.policy().closing.when_all_alerts_closed {
-                continue;
-            }
+        let closed = std::mem::take(&mut self.closed_alerts);
+        let systems: BTreeSet<SystemName> = closed.into_iter().map(|record| record.system).collect();
+        for system in systems.into_iter().filter(|system| self.alerts_count(system)).collect::<Vec<_>>() {
             let alerts: Vec<usize> = (0..self.mapping.members.len())
                 .filter(|at| {
                     let member = &self.mapping.members[*at];
@@ -285,6 +303,11 @@ impl<'a> Work<'a> {
 
     pub(super) fn alert_closed(&mut self, at: usize) {
         self.closed_alerts.insert(self.mapping.members[at].record.clone());
+    }
+
+    /// Whether an alert was closed in what was just read.
+    pub(super) fn is_alert_closed(&self, at: usize) -> bool {
+        self.closed_alerts.contains(&self.mapping.members[at].record)
     }
 
     /// The value of a native of a member, where the table knows it.

@@ -241,6 +241,165 @@ fn a_direction_keeps_an_edit_where_it_is() {
     assert_eq!(only_patch(&decision).1, Natives::from([(Field::Title, text("Worse"))]));
 }
 
+/// One of two records that both say otherwise than agreed, since reopenings do not travel.
+fn both_reopened(rules: &Rules) -> Mapping {
+    let closed = [defender(5, "resolved", None), sentinel(6, "Closed", Some("Undetermined"))];
+    let mapping = see(&linked(rules), &closed, rules).mapping;
+    let reopened = [defender(7, "active", None), sentinel(8, "Active", None)];
+    let decision = see(&mapping, &reopened, rules);
+    assert_eq!(decision.wishes, [], "a reopening that does not travel is not undone either");
+    decision.mapping
+}
+
+#[test]
+fn later_versions_of_one_record_follow_each_other_and_do_not_compete() {
+    for conflicts in [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest] {
+        let mut rules = rules();
+        rules.policy.conflicts = conflicts;
+        let (mut first, mut second) = (defender(5, "resolved", None), defender(9, "inProgress", None));
+        first.native.insert(Field::Title, text("First thought"));
+        second.native.insert(Field::Title, text("Second thought"));
+        let decision = see(&linked(&rules), &[first, second], &rules);
+        let expected = [(Field::Status, text("Active")), (Field::Title, text("Second thought"))];
+        let (target, patch) = only_patch(&decision);
+        assert_eq!(
+            (target.as_str(), patch),
+            ("sentinel/incident/g", Natives::from(expected)),
+            "{conflicts:?}"
+        );
+    }
+}
+
+#[test]
+fn a_value_taken_back_before_anyone_decided_leaves_nothing_to_write() {
+    let rules = rules();
+    let (mut there, back) = (defender(5, "active", None), defender(9, "active", None));
+    there.native.insert(Field::Title, text("Oops"));
+    let decision = see(&linked(&rules), &[there, back], &rules);
+    assert_eq!(decision.wishes, [], "{:#?}", decision.audit);
+}
+
+#[test]
+fn an_ignored_reopening_does_not_stop_a_close_that_meets_another_edit() {
+    let mut rules = rules();
+    rules.policy.closing.reopen = Reopen::Ignore;
+    let closed = see(&linked(&rules), &[sentinel(5, "Closed", Some("Undetermined"))], &rules);
+    let decision = see(&closed.mapping, &[defender(6, "inProgress", None)], &rules);
+    let (target, patch) = only_patch(&decision);
+    assert_eq!((target.as_str(), &patch[&Field::Status]), ("defender/incident/1", &text("resolved")));
+}
+
+#[test]
+fn a_second_close_reaches_a_record_whose_reopening_was_ignored() {
+    let mut rules = rules();
+    rules.policy.closing.reopen = Reopen::Ignore;
+    let decision = see(&both_reopened(&rules), &[defender(9, "resolved", None)], &rules);
+    let (target, patch) = only_patch(&decision);
+    assert_eq!((target.as_str(), &patch[&Field::Status]), ("sentinel/incident/g", &text("Closed")));
+}
+
+#[test]
+fn a_field_that_comes_from_one_system_does_so_from_the_beginning() {
+    let mut rules = rules();
+    rules.policy.fields.insert(Field::Title, Direction::From(system("sentinel")));
+    let mut theirs = sentinel(0, "New", None);
+    theirs.native.insert(Field::Title, text("Renamed by the SOC"));
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let decision = see(&mapping, &[defender(0, "active", None), theirs], &rules);
+    let expected = Natives::from([(Field::Title, text("Renamed by the SOC"))]);
+    assert_eq!(only_patch(&decision), ("defender/incident/1".to_owned(), expected));
+}
+
+#[test]
+fn a_bridge_takes_in_no_record_of_a_system_that_is_not_its_own() {
+    let mut rules = rules();
+    rules.policy.systems.retain(|s| s.name == system("sentinel"));
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let decision = see(&mapping, &[sentinel(0, "New", None)], &rules);
+    assert_eq!((decision.mapping.members.len(), decision.wishes), (1, vec![]));
+}
+
+#[test]
+fn unread_comments_do_not_hold_up_a_close() {
+    let rules = rules();
+    let mut commented = sentinel(4, "New", None);
+    commented.comments = Comments::Counted(1);
+    let decision = see(&linked(&rules), &[commented, defender(5, "resolved", None)], &rules);
+    let wished: Vec<_> = decision.wishes.iter().map(|w| (w.target.to_string(), w.action.clone())).collect();
+    let target = || "sentinel/incident/g".to_owned();
+    assert_eq!(wished, [(target(), Action::Fetch), (target(), Action::Update { closing: true })]);
+}
+
+fn merged(second: i64, into: &str) -> Snapshot {
+    let mut merged = defender(second, "redirected", None);
+    merged.lifecycle = Lifecycle::Redirected { to: Some(into.parse().unwrap()) };
+    merged
+}
+
+fn alert(id: &str, second: i64, status: &str) -> Snapshot {
+    let native = [(Field::Status, text(status)), (Field::Verdict, Native::Empty)];
+    snapshot(&format!("defender/alert/{id}"), second, &native)
+}
+
+#[test]
+fn the_alerts_of_a_merged_incident_went_with_it_and_are_not_closed() {
+    let rules = rules();
+    let mut known = alert("a", 1, "new");
+    known.parent = Some("defender/incident/1".parse().unwrap());
+    let mapping = see(&linked(&rules), &[known], &rules).mapping;
+    let target: RecordRef = "defender/incident/9".parse().unwrap();
+    let observed = Observed {
+        snapshots: &[merged(5, "defender/incident/9")],
+        in_flight: &[],
+        elsewhere: std::slice::from_ref(&target),
+    };
+    let decision = decide(&mapping, observed, &rules);
+    assert_eq!(only_patch(&decision).0, "sentinel/incident/g", "only the leftover is closed, as merged");
+}
+
+#[test]
+fn an_old_list_entry_does_not_bring_a_merged_incident_back() {
+    let rules = rules();
+    let mapping = see(&linked(&rules), &[merged(5, "defender/incident/9")], &rules).mapping;
+    let mut late = defender(4, "active", None);
+    late.fresh = false;
+    let decision = see(&mapping, &[late], &rules);
+    assert_eq!(decision.mapping, mapping);
+}
+
+#[test]
+fn an_open_incident_is_not_closed_since_a_closed_one_was_merged_into_it() {
+    let rules = rules();
+    let closed = [defender(3, "resolved", None), sentinel(4, "Closed", Some("Undetermined"))];
+    let mapping = see(&linked(&rules), &closed, &rules).mapping;
+    let mapping = see(&mapping, &[merged(5, "defender/incident/9")], &rules).mapping;
+    let mut target = defender(6, "inProgress", None);
+    target.record = "defender/incident/9".parse().unwrap();
+    let decision = see(&mapping, &[target.clone()], &rules);
+    assert_eq!(decision.wishes, [], "{:#?}", decision.wishes);
+    let said = |(_, kind): &(RecordRef, AuditKind)| matches!(kind, AuditKind::NotCarried { reason, .. } if reason.contains("merge"));
+    assert!(decision.audit.iter().any(said), "{:#?}", decision.audit);
+}
+
+#[test]
+fn a_person_who_reopens_an_alert_of_its_own_is_not_overwritten() {
+    let rules = rules();
+    let mut incident = sentinel(0, "New", None);
+    incident.links = vec!["defender/alert/a".parse().unwrap()];
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let both = [incident.clone(), alert("a", 0, "new")];
+    let mapping = see(&mapping, &both, &rules).mapping;
+    incident.native.extend(sentinel(5, "Closed", Some("Undetermined")).native);
+    incident.modified += SignedDuration::from_secs(5);
+    let mapping = see(&mapping, &[incident, alert("a", 6, "resolved")], &rules).mapping;
+    let decision = see(&mapping, &[alert("a", 9, "inProgress")], &rules);
+    assert_eq!(decision.wishes, []);
+    let said = |(r, kind): &(RecordRef, AuditKind)| {
+        r.to_string() == "defender/alert/a" && matches!(kind, AuditKind::NotCarried { .. })
+    };
+    assert!(decision.audit.iter().any(said), "{:#?}", decision.audit);
+}
+
 /// An edit of one field on one side.
 fn edits() -> impl Strategy<Value = Vec<(bool, u8)>> {
     proptest::collection::vec((any::<bool>(), 0_u8..12), 1..8)

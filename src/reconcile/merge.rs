@@ -109,6 +109,11 @@ impl Work<'_> {
                 rivals.push(Rival { value, from, at, contender: None });
             }
         }
+        // Until a system is heard from which the field comes, the first one heard speaks for it.
+        let direction = self.policy().direction(field);
+        if rivals.iter().any(|r| direction.leaves(&r.from)) {
+            rivals.retain(|r| direction.leaves(&r.from));
+        }
         let Some(winner) = self.winner(&rivals) else { return };
         for rival in rivals.iter().filter(|r| r.value != rivals[winner].value) {
             self.note_loser(rival, &rivals[winner], contenders);
@@ -199,6 +204,8 @@ impl Work<'_> {
         let Some(last) = contenders.last() else { return };
         if tags != before || !self.mapping.agreed.contains_key(&Field::Tags) {
             self.agree(&Contender { value: Value::Tags(tags), ..last.clone() });
+        } else {
+            self.not_carried(last.member, Field::Tags, last.value.to_string(), "the others say so already");
         }
     }
 

@@ -30,17 +30,22 @@ pub(super) fn wishes(mapping: &Mapping, rules: &Rules) -> Vec<Wish> {
     if mapping.state != MappingState::Live {
         return Vec::new();
     }
-    (0..mapping.members.len()).filter_map(|at| wish(mapping, rules, at)).collect()
+    let members = 0..mapping.members.len();
+    members.flat_map(|at| fetch(&mapping.members[at]).into_iter().chain(write(mapping, rules, at))).collect()
 }
 
-fn wish(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
+/// What is not known of a record is read, but never holds up a write: that one begins with a read of its own.
+fn fetch(member: &Member) -> Option<Wish> {
+    let missing =
+        member.state == MemberState::Awaited || member.state == MemberState::Linked && member.unread;
+    let target = member.record.clone();
+    missing.then(|| Wish { target, action: Action::Fetch, patch: Patch::default(), causes: Vec::new() })
+}
+
+fn write(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
     let member = &mapping.members[at];
     let target = member.record.clone();
-    let plain =
-        |action| Some(Wish { target: target.clone(), action, patch: Patch::default(), causes: Vec::new() });
     match member.state {
-        MemberState::Awaited => plain(Action::Fetch),
-        MemberState::Linked if member.unread => plain(Action::Fetch),
         MemberState::Planned if mapping.is_closed() => None,
         MemberState::Planned => {
             let patch = creation(mapping, rules, member);
@@ -52,7 +57,7 @@ fn wish(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
             })
         }
         MemberState::Linked => update(mapping, rules, at),
-        MemberState::Redirected | MemberState::Gone => None,
+        MemberState::Awaited | MemberState::Redirected | MemberState::Gone => None,
     }
 }
 

@@ -142,6 +142,11 @@ impl Policy {
         self.systems.iter().position(|s| s.name == *system).unwrap_or(usize::MAX)
     }
 
+    /// Whether a system is one of the bridge's.
+    pub fn has(&self, system: &SystemName) -> bool {
+        self.systems.iter().any(|s| s.name == *system)
+    }
+
     /// The table of a system.
     pub fn translation(&self, system: &SystemName) -> Option<&Translation> {
         self.systems.iter().find(|s| s.name == *system).map(|s| &*s.translation)

@@ -11,7 +11,8 @@ use rand::{Rng, SeedableRng};
 use crate::connectors::{Depth, Page};
 use crate::engine::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Watch};
 use crate::model::{
-    BridgeName, Field, Mapping, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName,
+    BridgeName, Field, Mapping, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot,
+    SystemName,
 };
 use crate::reconcile::{
     ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy, route,
@@ -130,7 +131,7 @@ impl World {
             self.sides[0].create(self.now, Actor::Human, &defender, initial(Flavour::Defender, n));
             if self.profile.pairing == Pairing::Created {
                 let root = RecordRef::incident(&system(0), defender.clone());
-                let mapping = crate::model::MappingId::derive(&self.rules.policy.bridge, &root);
+                let mapping = MappingId::derive(&self.rules.policy.bridge, &root);
                 sentinel = crate::reconcile::derived_record(mapping, &system(1)).id;
             } else {
                 self.sides[1].create(self.now, Actor::Human, &sentinel, initial(Flavour::Sentinel, n));
@@ -224,7 +225,10 @@ impl World {
                 self.poll(side)?;
             }
         }
-        self.route_inbox()?;
+        // A lane that is busy lets its inbox grow.
+        if self.calm || self.rng.random_bool(0.7) {
+            self.route_inbox()?;
+        }
         for _ in 0..self.rng.random_range(1..6) {
             let Some((id, _)) = self.next_due() else { break };
             self.deliver(id)?;
@@ -263,25 +267,36 @@ impl World {
         Ok(())
     }
 
+    /// Routes the whole inbox, as the dispatcher does: new mappings begin at once, and each lane then takes everything
+    /// that waits for it in one step.
     fn route_inbox(&mut self) -> Result<(), Killed> {
-        while let Some((number, snapshot)) = self.store.inbox(None, 1).unwrap_or_default().into_iter().next()
-        {
+        let mut waiting: BTreeMap<MappingId, Vec<(u64, Snapshot)>> = BTreeMap::new();
+        for (number, snapshot) in self.store.inbox(None, usize::MAX).unwrap_or_default() {
             let policy = &self.rules.policy;
-            let found = route(policy, &snapshot, |record| self.store.find(&policy.bridge, record));
-            let mut changes = vec![Change::RemoveInbox(number)];
-            if let Ok(Route::Known(id) | Route::New(id)) = found {
-                let mapping = self.store.mapping(id).ok().flatten();
-                let mapping = mapping.unwrap_or_else(|| Mapping::new(id, policy.bridge.clone()));
-                let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
-                let event = Event::Observed { snapshots: vec![snapshot], elsewhere: Vec::new() };
-                changes.extend(self.step(&mut lane, event).changes);
+            match route(policy, &snapshot, |record| self.store.find(&policy.bridge, record)) {
+                Ok(Route::Known(id)) => waiting.entry(id).or_default().push((number, snapshot)),
+                Ok(Route::New(id)) => self.observe(id, vec![(number, snapshot)])?,
+                Ok(Route::Ignored(_)) | Err(_) => self.commit(vec![Change::RemoveInbox(number)])?,
             }
-            self.commit(changes)?;
+        }
+        for (id, entries) in waiting {
+            self.observe(id, entries)?;
         }
         Ok(())
     }
 
-    fn next_due(&self) -> Option<(crate::model::MappingId, u8)> {
+    fn observe(&mut self, id: MappingId, entries: Vec<(u64, Snapshot)>) -> Result<(), Killed> {
+        let mapping = self.store.mapping(id).ok().flatten();
+        let mapping = mapping.unwrap_or_else(|| Mapping::new(id, self.rules.policy.bridge.clone()));
+        let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
+        let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = entries.into_iter().unzip();
+        let mut changes: Vec<Change> = numbers.into_iter().map(Change::RemoveInbox).collect();
+        let event = Event::Observed { snapshots, elsewhere: Vec::new() };
+        changes.extend(self.step(&mut lane, event).changes);
+        self.commit(changes)
+    }
+
+    fn next_due(&self) -> Option<(MappingId, u8)> {
         let mappings = self.store.mappings(None, 1000).unwrap_or_default();
         let lanes = mappings
             .into_iter()
@@ -290,7 +305,7 @@ impl World {
         due.filter(|(at, _, _)| *at <= self.now).min_by_key(|(at, p, _)| (*p, *at)).map(|(_, p, id)| (id, p))
     }
 
-    fn deliver(&mut self, id: crate::model::MappingId) -> Result<(), Killed> {
+    fn deliver(&mut self, id: MappingId) -> Result<(), Killed> {
         let Some(mapping) = self.store.mapping(id).ok().flatten() else { return Ok(()) };
         let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
         let Some((intent, target, depth)) = lane.next_due(self.now) else { return Ok(()) };
