@@ -179,17 +179,6 @@ fn every_command_is_in_the_operations_document() {
     }
 }
 
-#[test]
-fn what_is_not_built_is_said_to_be_so_and_nothing_else() {
-    const STUB: &str = "not built yet";
-    let is_stub = |command: &str| read(&format!("src/cli/{command}.rs")).contains(STUB);
-    let stubs = ["plan", "demo", "emulate", "mappings"].map(is_stub);
-    let told = read("docs/operations.md").contains(STUB);
-    assert_eq!(told, stubs.contains(&true), "docs/operations.md and src/cli do not agree on what is {STUB}");
-    let told = read("README.md").contains(STUB);
-    assert_eq!(told, stubs[0] || stubs[1], "README.md and src/cli do not agree on what is {STUB}");
-}
-
 /// The names of all metrics, as Prometheus shows them once everything has happened once.
 fn metrics() -> BTreeSet<String> {
     let metrics = Metrics::local().unwrap();

@@ -81,21 +81,13 @@ fn render(plan: &Preview) -> String {
 }
 
 fn write(write: &PlannedWrite) -> String {
-    let mut text = format!(
-        "{} {}  {}",
-        write.action,
-        styled(BOLD, &write.target),
-        styled(DIM, format!("mapping {}", write.mapping))
-    );
+    let mapping = styled(DIM, format!("mapping {}", write.mapping));
+    let mut lines = vec![format!("{} {}  {mapping}", write.action, styled(BOLD, &write.target))];
     for (field, old, new) in &write.fields {
         let old = old.as_ref().map_or_else(|| "(not stated)".to_owned(), ToString::to_string);
-        text += &format!("\n    {field}: {} → {}", clean(&old), clean(&new.to_string()));
+        lines.push(format!("    {field}: {} → {}", clean(&old), clean(&new.to_string())));
     }
-    if let Some(comment) = &write.text {
-        text += &format!("\n    {}", clean(comment));
-    }
-    for cause in &write.causes {
-        text += &format!("\n    {}", styled(DIM, format!("because of {}", clean(cause))));
-    }
-    text
+    lines.extend(write.text.iter().map(|comment| format!("    {}", clean(comment))));
+    lines.extend(write.causes.iter().map(|cause| styled(DIM, format!("    because of {}", clean(cause)))));
+    lines.join("\n")
 }

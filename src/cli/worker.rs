@@ -34,7 +34,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
     let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
-    let systems = systems(config, Some(observer))?;
+    let systems = systems(config, Some(&observer))?;
     for (name, watched) in &systems {
         for kind in watched.connector.collections() {
             telemetry.health().watch(name, *kind, watched.poll);
@@ -89,12 +89,12 @@ async fn drained(engine: Engine, stop: &CancellationToken) -> anyhow::Result<()>
 /// The connectors of all configured systems. Nothing is sent yet.
 pub(super) fn systems(
     config: &Config,
-    observer: Option<Arc<dyn CallObserver>>,
+    observer: Option<&Arc<dyn CallObserver>>,
 ) -> anyhow::Result<BTreeMap<SystemName, Watched>> {
     let http = Http::new(&config.http)?;
     let mut systems = BTreeMap::new();
     for system in &config.systems {
-        let connector: Arc<dyn Connector> = connect(&settings(system, config), &http, observer.clone())?;
+        let connector: Arc<dyn Connector> = connect(&settings(system, config), &http, observer.cloned())?;
         systems.insert(system.name.clone(), Watched { connector, poll: system.poll });
     }
     Ok(systems)

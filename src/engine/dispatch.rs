@@ -23,6 +23,8 @@ const BATCH: usize = 256;
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 type Woken = Option<(Timestamp, u8)>;
+/// How a lane's turn ended: when it wants the next, and which shared entries it took.
+type Turn = Result<(Woken, Vec<u64>), StoreError>;
 
 /// State of the dispatcher; one task owns it.
 pub(super) struct Dispatcher {
@@ -38,7 +40,7 @@ pub(super) struct Dispatcher {
     broken: HashSet<MappingId>,
     /// Entries that several bridges read: how many lanes have not taken them yet.
     shared: BTreeMap<u64, usize>,
-    tasks: JoinSet<Result<(Woken, Vec<u64>), StoreError>>,
+    tasks: JoinSet<Turn>,
     routed: Option<u64>,
     listed: Arc<Listed>,
 }
@@ -116,7 +118,7 @@ impl Dispatcher {
         let full = entries.len() == BATCH;
         let mut batch = Batch::default();
         for (number, snapshot) in entries {
-            self.route_entry(&mut batch, number, snapshot)?;
+            self.route_entry(&mut batch, number, &snapshot)?;
         }
         let wakes: Vec<_> = batch.adopted.iter().map(|(id, lane)| (*id, lane.wake_at())).collect();
         crash::point("decide-before-commit");
@@ -129,7 +131,7 @@ impl Dispatcher {
         Ok(full)
     }
 
-    fn route_entry(&mut self, batch: &mut Batch, number: u64, snapshot: Snapshot) -> Result<(), StoreError> {
+    fn route_entry(&mut self, batch: &mut Batch, number: u64, snapshot: &Snapshot) -> Result<(), StoreError> {
         let shell = Arc::clone(&self.shell);
         let mut lanes = Vec::new();
         for (bridge, rules) in &shell.parts.bridges {
@@ -140,9 +142,9 @@ impl Dispatcher {
                 Some(id) => Ok(Some(*id)),
                 None => shell.store().find(bridge, record),
             };
-            match route(&rules.policy, &snapshot, find)? {
+            match route(&rules.policy, snapshot, find)? {
                 Route::Known(id) if !batch.adopted.contains_key(&id) => lanes.push(id),
-                Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, &snapshot)?,
+                Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, snapshot)?,
                 Route::Ignored(reason) => {
                     tracing::debug!(record = %snapshot.record, bridge = %bridge, reason, "not taken up");
                 }
@@ -235,10 +237,7 @@ impl Dispatcher {
             .map(|(_, _, id)| *id)
     }
 
-    async fn finished(
-        &mut self,
-        done: Result<(Id, Result<(Woken, Vec<u64>), StoreError>), tokio::task::JoinError>,
-    ) -> Result<(), StoreError> {
+    async fn finished(&mut self, done: Result<(Id, Turn), tokio::task::JoinError>) -> Result<(), StoreError> {
         let (task, result) = match done {
             Ok((task, result)) => (task, Some(result?)),
             Err(error) => {

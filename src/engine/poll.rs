@@ -21,18 +21,18 @@ const MAX_REST: Duration = Duration::from_mins(5);
 pub(super) async fn poll(
     shell: &Shell,
     watched: &Watched,
-    mut watches: Vec<(RecordKind, Watch)>,
+    mut collections: Vec<(RecordKind, Watch)>,
 ) -> Result<(), StoreError> {
     let system = watched.connector.system().clone();
     let mut failures = 0;
     loop {
-        let (begun, began) = (Instant::now(), Timestamp::now());
+        let (started_at, began) = (Instant::now(), Timestamp::now());
         let mut failed = false;
-        for (kind, watch) in &mut watches {
+        for (kind, watch) in &mut collections {
             let started = Instant::now();
             match cycle(shell, watched, *kind, watch).await? {
                 Ok(news) => {
-                    shell.parts.report.polled(&system, *kind, news, started.elapsed(), watch.cursor())
+                    shell.parts.report.polled(&system, *kind, news, started.elapsed(), watch.cursor());
                 }
                 Err(error) => {
                     watch.abandon();
@@ -47,7 +47,7 @@ pub(super) async fn poll(
         }
         failures = if failed { failures + 1 } else { 0 };
         shell.parts.report.budget(&system, &watched.connector.budget_left());
-        let rest = rest_after(watched.poll, failures).saturating_sub(begun.elapsed());
+        let rest = rest_after(watched.poll, failures).saturating_sub(started_at.elapsed());
         tokio::select! {
             () = shell.stop.cancelled() => return Ok(()),
             () = sleep(rest) => {}

@@ -47,7 +47,7 @@ pub fn configuration(
     );
     format!(
         r#"[store]
-path = {data:?}
+path = "{}"
 
 [server]
 listen = "{listen}"
@@ -75,7 +75,8 @@ name = "corp"
 systems = ["defender", "sentinel"]
 since = "2020-01-01T00:00:00Z"
 {bridge}
-"#
+"#,
+        data.display()
     )
 }
 

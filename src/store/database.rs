@@ -222,6 +222,7 @@ impl Database {
 
 /// Gives sled's lock on its data file a second to come free. sled lets it go by closing the file, and so a child that
 /// this process forked at that moment holds it until it has started its own program.
+#[expect(clippy::disallowed_methods, reason = "opening blocks anyway, and happens before anything else runs")]
 fn await_lock(path: &Path) {
     let Ok(file) = File::open(path) else { return };
     for _ in 0..100 {

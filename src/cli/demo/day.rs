@@ -15,7 +15,7 @@ use crate::emulator::{
 use crate::stage::Stage;
 
 /// How long anything may take to arrive. The slowest is a retry after an outage.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 const TITLES: [&str; 8] = [
     "Mailbox rule hides mail",
@@ -81,15 +81,15 @@ impl Day<'_> {
         heading("Morning: closes from either side")?;
         let (one, two, three) = (self.pair()?, self.pair()?, self.pair()?);
         let close = DefenderEdit::resolve("truePositive", "phishing").saying("Mail purged, user informed");
-        self.in_defender(&one, "closes it as a true positive, phishing", close)?;
+        self.in_defender(&one, "closes it as a true positive, phishing", &close)?;
         let close = SentinelEdit::close("FalsePositive", Some("InaccurateData"));
-        self.in_sentinel(&two, "closes it as a false positive", close)?;
+        self.in_sentinel(&two, "closes it as a false positive", &close)?;
         let owner =
             DefenderEdit { severity: Some("high".to_owned()), ..DefenderEdit::owner(Some(PEOPLE[0])) };
-        self.in_defender(&three, "takes it and raises its severity", owner)?;
-        self.in_sentinel(&three, "tags it", SentinelEdit::labels(&["vip"]))?;
-        self.in_defender(&three, "comments on it", DefenderEdit::comment("Host isolated"))?;
-        self.in_sentinel(&two, "reopens it", SentinelEdit::status("Active"))
+        self.in_defender(&three, "takes it and raises its severity", &owner)?;
+        self.in_sentinel(&three, "tags it", &SentinelEdit::labels(&["vip"]))?;
+        self.in_defender(&three, "comments on it", &DefenderEdit::comment("Host isolated"))?;
+        self.in_sentinel(&two, "reopens it", &SentinelEdit::status("Active"))
     }
 
     fn lost_answers(&mut self) -> anyhow::Result<()> {
@@ -103,9 +103,9 @@ impl Day<'_> {
             let pair = self.pair()?;
             self.stage.emulator.add_fault(Fault::new(FaultKind::DropAfter).on(api, operation));
             if api == Api::Sentinel {
-                self.in_defender(&pair, "comments on it", DefenderEdit::comment("Who owns this host?"))?;
+                self.in_defender(&pair, "comments on it", &DefenderEdit::comment("Who owns this host?"))?;
             } else {
-                self.in_sentinel(&pair, "comments on it", SentinelEdit::comment("It is a kiosk"))?;
+                self.in_sentinel(&pair, "comments on it", &SentinelEdit::comment("It is a kiosk"))?;
             }
         }
         Ok(())
@@ -128,7 +128,7 @@ impl Day<'_> {
             let pair = self.pair()?;
             let from_defender = n % 2 == 0;
             let started = self.begin_close(&pair, from_defender)?;
-            std::thread::sleep(Duration::from_millis(self.rng.random_range(50..450)));
+            pause(Duration::from_millis(self.rng.random_range(50..450)));
             self.stage.kill()?;
             self.stage.start(None)?;
             self.arrival(&pair, from_defender, started, "close, across a kill and a restart")?;
@@ -156,7 +156,7 @@ impl Day<'_> {
         for (n, pair) in pairs.iter().enumerate() {
             started.push(self.begin_close(pair, n % 2 == 0)?);
         }
-        std::thread::sleep(Duration::from_secs(3));
+        pause(Duration::from_secs(3));
         self.stage.emulator.set_settings(settings);
         for (n, pair) in pairs.iter().enumerate() {
             self.arrival(pair, n % 2 == 0, started[n], "close, after the outage")?;
@@ -225,41 +225,28 @@ impl Day<'_> {
         tell(arrived, &format!("{} {from} → {to}: {what}, {seconds:.1} s", pair.defender))
     }
 
-    fn in_defender(&mut self, pair: &Pair, what: &str, edit: DefenderEdit) -> anyhow::Result<()> {
+    fn in_defender(&mut self, pair: &Pair, what: &str, edit: &DefenderEdit) -> anyhow::Result<()> {
         let before = self.stage.writes(crate::emulator::System::Sentinel, &pair.sentinel).len();
         let started = Instant::now();
-        self.edit_defender(pair, PEOPLE[0], &edit)?;
+        self.edit_defender(pair, PEOPLE[0], edit)?;
         let closes = edit.status.as_deref() == Some("resolved");
         self.deed(Side::Defender, pair, closes, 1);
         let arrived = self.wait(what, |day| {
             day.stage.writes(crate::emulator::System::Sentinel, &pair.sentinel).len() > before
         })?;
-        self.told(arrived, pair, "Defender → Sentinel", PEOPLE[0], what, started)
+        told(arrived, pair, "Defender → Sentinel", PEOPLE[0], what, started)
     }
 
-    fn in_sentinel(&mut self, pair: &Pair, what: &str, edit: SentinelEdit) -> anyhow::Result<()> {
+    fn in_sentinel(&mut self, pair: &Pair, what: &str, edit: &SentinelEdit) -> anyhow::Result<()> {
         let id = pair.defender.to_string();
         let before = self.stage.writes(crate::emulator::System::Defender, &id).len();
         let started = Instant::now();
-        self.edit_sentinel(pair, PEOPLE[1], &edit)?;
+        self.edit_sentinel(pair, PEOPLE[1], edit)?;
         let closes = edit.status.as_deref() == Some("Closed");
         self.deed(Side::Sentinel, pair, closes, 1);
         let arrived =
             self.wait(what, |day| day.stage.writes(crate::emulator::System::Defender, &id).len() > before)?;
-        self.told(arrived, pair, "Sentinel → Defender", PEOPLE[1], what, started)
-    }
-
-    fn told(
-        &self,
-        arrived: bool,
-        pair: &Pair,
-        way: &str,
-        by: &str,
-        what: &str,
-        at: Instant,
-    ) -> anyhow::Result<()> {
-        let seconds = at.elapsed().as_secs_f64();
-        tell(arrived, &format!("{} {way}: {by} {what}, {seconds:.1} s", pair.defender))
+        told(arrived, pair, "Sentinel → Defender", PEOPLE[1], what, started)
     }
 
     fn edit_defender(&self, pair: &Pair, by: &str, edit: &DefenderEdit) -> Result<(), EditRefused> {
@@ -293,7 +280,7 @@ impl Day<'_> {
                 print(&styled(DIM, format!("  waited {} s in vain for: {what}", PATIENCE.as_secs())))?;
                 return Ok(false);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
         Ok(true)
     }
@@ -302,4 +289,14 @@ impl Day<'_> {
 fn heading(text: &str) -> anyhow::Result<()> {
     print(&format!("\n{}", styled(BOLD, text)))?;
     Ok(())
+}
+
+fn told(arrived: bool, pair: &Pair, way: &str, by: &str, what: &str, at: Instant) -> anyhow::Result<()> {
+    let seconds = at.elapsed().as_secs_f64();
+    tell(arrived, &format!("{} {way}: {by} {what}, {seconds:.1} s", pair.defender))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the day is played on a thread of its own")]
+fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }

@@ -46,8 +46,7 @@ pub(super) fn judge(stage: &Stage, deeds: &[Deed]) -> Verdict {
     }
     verdict.effective =
         stage.emulator.ledger().iter().filter(|e| e.actor == CLIENT_ID && e.is_effective()).count();
-    verdict.dead_letters =
-        stage.gauge("lockstep_dead_letters").map_or(1, |dead| if dead > 0.0 { 1 } else { 0 });
+    verdict.dead_letters = stage.gauge("lockstep_dead_letters").map_or(1, |dead| usize::from(dead > 0.0));
     verdict
 }
 
