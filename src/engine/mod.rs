@@ -11,6 +11,9 @@ mod dispatch;
 mod lane;
 mod outbox;
 mod poll;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod poll_tests;
 mod report;
 mod shell;
 mod watch;
