@@ -9,6 +9,9 @@ mod crash;
 mod deliver;
 mod dispatch;
 mod lane;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod lane_tests;
 mod outbox;
 mod poll;
 #[cfg(test)]

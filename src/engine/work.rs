@@ -103,6 +103,8 @@ async fn read(shell: &Shell, target: &RecordRef, depth: Depth) -> Result<Box<Sna
     match connector.read(target, depth).await {
         Ok(mut snapshot) => {
             snapshot.fresh = true;
+            // Ids compare without regard to case; the record goes by the name under which it is known here.
+            snapshot.record = target.clone();
             Ok(Box::new(snapshot))
         }
         Err(error) => Err(failure(target, &error)),
