@@ -16,7 +16,7 @@ use crate::reconcile::{ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, P
 use crate::store::Change;
 use crate::translate::Translation;
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     let system = |kind: &str| SystemPolicy {
         name: SystemName::new(kind).unwrap(),
         translation: Arc::new(Translation::builtin(kind).unwrap()),
@@ -36,7 +36,7 @@ fn rules() -> Rules {
     Rules { policy, marker: MarkerKey::new([1; 32]) }
 }
 
-fn snapshot(record: &str, second: i64, status: &str) -> Snapshot {
+pub(super) fn snapshot(record: &str, second: i64, status: &str) -> Snapshot {
     Snapshot {
         record: record.parse().unwrap(),
         revision: second.to_string(),

@@ -92,7 +92,7 @@ impl Connector for Partly {
     }
 }
 
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Report for Nobody {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}

@@ -132,11 +132,12 @@ impl Shell {
         Ok(())
     }
 
-    /// The records a snapshot links to that belong to other mappings of the bridge.
+    /// The records a snapshot links to that belong to other mappings of the bridge. `find` looks them up.
     pub(super) fn elsewhere(
         &self,
         mapping: &Mapping,
         snapshot: &Snapshot,
+        find: impl Fn(&RecordRef) -> Result<Option<MappingId>, StoreError>,
     ) -> Result<Vec<RecordRef>, StoreError> {
         let redirect = match &snapshot.lifecycle {
             Lifecycle::Redirected { to } => to.as_ref(),
@@ -144,7 +145,7 @@ impl Shell {
         };
         let mut elsewhere = Vec::new();
         for link in snapshot.links.iter().chain(redirect) {
-            if self.store().find(&mapping.bridge, link)?.is_some_and(|id| id != mapping.id) {
+            if find(link)?.is_some_and(|id| id != mapping.id) {
                 elsewhere.push(link.clone());
             }
         }

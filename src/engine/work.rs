@@ -62,7 +62,7 @@ async fn observe(
     let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = inbox.into_iter().unzip();
     let mut elsewhere = Vec::new();
     for snapshot in &snapshots {
-        elsewhere.extend(shell.elsewhere(&lane.mapping, snapshot)?);
+        elsewhere.extend(elsewhere_of(shell, lane, snapshot)?);
     }
     let mut step = shell.step(lane, Event::Observed { snapshots, elsewhere }, listed);
     step.changes.extend(numbers.into_iter().filter(|n| !keep.contains(n)).map(Change::RemoveInbox));
@@ -70,6 +70,10 @@ async fn observe(
     shell.commit(&lane.mapping, step.changes).await?;
     crash::point("decide-after-commit");
     Ok(())
+}
+
+fn elsewhere_of(shell: &Shell, lane: &Lane, snapshot: &Snapshot) -> Result<Vec<RecordRef>, StoreError> {
+    shell.elsewhere(&lane.mapping, snapshot, |record| shell.store().find(&lane.mapping.bridge, record))
 }
 
 /// Read, compare, write, settle; each arrow into the store one commit.
@@ -82,7 +86,7 @@ async fn deliver(
 ) -> Result<(), StoreError> {
     let result = read(shell, target, depth).await;
     let elsewhere = match &result {
-        Ok(snapshot) => shell.elsewhere(&lane.mapping, snapshot)?,
+        Ok(snapshot) => elsewhere_of(shell, lane, snapshot)?,
         Err(_) => Vec::new(),
     };
     let step = shell.step(lane, Event::Read { intent, result, elsewhere }, listed);
