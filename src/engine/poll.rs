@@ -30,11 +30,11 @@ struct Turn {
 pub(super) async fn poll(
     shell: &Shell,
     watched: &Watched,
-    watches: Vec<(RecordKind, Watch)>,
+    collections: Vec<(RecordKind, Watch)>,
 ) -> Result<(), StoreError> {
     let due = Instant::now();
-    let turns = watches.into_iter().map(|(kind, watch)| Turn { kind, watch, failures: 0, due });
-    let mut turns: Vec<Turn> = turns.collect();
+    let first = |(kind, watch)| Turn { kind, watch, failures: 0, due };
+    let mut turns: Vec<Turn> = collections.into_iter().map(first).collect();
     loop {
         let begun = Instant::now();
         for turn in &mut turns {
@@ -60,7 +60,7 @@ async fn listed(
     begun: Instant,
 ) -> Result<bool, StoreError> {
     let (system, report, kind) = (watched.connector.system(), &shell.parts.report, turn.kind);
-    let (started, began) = (Instant::now(), Timestamp::now());
+    let (stopwatch, began) = (Instant::now(), Timestamp::now());
     let outcome = cycle(shell, watched, kind, &mut turn.watch).await?;
     match &outcome {
         Ok(news) => {
@@ -68,7 +68,7 @@ async fn listed(
             if kind != RecordKind::Alert {
                 shell.set_listed(system, began);
             }
-            report.polled(system, kind, *news, started.elapsed(), turn.watch.cursor());
+            report.polled(system, kind, *news, stopwatch.elapsed(), turn.watch.cursor());
         }
         Err(error) => {
             turn.failures += 1;
