@@ -38,7 +38,6 @@ impl Run<'_, '_> {
             self.plan(decision.wishes, decision.copies);
             return self.later(id, None);
         }
-        self.reached(id);
         if let IntentState::Unknown { patch } = &intent.state {
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
@@ -48,9 +47,6 @@ impl Run<'_, '_> {
                 self.transition(id, IntentEvent::ReadBack);
                 self.count_attempt(id);
             }
-        }
-        if intent.action == Action::Fetch {
-            self.remove(id);
         }
         self.plan(decision.wishes, decision.copies);
         self.begin_write(id, snapshot);
@@ -73,7 +69,12 @@ impl Run<'_, '_> {
                     self.send(&intent, Patch::default(), Some(snapshot), request);
                 }
             }
-            Action::Create | Action::Fetch => {}
+            Action::Fetch => {
+                // Still wished for, so the answer did not say what it was asked for.
+                self.count_attempt(id);
+                self.later(id, None);
+            }
+            Action::Create => {}
         }
     }
 
@@ -209,7 +210,10 @@ impl Run<'_, '_> {
     }
 
     fn write_failed(&mut self, intent: &Intent, patch: Patch, failure: &Failure) {
-        self.failed(intent, failure);
+        let goes_on = matches!(failure.kind, FailureKind::NotExecuted | FailureKind::Denied);
+        if !(goes_on && intent.unreachable > 0) {
+            self.failed(intent, failure);
+        }
         match failure.kind {
             FailureKind::Unknown => {
                 self.transition(intent.id, IntentEvent::Lost);

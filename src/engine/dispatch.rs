@@ -12,7 +12,7 @@ use crate::reconcile::{Route, Rules, route};
 use crate::store::{Change, StoreError};
 
 use super::lane::{Event, Lane};
-use super::shell::{Listed, Shell};
+use super::shell::{Listed, Shell, elsewhere};
 use super::{crash, work};
 
 /// Lanes worked on at the same time.
@@ -51,6 +51,21 @@ struct Batch {
     adopted: BTreeMap<MappingId, Lane>,
     index: HashMap<(BridgeName, RecordRef), MappingId>,
     changes: Vec<Change>,
+}
+
+impl Batch {
+    /// The mapping of a record, in this batch or in the store.
+    fn find(
+        &self,
+        shell: &Shell,
+        bridge: &BridgeName,
+        record: &RecordRef,
+    ) -> Result<Option<MappingId>, StoreError> {
+        match self.index.get(&(bridge.clone(), record.clone())) {
+            Some(id) => Ok(Some(*id)),
+            None => shell.store().find(bridge, record),
+        }
+    }
 }
 
 impl Dispatcher {
@@ -138,12 +153,10 @@ impl Dispatcher {
             if rules.policy.rank(&snapshot.record.system) == usize::MAX {
                 continue;
             }
-            let find = |record: &RecordRef| match batch.index.get(&(bridge.clone(), record.clone())) {
-                Some(id) => Ok(Some(*id)),
-                None => shell.store().find(bridge, record),
-            };
-            match route(&rules.policy, snapshot, find)? {
+            match route(&rules.policy, snapshot, |record| batch.find(&shell, bridge, record))? {
                 Route::Known(id) if !batch.adopted.contains_key(&id) => lanes.push(id),
+                // Its records left it, but it is there, and may be in work.
+                Route::New(id) if shell.store().mapping(id)?.is_some() => lanes.push(id),
                 Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, snapshot)?,
                 Route::Ignored(reason) => {
                     tracing::debug!(record = %snapshot.record, bridge = %bridge, reason, "not taken up");
@@ -176,7 +189,7 @@ impl Dispatcher {
             .adopted
             .remove(&id)
             .unwrap_or_else(|| Lane { mapping: Mapping::new(id, bridge.clone()), intents: Vec::new() });
-        let elsewhere = shell.elsewhere(&lane.mapping, snapshot)?;
+        let elsewhere = elsewhere(&lane.mapping, snapshot, |record| batch.find(shell, bridge, record))?;
         let event = Event::Observed { snapshots: vec![snapshot.clone()], elsewhere };
         let step = shell.step(&mut lane, event, &Listed::new());
         batch.changes.extend(step.changes);
@@ -290,5 +303,45 @@ impl Dispatcher {
         let Some((at, _, _)) = idle.filter(|_| self.tasks.len() < MAX_LANES) else { return MAX_SLEEP };
         let wait = at.duration_since(Timestamp::now());
         Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), MAX_SLEEP)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::engine::lane_tests::{rules, snapshot};
+    use crate::engine::poll_tests::Nobody;
+    use crate::engine::shell::Parts;
+    use crate::model::Lifecycle;
+    use crate::store::MemoryStore;
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn a_merge_that_comes_in_one_batch_with_both_incidents_leaves_each_record_one_mapping() {
+        let rules = rules();
+        let (bridge, target) = (rules.policy.bridge.clone(), "defender/incident/9".parse().unwrap());
+        let parts = Parts {
+            store: Arc::new(MemoryStore::new()),
+            systems: BTreeMap::new(),
+            bridges: BTreeMap::from([(bridge.clone(), rules)]),
+            report: Arc::new(Nobody),
+            seed: 1,
+        };
+        let shell = Arc::new(Shell::new(parts, CancellationToken::new()));
+        let mut merged = snapshot("defender/incident/1", 3, "redirected");
+        merged.lifecycle = Lifecycle::Redirected { to: Some(target) };
+        let seen = [
+            snapshot("defender/incident/1", 1, "active"),
+            snapshot("defender/incident/9", 2, "active"),
+            merged,
+        ];
+        let pushed = seen.map(|snapshot| Change::PushInbox(Box::new(snapshot)));
+        shell.store().commit(pushed.into()).await.unwrap();
+        Dispatcher::new(Arc::clone(&shell)).route_batch().await.unwrap();
+        let mappings = shell.store().mappings(None, 10).unwrap();
+        let members: Vec<usize> = mappings.iter().map(|mapping| mapping.members.len()).collect();
+        assert_eq!(members, [1, 1], "{mappings:#?}");
+        assert_eq!(shell.store().counts().inbox, 0);
     }
 }

@@ -9,8 +9,14 @@ mod crash;
 mod deliver;
 mod dispatch;
 mod lane;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod lane_tests;
 mod outbox;
 mod poll;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod poll_tests;
 mod preview;
 mod report;
 mod shell;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use crate::model::{RecordKind, SystemName};
 use crate::store::StoreError;
@@ -17,42 +17,67 @@ const MAX_PAGES: usize = 2_000;
 /// Longest rest after failures.
 const MAX_REST: Duration = Duration::from_mins(5);
 
+/// One collection and when it is listed next. A collection that cannot be listed waits longer and longer, and with it
+/// those after it (an alert is known by its incident), but none before it.
+struct Turn {
+    kind: RecordKind,
+    watch: Watch,
+    failures: u32,
+    due: Instant,
+}
+
 /// Polls until the worker stops. Only a failing store ends it earlier.
 pub(super) async fn poll(
     shell: &Shell,
     watched: &Watched,
-    mut collections: Vec<(RecordKind, Watch)>,
+    collections: Vec<(RecordKind, Watch)>,
 ) -> Result<(), StoreError> {
-    let system = watched.connector.system().clone();
-    let mut failures = 0;
+    let due = Instant::now();
+    let first = |(kind, watch)| Turn { kind, watch, failures: 0, due };
+    let mut turns: Vec<Turn> = collections.into_iter().map(first).collect();
     loop {
-        let (started_at, began) = (Instant::now(), Timestamp::now());
-        let mut failed = false;
-        for (kind, watch) in &mut collections {
-            let started = Instant::now();
-            match cycle(shell, watched, *kind, watch).await? {
-                Ok(news) => {
-                    shell.parts.report.polled(&system, *kind, news, started.elapsed(), watch.cursor());
-                }
-                Err(error) => {
-                    watch.abandon();
-                    failed = true;
-                    shell.parts.report.poll_failed(&system, *kind, &error, failures + 1);
-                    break;
-                }
+        let turn_began = Instant::now();
+        for turn in &mut turns {
+            if turn.due > turn_began || !listed(shell, watched, turn, turn_began).await? {
+                break;
             }
         }
-        if !failed {
-            shell.set_listed(&system, began);
-        }
-        failures = if failed { failures + 1 } else { 0 };
-        shell.parts.report.budget(&system, &watched.connector.budget_left());
-        let rest = rest_after(watched.poll, failures).saturating_sub(started_at.elapsed());
+        let system = watched.connector.system();
+        shell.parts.report.budget(system, &watched.connector.budget_left());
+        let next = turns.first().map_or(turn_began + watched.poll, |turn| turn.due);
         tokio::select! {
             () = shell.stop.cancelled() => return Ok(()),
-            () = sleep(rest) => {}
+            () = sleep_until(next) => {}
         }
     }
+}
+
+/// Lists one collection, and says when it is due again. Returns whether it was listed to its end.
+async fn listed(
+    shell: &Shell,
+    watched: &Watched,
+    turn: &mut Turn,
+    turn_began: Instant,
+) -> Result<bool, StoreError> {
+    let (system, report, kind) = (watched.connector.system(), &shell.parts.report, turn.kind);
+    let (stopwatch, list_began) = (Instant::now(), Timestamp::now());
+    let outcome = cycle(shell, watched, kind, &mut turn.watch).await?;
+    match &outcome {
+        Ok(news) => {
+            turn.failures = 0;
+            if kind != RecordKind::Alert {
+                shell.set_listed(system, list_began);
+            }
+            report.polled(system, kind, *news, stopwatch.elapsed(), turn.watch.cursor());
+        }
+        Err(error) => {
+            turn.failures += 1;
+            turn.watch.abandon();
+            report.poll_failed(system, kind, error, turn.failures);
+        }
+    }
+    turn.due = turn_began + rest_after(watched.poll, turn.failures);
+    Ok(outcome.is_ok())
 }
 
 /// The poll interval, doubled with each failure in a row.

@@ -11,7 +11,7 @@ use crate::store::{Change, StoreError};
 
 use super::crash;
 use super::lane::{Effect, Event, Failure, FailureKind, Lane, Request};
-use super::shell::{Listed, Shell};
+use super::shell::{Listed, Shell, elsewhere};
 
 /// Intents worked on before the lane steps back, so that none keeps a slot for ever.
 const MAX_TURNS: usize = 32;
@@ -72,7 +72,7 @@ async fn observe(
     let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = inbox.into_iter().unzip();
     let mut elsewhere = Vec::new();
     for snapshot in &snapshots {
-        elsewhere.extend(shell.elsewhere(&lane.mapping, snapshot)?);
+        elsewhere.extend(elsewhere_of(shell, lane, snapshot)?);
     }
     let mut step = shell.step(lane, Event::Observed { snapshots, elsewhere }, listed);
     step.changes.extend(numbers.into_iter().filter(|n| !keep.contains(n)).map(Change::RemoveInbox));
@@ -80,6 +80,10 @@ async fn observe(
     shell.commit(&lane.mapping, step.changes).await?;
     crash::point("decide-after-commit");
     Ok(())
+}
+
+fn elsewhere_of(shell: &Shell, lane: &Lane, snapshot: &Snapshot) -> Result<Vec<RecordRef>, StoreError> {
+    elsewhere(&lane.mapping, snapshot, |record| shell.store().find(&lane.mapping.bridge, record))
 }
 
 /// Read, compare, write, settle; each arrow into the store one commit.
@@ -92,7 +96,7 @@ async fn deliver(
 ) -> Result<(), StoreError> {
     let result = read(shell, target, depth).await;
     let elsewhere = match &result {
-        Ok(snapshot) => shell.elsewhere(&lane.mapping, snapshot)?,
+        Ok(snapshot) => elsewhere_of(shell, lane, snapshot)?,
         Err(_) => Vec::new(),
     };
     let step = shell.step(lane, Event::Read { intent, result, elsewhere }, listed);
@@ -113,6 +117,8 @@ async fn read(shell: &Shell, target: &RecordRef, depth: Depth) -> Result<Box<Sna
     match connector.read(target, depth).await {
         Ok(mut snapshot) => {
             snapshot.fresh = true;
+            // Ids compare without regard to case; the record goes by the name under which it is known here.
+            snapshot.record = target.clone();
             Ok(Box::new(snapshot))
         }
         Err(error) => Err(failure(target, &error)),

@@ -129,7 +129,7 @@ impl Work<'_> {
             return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
         };
         let leaves = self.policy().direction(field).leaves(system);
-        if self.satisfied(at, field, new) && !(leaves && self.another_differs(at, field)) {
+        if self.says_agreed(at, field, new, &value) && !(leaves && self.another_differs(at, field)) {
             self.mapping.members[at].exempt.remove(&field);
             return self.not_carried(
                 at,
@@ -256,6 +256,19 @@ impl Work<'_> {
         self.policy()
             .translation(&record.system)
             .is_some_and(|table| table.satisfies(record.kind, native, agreed))
+    }
+
+    /// Whether an edit says what is agreed and no more; a determination where only a classification was agreed is news.
+    fn says_agreed(&self, at: usize, field: Field, native: &Native, value: &Value) -> bool {
+        let record = &self.mapping.members[at].record;
+        let table = self.policy().translation(&record.system);
+        let agreed = self.mapping.agreed(field).zip(table);
+        let no_more = agreed.is_some_and(|(agreed, table)| {
+            table
+                .write(record.kind, agreed)
+                .is_none_or(|written| table.satisfies(record.kind, &written, value))
+        });
+        no_more && self.satisfied(at, field, native)
     }
 
     /// The edit stays where it is, and the record is left to differ.

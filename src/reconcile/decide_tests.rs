@@ -320,6 +320,29 @@ fn a_bridge_takes_in_no_record_of_a_system_that_is_not_its_own() {
 }
 
 #[test]
+fn a_determination_travels_although_the_classification_was_agreed_before() {
+    let mut rules = rules();
+    rules.policy.systems.push(SystemPolicy {
+        name: system("other"),
+        translation: Arc::new(Translation::builtin("defender").unwrap()),
+    });
+    let mut third = defender(0, "active", None);
+    third.record = "other/incident/7".parse().unwrap();
+    let mut mapping = see(&linked(&rules), &[third.clone()], &rules).mapping;
+    third.native.extend(defender(6, "resolved", Some("falsePositive/other")).native);
+    third.modified += SignedDuration::from_secs(6);
+    let closed = [
+        sentinel(5, "Closed", Some("FalsePositive/InaccurateData")),
+        defender(6, "resolved", Some("falsePositive/other")),
+        third,
+    ];
+    mapping = see(&mapping, &closed, &rules).mapping;
+    let decision = see(&mapping, &[defender(9, "resolved", Some("falsePositive/notMalicious"))], &rules);
+    let expected = Natives::from([(Field::Verdict, text("falsePositive/notMalicious"))]);
+    assert_eq!(only_patch(&decision), ("other/incident/7".to_owned(), expected));
+}
+
+#[test]
 fn unread_comments_do_not_hold_up_a_close() {
     let rules = rules();
     let mut commented = sentinel(4, "New", None);

@@ -9,7 +9,7 @@ use lockstep::stage::{Pace, Stage};
 use tempfile::TempDir;
 
 /// How long anything may take before a test is given up as hanging. Nothing is judged by it.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Quick polls, and a settle time that still outlasts every read.
 const PACE: Pace = Pace { poll_ms: 100, settle_ms: 300 };
 
@@ -73,7 +73,7 @@ impl Rig {
             if self.stage.has_died().unwrap() {
                 return true;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            pause(Duration::from_millis(10));
         }
         false
     }
@@ -122,7 +122,7 @@ impl Rig {
                     tail.into_iter().rev().collect::<Vec<_>>().join("\n")
                 );
             }
-            std::thread::sleep(Duration::from_millis(20));
+            pause(Duration::from_millis(20));
         }
     }
 
@@ -157,4 +157,10 @@ pub(crate) fn text(value: &serde_json::Value) -> String {
 pub(crate) fn comments(entries: &[Entry]) -> Vec<String> {
     let text = |e: &Entry| if let What::Commented { text, .. } = &e.what { Some(text.clone()) } else { None };
     entries.iter().filter_map(text).collect()
+}
+
+/// People and processes take their time in the real world; no verdict depends on how long.
+#[expect(clippy::disallowed_methods, reason = "tests of processes have no clock to advance")]
+pub(crate) fn pause(duration: Duration) {
+    std::thread::sleep(duration);
 }

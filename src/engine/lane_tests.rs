@@ -1,0 +1,146 @@
+//! One lane under failures that go on for long.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::lane::{Context, Event, Failure, FailureKind, Lane, Step};
+use crate::model::{
+    AuditKind, BridgeName, Comments, Facts, Field, IntentState, Lifecycle, Mapping, MappingId, Native,
+    Natives, RecordRef, Snapshot, SystemName,
+};
+use crate::reconcile::{ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Policy, Rules, SystemPolicy};
+use crate::store::Change;
+use crate::translate::Translation;
+
+pub(super) fn rules() -> Rules {
+    let system = |kind: &str| SystemPolicy {
+        name: SystemName::new(kind).unwrap(),
+        translation: Arc::new(Translation::builtin(kind).unwrap()),
+    };
+    let policy = Policy {
+        bridge: BridgeName::new("corp").unwrap(),
+        systems: vec![system("defender"), system("sentinel")],
+        native_sync: None,
+        create_in: BTreeSet::new(),
+        since: Timestamp::UNIX_EPOCH,
+        filter: Filter::default(),
+        fields: BTreeMap::new(),
+        comments: Direction::Both,
+        conflicts: Conflicts::CloseWins,
+        closing: ClosingPolicy::default(),
+    };
+    Rules { policy, marker: MarkerKey::new([1; 32]) }
+}
+
+pub(super) fn snapshot(record: &str, second: i64, status: &str) -> Snapshot {
+    Snapshot {
+        record: record.parse().unwrap(),
+        revision: second.to_string(),
+        modified: Timestamp::from_second(second).unwrap(),
+        modified_by: None,
+        fresh: true,
+        native: Natives::from([(Field::Status, Native::text(Some(status)))]),
+        closing_comment: None,
+        comments: Comments::Listed(Vec::new()),
+        lifecycle: Lifecycle::Present,
+        links: Vec::new(),
+        parent: None,
+        facts: Facts::default(),
+        raw: serde_json::Value::Null,
+    }
+}
+
+/// A lane and its clock.
+struct World {
+    lane: Lane,
+    rules: Rules,
+    now: Timestamp,
+    rng: StdRng,
+    audit: Vec<(RecordRef, AuditKind)>,
+}
+
+impl World {
+    fn new(seen: Vec<Snapshot>) -> Self {
+        let rules = rules();
+        let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+        let mut world = Self {
+            lane: Lane { mapping, intents: Vec::new() },
+            rules,
+            now: Timestamp::from_second(1_000_000).unwrap(),
+            rng: StdRng::seed_from_u64(1),
+            audit: Vec::new(),
+        };
+        world.step(Event::Observed { snapshots: seen, elsewhere: Vec::new() });
+        world
+    }
+
+    fn step(&mut self, event: Event) -> Step {
+        let mut context = Context {
+            rules: &self.rules,
+            now: self.now,
+            settle: &|_| SignedDuration::from_secs(30),
+            listed: &|_| None,
+            rng: &mut self.rng,
+        };
+        let step = self.lane.step(event, &mut context);
+        let audited = step.changes.iter().filter_map(|change| match change {
+            Change::Audit(entry) => Some((entry.record.clone(), entry.kind.clone())),
+            _ => None,
+        });
+        self.audit.extend(audited);
+        step
+    }
+
+    /// Goes on to when the lane wants to be worked on, and answers its read. `None` when nothing is left to do.
+    fn read(&mut self, answer: Snapshot) -> Option<Step> {
+        self.now = self.now.max(self.lane.wake_at()?.0);
+        let (intent, _, _) = self.lane.next_due(self.now)?;
+        Some(self.step(Event::Read { intent, result: Ok(Box::new(answer)), elsewhere: Vec::new() }))
+    }
+}
+
+fn closed_in_defender() -> World {
+    let pair = [snapshot("defender/incident/1", 1, "active"), snapshot("sentinel/incident/g", 1, "New")];
+    let mut world = World::new(pair.to_vec());
+    let snapshots = vec![snapshot("defender/incident/1", 5, "resolved")];
+    world.step(Event::Observed { snapshots, elsewhere: Vec::new() });
+    world
+}
+
+#[test]
+fn a_write_that_is_not_permitted_waits_longer_and_is_told_once() {
+    let mut world = closed_in_defender();
+    let begun = world.now;
+    for _ in 0..20 {
+        let effect = world.read(snapshot("sentinel/incident/g", 1, "New")).unwrap().effect.unwrap();
+        let denied = Failure {
+            kind: FailureKind::Denied,
+            message: "403".to_owned(),
+            request_id: None,
+            retry_after: None,
+        };
+        world.step(Event::Wrote { intent: effect.intent, result: Err(denied), request_id: None });
+    }
+    let told = world.audit.iter().filter(|(_, kind)| matches!(kind, AuditKind::Failed { .. })).count();
+    assert_eq!(told, 1, "the history keeps a thousand entries, and has better ones");
+    assert!(world.now.duration_since(begun) >= SignedDuration::from_mins(19));
+}
+
+#[test]
+fn a_read_that_does_not_give_what_was_asked_for_ends_after_some_tries() {
+    let mut incident = snapshot("sentinel/incident/g", 1, "New");
+    incident.links = vec!["defender/alert/a".parse().unwrap()];
+    let mut world = World::new(vec![incident]);
+    let begun = world.now;
+    let mut reads = 0;
+    while world.read(snapshot("defender/alert/A", 1, "new")).is_some() {
+        reads += 1;
+        assert!(reads < 100, "it reads for ever");
+    }
+    assert!(world.now.duration_since(begun) > SignedDuration::from_secs(5), "{reads} reads in a row");
+    assert!(matches!(world.lane.intents[0].state, IntentState::Dead { .. }), "{:?}", world.lane.intents);
+}

@@ -1,0 +1,140 @@
+//! Polling a system one of whose collections cannot be listed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+
+use super::poll::poll;
+use super::report::Report;
+use super::shell::{Parts, Shell, Watched};
+use super::watch::Watch;
+use crate::connectors::{Connector, Depth, Malformed, Page, PageToken, Probe, Written};
+use crate::http::{CallError, CallSite};
+use crate::model::{
+    AuditEntry, CommentKey, Mapping, MappingId, Patch, RecordKind, RecordRef, Snapshot, SystemName,
+};
+use crate::store::{Counts, MemoryStore};
+
+const KINDS: [RecordKind; 2] = [RecordKind::Incident, RecordKind::Alert];
+
+/// Lists nothing, refuses one kind, and remembers what was asked for.
+struct Partly {
+    name: SystemName,
+    refused: RecordKind,
+    asked: Mutex<Vec<RecordKind>>,
+}
+
+impl Partly {
+    fn denied(&self) -> CallError {
+        let site = CallSite {
+            system: self.name.as_str().into(),
+            operation: "list",
+            request_id: None,
+            client_request_id: None,
+        };
+        CallError::Denied { site: Box::new(site), status: 403, code: String::new(), message: String::new() }
+    }
+
+    fn count(&self, kind: RecordKind) -> usize {
+        self.asked.lock().unwrap().iter().filter(|asked| **asked == kind).count()
+    }
+}
+
+#[async_trait]
+impl Connector for Partly {
+    fn system(&self) -> &SystemName {
+        &self.name
+    }
+
+    fn collections(&self) -> &[RecordKind] {
+        &KINDS
+    }
+
+    fn settle_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn overlap(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    async fn list(&self, kind: RecordKind, _: Timestamp, _: Option<&PageToken>) -> Result<Page, CallError> {
+        self.asked.lock().unwrap().push(kind);
+        if kind == self.refused { Err(self.denied()) } else { Ok(Page::default()) }
+    }
+
+    async fn read(&self, _: &RecordRef, _: Depth) -> Result<Snapshot, CallError> {
+        Err(self.denied())
+    }
+
+    async fn update(&self, _: &Snapshot, _: &Patch) -> Result<Written, CallError> {
+        Err(self.denied())
+    }
+
+    async fn create(&self, _: &RecordRef, _: &Patch) -> Result<Written, CallError> {
+        Err(self.denied())
+    }
+
+    async fn comment(&self, _: &Snapshot, _: &CommentKey, _: &str) -> Result<Written, CallError> {
+        Err(self.denied())
+    }
+
+    async fn probe(&self) -> Vec<Probe> {
+        Vec::new()
+    }
+
+    fn budget_left(&self) -> Vec<(&'static str, u32)> {
+        Vec::new()
+    }
+}
+
+pub(super) struct Nobody;
+
+impl Report for Nobody {
+    fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn malformed(&self, _: &SystemName, _: &Malformed) {}
+    fn history(&self, _: &AuditEntry, _: &Mapping) {}
+    fn depths(&self, _: Counts) {}
+    fn budget(&self, _: &SystemName, _: &[(&'static str, u32)]) {}
+    fn defect(&self, _: MappingId, _: &str) {}
+}
+
+/// Polls every 10 s for an hour; returns the connector and whether the system counts as listed.
+async fn an_hour(refused: RecordKind) -> (Arc<Partly>, bool) {
+    let name = SystemName::new("defender").unwrap();
+    let connector = Arc::new(Partly { name: name.clone(), refused, asked: Mutex::default() });
+    let watched = Watched { connector: connector.clone(), poll: Duration::from_secs(10) };
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new()),
+        systems: BTreeMap::from([(name.clone(), watched.clone())]),
+        bridges: BTreeMap::new(),
+        report: Arc::new(Nobody),
+        seed: 1,
+    };
+    let shell = Shell::new(parts, CancellationToken::new());
+    let watch =
+        |kind| (kind, Watch::new(name.clone(), kind, SignedDuration::ZERO, None, Timestamp::UNIX_EPOCH));
+    let endless = poll(&shell, &watched, KINDS.map(watch).into());
+    assert!(tokio::time::timeout(Duration::from_secs(3605), endless).await.is_err());
+    (connector, shell.listed().contains_key(&name))
+}
+
+#[tokio::test(start_paused = true)]
+async fn alerts_that_cannot_be_listed_slow_down_no_incident() {
+    let (connector, listed) = an_hour(RecordKind::Alert).await;
+    assert_eq!(connector.count(RecordKind::Incident), 361, "every 10 s");
+    assert!((10..20).contains(&connector.count(RecordKind::Alert)), "less and less often");
+    assert!(listed, "records may be created: all incidents were seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn alerts_wait_for_their_incidents() {
+    let (connector, listed) = an_hour(RecordKind::Incident).await;
+    assert!((10..20).contains(&connector.count(RecordKind::Incident)), "less and less often");
+    assert_eq!((connector.count(RecordKind::Alert), listed), (0, false));
+}
