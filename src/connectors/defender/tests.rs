@@ -113,6 +113,43 @@ fn verdicts_owners_and_unknown_words() {
 }
 
 #[test]
+fn a_list_with_something_unreadable_in_it_is_no_shorter_list() {
+    for odd in [json!(7), json!({"x": 1}), json!(["vip"])] {
+        let mut json = incident("1");
+        json["customTags"] = json!(["vip", odd]);
+        assert!(!read_incident(&json).native.contains_key(&Field::Tags), "{odd}");
+    }
+    let good = incident("1")["comments"][0].clone();
+    let spoilt =
+        [("comment", json!(4711)), ("createdDateTime", json!(4711)), ("createdDateTime", Value::Null)];
+    let mut rows: Vec<_> = spoilt.into_iter().map(|(name, odd)| with(&good, name, odd)).collect();
+    rows.extend([json!(7), json!({}), json!("hello")]);
+    for odd in rows {
+        let mut json = incident("1");
+        json["comments"] = json!([good, odd]);
+        assert_eq!(read_incident(&json).comments, Comments::Counted(0), "{odd}");
+    }
+}
+
+#[test]
+fn comments_that_say_nothing_are_none_and_the_others_keep_their_keys() {
+    let good = incident("1")["comments"][0].clone();
+    let mut json = incident("1");
+    let renamed = with(&good, "createdByDisplayName", json!("Sam Q."));
+    let retimed = with(&good, "createdDateTime", json!("2026-11-02T08:16:02.46267660Z"));
+    json["comments"] = json!([null, with(&good, "comment", Value::Null), good, renamed, retimed]);
+    let Comments::Listed(list) = read_incident(&json).comments else { panic!() };
+    assert_eq!(list.len(), 3);
+    assert!(list.iter().all(|comment| comment.key == list[0].key), "{list:?}");
+}
+
+fn with(json: &Value, name: &str, value: Value) -> Value {
+    let mut changed = json.clone();
+    changed[name] = value;
+    changed
+}
+
+#[test]
 fn a_merged_incident_says_where_it_went() {
     let mut json = incident("1");
     json["status"] = "redirected".into();
