@@ -23,21 +23,50 @@ pub fn judge(world: &World) -> Vec<Violation> {
         found.push(Violation(format!("{} intents were given up", world.dead())));
     }
     for side in &world.sides {
-        if side.records.len() != world.pairs.len() {
+        if side.records.len() - side.alerts.len() != world.pairs.len() {
             found.push(Violation(format!(
                 "{} has {} records for {} incidents",
                 side.name,
-                side.records.len(),
+                side.records.len() - side.alerts.len(),
                 world.pairs.len()
             )));
         }
     }
+    alerts(world, &mut found);
     for incident in 0..world.pairs.len() {
+        if world.is_merged(incident) {
+            merged(world, incident, &mut found);
+            continue;
+        }
         agreement(world, incident, &mut found);
         comments(world, incident, &mut found);
         writes(world, incident, &mut found);
     }
     found
+}
+
+/// Alerts follow their incident by themselves, whichever that is by now.
+fn alerts(world: &World, found: &mut Vec<Violation>) {
+    for side in &world.sides {
+        for entry in
+            side.log.iter().filter(|e| e.actor == Actor::Worker && side.alerts.contains_key(&e.record))
+        {
+            found.push(Violation(format!("a write to alert {}: {:?}", entry.record, entry.fields)));
+        }
+    }
+}
+
+/// The record that is left over from a merged incident is closed; the merged incident itself says `redirected`.
+fn merged(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    let [gone, left] = [0, 1].map(|side| world.sides[side].current(&world.pairs[incident][side]));
+    if left.is_none_or(|version| !is_closed(&version.native)) {
+        found.push(Violation(format!("incident {incident} was merged, and its other record was left open")));
+    }
+    let status = gone.and_then(|version| version.native.get(&Field::Status));
+    if status != Some(&Native::Text("redirected".to_owned())) {
+        found
+            .push(Violation(format!("incident {incident} was merged, and then given the status {status:?}")));
+    }
 }
 
 /// After the rest both sides say the same.
