@@ -1,6 +1,6 @@
 //! Judges a history from the write logs of the sides, never from what the worker says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Field, Native, RecordKind, Value};
 use crate::translate::Reading;
@@ -39,6 +39,7 @@ pub fn judge(world: &World) -> Vec<Violation> {
             continue;
         }
         agreement(world, incident, &mut found);
+        last_word(world, incident, &mut found);
         comments(world, incident, &mut found);
         writes(world, incident, &mut found);
     }
@@ -81,6 +82,22 @@ fn agreement(world: &World, incident: usize, found: &mut Vec<Violation>) {
         let [Some(left), Some(right)] = [a.native.get(&field), b.native.get(&field)] else { continue };
         if !verdict_hidden && !same_meaning(world, field, left, right) {
             found.push(Violation(format!("incident {incident}: {field} is {left} here and {right} there")));
+        }
+    }
+}
+
+/// Where only one side edited a field nothing was concurrent, so its last edit stands there.
+fn last_word(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    for field in Field::ALL.into_iter().filter(|field| *field != Field::Verdict) {
+        let edits = world.human.iter().filter(|e| e.incident == incident && e.fields.contains_key(&field));
+        let sides: BTreeSet<usize> = edits.clone().map(|edit| edit.side).collect();
+        let Some(last) = edits.last().filter(|_| sides.len() == 1) else { continue };
+        let current = world.sides[last.side].current(&world.pairs[incident][last.side]);
+        let (said, stands) = (&last.fields[&field], current.and_then(|version| version.native.get(&field)));
+        if stands != Some(said) {
+            found.push(Violation(format!(
+                "incident {incident}: {field} was last set to {said}, and is {stands:?}"
+            )));
         }
     }
 }
