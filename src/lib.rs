@@ -16,6 +16,7 @@
 //! * [`connectors`]: one folder per kind of system behind one trait.
 //! * [`engine`]: watch, decide, deliver: the pure step and its async shell.
 //! * [`simulate`]: deterministic simulation of the engine's steps, judged from the sides' write logs.
+//! * [`stage`]: emulators and the worker as a process, for the demo and the tests of the binary.
 //! * [`server`]: health, metrics.
 //! * [`emulator`]: in-process stand-ins of the remote systems with faults and a ledger.
 //! * [`config`]: load, validate, secrets.
@@ -32,6 +33,7 @@ pub mod model;
 pub mod reconcile;
 pub mod server;
 pub mod simulate;
+pub mod stage;
 pub mod store;
 pub mod telemetry;
 pub mod translate;

@@ -100,6 +100,7 @@ struct Caller {
 }
 
 impl Caller {
+    #[expect(clippy::disallowed_methods, reason = "a plain client, to see what a plain client sees")]
     async fn new() -> Self {
         // Fails when another test was first, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -9,7 +9,7 @@ use crate::http::CallObserver;
 /// The connectors of all configured systems, in their order. Nothing is sent yet.
 pub(super) fn connectors(
     config: &Config,
-    observer: Option<Arc<dyn CallObserver>>,
+    observer: Option<&Arc<dyn CallObserver>>,
 ) -> anyhow::Result<Vec<Arc<dyn Connector>>> {
     let mut systems = super::worker::systems(config, observer)?;
     Ok(config.systems.iter().filter_map(|s| Some(systems.remove(&s.name)?.connector)).collect())

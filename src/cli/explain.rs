@@ -77,6 +77,7 @@ fn member(member: &MemberView) -> String {
         MemberState::Linked => styled(GOOD, "linked"),
         MemberState::Redirected => styled(DIM, "merged away"),
         MemberState::Gone => styled(DIM, "gone"),
+        MemberState::Detached => styled(DIM, "unlinked"),
     };
     let mut text = format!("{} {state}", clean(&member.record.to_string()));
     if let Some(modified) = member.modified {

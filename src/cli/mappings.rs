@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use clap::Subcommand;
 use comfy_table::{Cell, Table};
 
-use super::explain;
 use super::output::{FormatArg, clean};
 use super::source::Source;
 use super::{ConfigArg, Exit, Global};
+use super::{explain, link};
 use crate::model::{Field, MappingId, MappingState, RecordRef};
 use crate::server::views::{MappingList, MappingView};
 
@@ -67,7 +67,10 @@ pub(super) async fn run(command: MappingsCommand, global: &Global) -> anyhow::Re
             let story = Source::open(&config.load()?)?.story(id).await?;
             format.print(&story, explain::render_story)?;
         }
-        MappingsCommand::Link { .. } | MappingsCommand::Unlink { .. } => anyhow::bail!("not built yet"),
+        MappingsCommand::Link { config, record, other } => {
+            link::link(&config.load()?, &record, &other).await?;
+        }
+        MappingsCommand::Unlink { config, record } => link::unlink(&config.load()?, &record).await?,
     }
     Ok(Exit::Done)
 }

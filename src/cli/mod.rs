@@ -11,6 +11,7 @@ mod demo;
 mod emulate;
 mod explain;
 mod healthcheck;
+mod link;
 mod mappings;
 mod output;
 mod plan;

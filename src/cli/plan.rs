@@ -1,9 +1,18 @@
-//! `lockstep plan`.
+//! `lockstep plan`: what `run` would write now, as a diff per mapping.
+
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::output::FormatArg;
-use super::{ConfigArg, Exit, Global};
+use super::output::{BOLD, DIM, FormatArg, GOOD, WARN, clean, styled};
+use super::{ConfigArg, Exit, Global, worker};
+use crate::config::Config;
+use crate::engine::{Parts, PlannedWrite, Preview, preview};
+use crate::store::{Change, MemoryStore, SledStore, Store, StoreError};
+use crate::telemetry::{Metrics, Telemetry};
+
+/// Rows copied at a time.
+const BATCH: usize = 500;
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
@@ -14,8 +23,71 @@ pub struct PlanArgs {
     pub(super) format: FormatArg,
 }
 
-#[allow(clippy::unused_async)]
-pub(super) async fn run(args: PlanArgs, _global: &Global) -> anyhow::Result<Exit> {
-    args.config.load()?;
-    anyhow::bail!("not built yet ({:?})", args.format)
+pub(super) async fn run(args: PlanArgs, global: &Global) -> anyhow::Result<Exit> {
+    let config = args.config.load()?;
+    let _logs = global.quiet_logs()?;
+    let store = Arc::new(MemoryStore::new());
+    if let Err(error) = copy(&config, &store) {
+        tracing::warn!("planned as if nothing were mapped yet: {error}");
+    }
+    let parts = Parts {
+        systems: worker::systems(&config, None)?,
+        bridges: worker::rules(&config, &*store)?,
+        store,
+        report: Arc::new(Telemetry::new(Metrics::local()?)),
+        seed: 0,
+    };
+    let plan = preview(parts).await?;
+    args.format.print(&plan, render)?;
+    Ok(if plan.unreached.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// What is mapped already, copied into memory: a plan writes nothing, not even to the store.
+fn copy(config: &Config, memory: &MemoryStore) -> Result<(), StoreError> {
+    let store = SledStore::open_existing(&config.store.path)?;
+    let mut after = None;
+    loop {
+        let mappings = store.mappings(after, BATCH)?;
+        let Some(last) = mappings.last() else { break };
+        after = Some(last.id);
+        let mut changes = Vec::new();
+        for mapping in mappings {
+            let intents = store.intents(mapping.id)?;
+            changes.push(Change::PutMapping(Box::new(mapping)));
+            changes.extend(intents.into_iter().map(|intent| Change::PutIntent(Box::new(intent))));
+        }
+        memory.apply(changes)?;
+    }
+    let cursors = store.cursors()?;
+    memory.apply(
+        cursors.into_iter().map(|((system, kind), at)| Change::PutCursor(system, kind, at)).collect(),
+    )?;
+    let waiting = store.inbox(None, usize::MAX)?;
+    memory.apply(waiting.into_iter().map(|(_, snapshot)| Change::PushInbox(Box::new(snapshot))).collect())
+}
+
+fn render(plan: &Preview) -> String {
+    let mut lines: Vec<String> =
+        plan.unreached.iter().map(|why| styled(WARN, format!("not reached: {}", clean(why)))).collect();
+    lines.extend(plan.writes.iter().map(write));
+    let count = plan.writes.len();
+    let summary = match count {
+        0 => styled(GOOD, "nothing to write"),
+        1 => "1 write".to_owned(),
+        _ => format!("{count} writes"),
+    };
+    lines.push(format!("{summary}; {} mappings looked at, nothing was written anywhere", plan.mappings));
+    lines.join("\n")
+}
+
+fn write(write: &PlannedWrite) -> String {
+    let mapping = styled(DIM, format!("mapping {}", write.mapping));
+    let mut lines = vec![format!("{} {}  {mapping}", write.action, styled(BOLD, &write.target))];
+    for (field, old, new) in &write.fields {
+        let old = old.as_ref().map_or_else(|| "(not stated)".to_owned(), ToString::to_string);
+        lines.push(format!("    {field}: {} → {}", clean(&old), clean(&new.to_string())));
+    }
+    lines.extend(write.text.iter().map(|comment| format!("    {}", clean(comment))));
+    lines.extend(write.causes.iter().map(|cause| styled(DIM, format!("    because of {}", clean(cause)))));
+    lines.join("\n")
 }

@@ -50,18 +50,15 @@ pub(super) async fn run(command: StoreCommand, global: &Global) -> anyhow::Resul
 
 fn export(config: &ConfigArg, output: Option<PathBuf>) -> anyhow::Result<Exit> {
     let store = SledStore::open_existing(config.load()?.store.path)?;
-    match output {
-        Some(path) => {
-            let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-            let mut file = io::BufWriter::new(file);
-            store.export(&mut file)?;
-            file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        }
-        None => {
-            let mut stdout = io::stdout().lock();
-            store.export(&mut stdout)?;
-            stdout.flush()?;
-        }
+    if let Some(path) = output {
+        let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut file = io::BufWriter::new(file);
+        store.export(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+    } else {
+        let mut stdout = io::stdout().lock();
+        store.export(&mut stdout)?;
+        stdout.flush()?;
     }
     Ok(Exit::Done)
 }

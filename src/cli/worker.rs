@@ -34,7 +34,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
     let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
-    let systems = systems(config, Some(observer))?;
+    let systems = systems(config, Some(&observer))?;
     for (name, watched) in &systems {
         for kind in watched.connector.collections() {
             telemetry.health().watch(name, *kind, watched.poll);
@@ -52,10 +52,17 @@ pub(super) async fn run(
     telemetry.set_depths(store.counts());
     let report = Arc::new(telemetry.clone());
     let parts = Parts { store, systems, bridges, report, seed: rand::random() };
-    let serving = tokio::spawn(server::serve(listener, state, stop.clone().cancelled_owned()));
+    // The server outlives the engine, so that whoever asks while it drains is told so.
+    let ended = CancellationToken::new();
+    let serving = tokio::spawn(server::serve(listener, state, ended.clone().cancelled_owned()));
+    let health = telemetry.health().clone();
+    let draining = stop.clone();
+    tokio::spawn(async move {
+        draining.cancelled().await;
+        health.set_draining();
+    });
     let outcome = drained(Engine::new(parts, stop.clone()), &stop).await;
-    telemetry.health().set_draining();
-    stop.cancel();
+    ended.cancel();
     let _ = tokio::time::timeout(Duration::from_millis(500), serving).await;
     if let Err(error) = &outcome {
         telemetry.emit(&Event::StoreFailed { error: &error.to_string() });
@@ -82,12 +89,12 @@ async fn drained(engine: Engine, stop: &CancellationToken) -> anyhow::Result<()>
 /// The connectors of all configured systems. Nothing is sent yet.
 pub(super) fn systems(
     config: &Config,
-    observer: Option<Arc<dyn CallObserver>>,
+    observer: Option<&Arc<dyn CallObserver>>,
 ) -> anyhow::Result<BTreeMap<SystemName, Watched>> {
     let http = Http::new(&config.http)?;
     let mut systems = BTreeMap::new();
     for system in &config.systems {
-        let connector: Arc<dyn Connector> = connect(&settings(system, config), &http, observer.clone())?;
+        let connector: Arc<dyn Connector> = connect(&settings(system, config), &http, observer.cloned())?;
         systems.insert(system.name.clone(), Watched { connector, poll: system.poll });
     }
     Ok(systems)
@@ -146,7 +153,10 @@ fn peer(sentinel: &System, config: &Config) -> Option<SystemName> {
             has(&other.name) && has(&sentinel.name)
         })
     };
-    let defenders = config.systems.iter().filter(|s| matches!(s.kind, SystemKind::Defender(_)));
-    let mut candidates = defenders.filter(|s| s.tenant_id == sentinel.tenant_id && bridged(s));
-    candidates.next().map(|system| system.name.clone())
+    let defenders: Vec<&System> =
+        config.systems.iter().filter(|s| matches!(s.kind, SystemKind::Defender(_)) && bridged(s)).collect();
+    let same = defenders.iter().find(|s| s.tenant_id.eq_ignore_ascii_case(&sentinel.tenant_id));
+    // One may name its tenant by a domain, or leave it to the environment: a sole candidate is meant all the same.
+    let sole = if let [sole] = &defenders[..] { Some(sole) } else { None };
+    same.or(sole).map(|system| system.name.clone())
 }

@@ -137,7 +137,7 @@ impl Endpoint {
     /// An answer that does not hold what it must.
     pub(super) fn malformed(&self, operation: &'static str, answer: &Answer, what: String) -> CallError {
         let site = Box::new(self.site(operation, Some(answer)));
-        CallError::Malformed { site, status: answer.status, message: what }
+        CallError::Malformed { site, status: answer.status, message: what, too_large: false }
     }
 
     fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {

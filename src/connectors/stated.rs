@@ -55,6 +55,13 @@ impl<T> Stated<T> {
     }
 }
 
+impl<T> Stated<Vec<Stated<T>>> {
+    /// The list, if all of it can be read: one without what cannot would look like a shorter list.
+    pub(super) fn readable(&self) -> Option<&Vec<Stated<T>>> {
+        self.value().filter(|list| !list.iter().any(Stated::is_unreadable))
+    }
+}
+
 impl Stated<String> {
     /// The text, unless it is blank.
     pub(super) fn text(&self) -> Option<&str> {

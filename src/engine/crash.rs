@@ -25,11 +25,10 @@ pub(super) fn point(name: &'static str) {
         let (name, nth) = text.split_once(':').unwrap_or((&text, "1"));
         Some((name.to_owned(), nth.parse().ok()?))
     });
-    if let Some((wanted, nth)) = wanted {
-        if wanted == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
-            eprintln!("crash point {name} reached");
-            std::process::abort();
-        }
+    let Some((wanted, nth)) = wanted else { return };
+    if wanted == name && PASSED.fetch_add(1, Ordering::SeqCst) + 1 == *nth {
+        eprintln!("crash point {name} reached");
+        std::process::abort();
     }
 }
 

@@ -31,7 +31,7 @@ impl Run<'_, '_> {
         let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
         let snapshot = match result {
             Ok(snapshot) => snapshot,
-            Err(failure) => return self.read_failed(&intent, failure),
+            Err(failure) => return self.read_failed(&intent, &failure),
         };
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
         if decision.stale.contains(&intent.target) {
@@ -109,12 +109,12 @@ impl Run<'_, '_> {
         self.effect = Some(Effect { intent: intent.id, target: intent.target.clone(), current, request });
     }
 
-    fn read_failed(&mut self, intent: &Intent, failure: Failure) {
+    fn read_failed(&mut self, intent: &Intent, failure: &Failure) {
         match failure.kind {
             FailureKind::NotFound if intent.action == Action::Create => self.create(intent),
-            FailureKind::NotFound => self.not_found(intent, &failure),
+            FailureKind::NotFound => self.not_found(intent, failure),
             FailureKind::Refused | FailureKind::Conflict => {
-                self.failed(intent, &failure);
+                self.failed(intent, failure);
                 self.count_attempt(intent.id);
                 self.later(intent.id, failure.retry_after);
                 if let Some(intent) = self.lane.intent_mut(intent.id).cloned() {
@@ -122,7 +122,7 @@ impl Run<'_, '_> {
                 }
             }
             FailureKind::Denied | FailureKind::NotExecuted | FailureKind::Unknown => {
-                self.unreachable(intent, &failure);
+                self.unreachable(intent, failure);
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::reconcile::{Route, Rules, route};
 use crate::store::{Change, StoreError};
 
 use super::lane::{Event, Lane};
-use super::shell::{Listed, Shell};
+use super::shell::{Listed, Shell, elsewhere};
 use super::{crash, work};
 
 /// Lanes worked on at the same time.
@@ -23,6 +23,8 @@ const BATCH: usize = 256;
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 type Woken = Option<(Timestamp, u8)>;
+/// How a lane's turn ended: when it wants the next, and which shared entries it took.
+type Turn = Result<(Woken, Vec<u64>), StoreError>;
 
 /// State of the dispatcher; one task owns it.
 pub(super) struct Dispatcher {
@@ -38,7 +40,7 @@ pub(super) struct Dispatcher {
     broken: HashSet<MappingId>,
     /// Entries that several bridges read: how many lanes have not taken them yet.
     shared: BTreeMap<u64, usize>,
-    tasks: JoinSet<Result<(Woken, Vec<u64>), StoreError>>,
+    tasks: JoinSet<Turn>,
     routed: Option<u64>,
     listed: Arc<Listed>,
 }
@@ -131,7 +133,7 @@ impl Dispatcher {
         let full = entries.len() == BATCH;
         let mut batch = Batch::default();
         for (number, snapshot) in entries {
-            self.route_entry(&mut batch, number, snapshot)?;
+            self.route_entry(&mut batch, number, &snapshot)?;
         }
         let wakes: Vec<_> = batch.adopted.iter().map(|(id, lane)| (*id, lane.wake_at())).collect();
         crash::point("decide-before-commit");
@@ -144,18 +146,18 @@ impl Dispatcher {
         Ok(full)
     }
 
-    fn route_entry(&mut self, batch: &mut Batch, number: u64, snapshot: Snapshot) -> Result<(), StoreError> {
+    fn route_entry(&mut self, batch: &mut Batch, number: u64, snapshot: &Snapshot) -> Result<(), StoreError> {
         let shell = Arc::clone(&self.shell);
         let mut lanes = Vec::new();
         for (bridge, rules) in &shell.parts.bridges {
             if rules.policy.rank(&snapshot.record.system) == usize::MAX {
                 continue;
             }
-            match route(&rules.policy, &snapshot, |record| batch.find(&shell, bridge, record))? {
+            match route(&rules.policy, snapshot, |record| batch.find(&shell, bridge, record))? {
                 Route::Known(id) if !batch.adopted.contains_key(&id) => lanes.push(id),
                 // Its records left it, but it is there, and may be in work.
                 Route::New(id) if shell.store().mapping(id)?.is_some() => lanes.push(id),
-                Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, &snapshot)?,
+                Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, snapshot)?,
                 Route::Ignored(reason) => {
                     tracing::debug!(record = %snapshot.record, bridge = %bridge, reason, "not taken up");
                 }
@@ -187,8 +189,7 @@ impl Dispatcher {
             .adopted
             .remove(&id)
             .unwrap_or_else(|| Lane { mapping: Mapping::new(id, bridge.clone()), intents: Vec::new() });
-        let elsewhere =
-            shell.elsewhere(&lane.mapping, snapshot, |record| batch.find(shell, bridge, record))?;
+        let elsewhere = elsewhere(&lane.mapping, snapshot, |record| batch.find(shell, bridge, record))?;
         let event = Event::Observed { snapshots: vec![snapshot.clone()], elsewhere };
         let step = shell.step(&mut lane, event, &Listed::new());
         batch.changes.extend(step.changes);
@@ -208,6 +209,15 @@ impl Dispatcher {
             };
         };
         self.shell.commit(&first.mapping, batch.changes).await
+    }
+
+    /// Routes everything, and lets every lane take its entries in, but deliver nothing.
+    pub(super) async fn observe_all(&mut self) -> Result<(), StoreError> {
+        while self.route_batch().await? {}
+        for (id, inbox) in std::mem::take(&mut self.waiting) {
+            work::take_in(&self.shell, id, inbox).await?;
+        }
+        Ok(())
     }
 
     fn start_lanes(&mut self) {
@@ -240,10 +250,7 @@ impl Dispatcher {
             .map(|(_, _, id)| *id)
     }
 
-    async fn finished(
-        &mut self,
-        done: Result<(Id, Result<(Woken, Vec<u64>), StoreError>), tokio::task::JoinError>,
-    ) -> Result<(), StoreError> {
+    async fn finished(&mut self, done: Result<(Id, Turn), tokio::task::JoinError>) -> Result<(), StoreError> {
         let (task, result) = match done {
             Ok((task, result)) => (task, Some(result?)),
             Err(error) => {

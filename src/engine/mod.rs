@@ -17,6 +17,7 @@ mod poll;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod poll_tests;
+mod preview;
 mod report;
 mod shell;
 mod watch;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crash::POINTS as CRASH_POINTS;
 pub use lane::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Step};
+pub use preview::{PlannedWrite, Preview, preview};
 pub use report::Report;
 pub use shell::{Parts, Watched};
 pub use watch::{Taken, Watch};
@@ -56,7 +58,7 @@ impl Engine {
         let stop = self.shell.stop.clone();
         let mut tasks = JoinSet::new();
         for (system, watched) in self.shell.parts.systems.clone() {
-            let watches = self.watches(&system, &watched)?;
+            let watches = watches(&self.shell, &system, &watched)?;
             let shell = Arc::clone(&self.shell);
             tasks.spawn(async move { poll::poll(&shell, &watched, watches).await });
         }
@@ -72,21 +74,22 @@ impl Engine {
         }
         outcome
     }
+}
 
-    fn watches(
-        &self,
-        system: &SystemName,
-        watched: &Watched,
-    ) -> Result<Vec<(crate::model::RecordKind, Watch)>, StoreError> {
-        let cursors = self.shell.store().cursors()?;
-        let overlap =
-            SignedDuration::try_from(watched.connector.overlap()).unwrap_or(SignedDuration::from_mins(5));
-        let bridges = self.shell.parts.bridges.values().filter(|r| r.policy.rank(system) != usize::MAX);
-        let since = bridges.map(|r| r.policy.since).min().unwrap_or(Timestamp::MAX);
-        let watch = |kind| {
-            let cursor = cursors.get(&(system.clone(), kind)).copied();
-            (kind, Watch::new(system.clone(), kind, overlap, cursor, since))
-        };
-        Ok(watched.connector.collections().iter().map(|kind| watch(*kind)).collect())
-    }
+/// The watches of a system's collections, where they were left.
+fn watches(
+    shell: &shell::Shell,
+    system: &SystemName,
+    watched: &Watched,
+) -> Result<Vec<(crate::model::RecordKind, Watch)>, StoreError> {
+    let cursors = shell.store().cursors()?;
+    let overlap =
+        SignedDuration::try_from(watched.connector.overlap()).unwrap_or(SignedDuration::from_mins(5));
+    let bridges = shell.parts.bridges.values().filter(|r| r.policy.rank(system) != usize::MAX);
+    let since = bridges.map(|r| r.policy.since).min().unwrap_or(Timestamp::MAX);
+    let watch = |kind| {
+        let cursor = cursors.get(&(system.clone(), kind)).copied();
+        (kind, Watch::new(system.clone(), kind, overlap, cursor, since))
+    };
+    Ok(watched.connector.collections().iter().map(|kind| watch(*kind)).collect())
 }

@@ -1,6 +1,6 @@
 //! Brings the intents of a lane in line with what is wished: one intent per target and kind of action.
 
-use crate::model::{Action, AuditKind, Intent, IntentEvent, IntentState, MemberState, RecordRef};
+use crate::model::{Action, AuditKind, Intent, IntentEvent, IntentState, RecordRef};
 use crate::reconcile::{CopyWish, Wish};
 
 use super::lane::Run;
@@ -45,10 +45,7 @@ impl Run<'_, '_> {
         let mapping = &self.lane.mapping;
         let orphaned = |i: &Intent| {
             let comment = matches!(i.action, Action::Comment { .. }) && i.state.in_flight().is_none();
-            comment
-                && mapping
-                    .member(&i.target)
-                    .is_none_or(|m| matches!(m.state, MemberState::Gone | MemberState::Redirected))
+            comment && mapping.member(&i.target).is_none_or(|m| !m.is_live())
         };
         let dropped: Vec<Intent> = self.lane.intents.iter().filter(|i| orphaned(i)).cloned().collect();
         for intent in dropped {

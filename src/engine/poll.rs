@@ -36,15 +36,15 @@ pub(super) async fn poll(
     let first = |(kind, watch)| Turn { kind, watch, failures: 0, due };
     let mut turns: Vec<Turn> = collections.into_iter().map(first).collect();
     loop {
-        let begun = Instant::now();
+        let turn_began = Instant::now();
         for turn in &mut turns {
-            if turn.due > begun || !listed(shell, watched, turn, begun).await? {
+            if turn.due > turn_began || !listed(shell, watched, turn, turn_began).await? {
                 break;
             }
         }
         let system = watched.connector.system();
         shell.parts.report.budget(system, &watched.connector.budget_left());
-        let next = turns.first().map_or(begun + watched.poll, |turn| turn.due);
+        let next = turns.first().map_or(turn_began + watched.poll, |turn| turn.due);
         tokio::select! {
             () = shell.stop.cancelled() => return Ok(()),
             () = sleep_until(next) => {}
@@ -57,16 +57,16 @@ async fn listed(
     shell: &Shell,
     watched: &Watched,
     turn: &mut Turn,
-    begun: Instant,
+    turn_began: Instant,
 ) -> Result<bool, StoreError> {
     let (system, report, kind) = (watched.connector.system(), &shell.parts.report, turn.kind);
-    let (stopwatch, began) = (Instant::now(), Timestamp::now());
+    let (stopwatch, list_began) = (Instant::now(), Timestamp::now());
     let outcome = cycle(shell, watched, kind, &mut turn.watch).await?;
     match &outcome {
         Ok(news) => {
             turn.failures = 0;
             if kind != RecordKind::Alert {
-                shell.set_listed(system, began);
+                shell.set_listed(system, list_began);
             }
             report.polled(system, kind, *news, stopwatch.elapsed(), turn.watch.cursor());
         }
@@ -76,7 +76,7 @@ async fn listed(
             report.poll_failed(system, kind, error, turn.failures);
         }
     }
-    turn.due = begun + rest_after(watched.poll, turn.failures);
+    turn.due = turn_began + rest_after(watched.poll, turn.failures);
     Ok(outcome.is_ok())
 }
 
@@ -86,7 +86,7 @@ fn rest_after(poll: Duration, failures: u32) -> Duration {
 }
 
 /// One cycle: all pages since the cursor. The inner error is the system's, the outer one the store's.
-async fn cycle(
+pub(super) async fn cycle(
     shell: &Shell,
     watched: &Watched,
     kind: RecordKind,

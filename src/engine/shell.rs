@@ -131,24 +131,23 @@ impl Shell {
         self.parts.report.depths(self.store().counts());
         Ok(())
     }
+}
 
-    /// The records a snapshot links to that belong to other mappings of the bridge. `find` looks them up.
-    pub(super) fn elsewhere(
-        &self,
-        mapping: &Mapping,
-        snapshot: &Snapshot,
-        find: impl Fn(&RecordRef) -> Result<Option<MappingId>, StoreError>,
-    ) -> Result<Vec<RecordRef>, StoreError> {
-        let redirect = match &snapshot.lifecycle {
-            Lifecycle::Redirected { to } => to.as_ref(),
-            Lifecycle::Present | Lifecycle::Gone => None,
-        };
-        let mut elsewhere = Vec::new();
-        for link in snapshot.links.iter().chain(redirect) {
-            if find(link)?.is_some_and(|id| id != mapping.id) {
-                elsewhere.push(link.clone());
-            }
+/// The records a snapshot links to that belong to other mappings of the bridge. `find` looks them up.
+pub(super) fn elsewhere(
+    mapping: &Mapping,
+    snapshot: &Snapshot,
+    find: impl Fn(&RecordRef) -> Result<Option<MappingId>, StoreError>,
+) -> Result<Vec<RecordRef>, StoreError> {
+    let redirect = match &snapshot.lifecycle {
+        Lifecycle::Redirected { to } => to.as_ref(),
+        Lifecycle::Present | Lifecycle::Gone => None,
+    };
+    let mut elsewhere = Vec::new();
+    for link in snapshot.links.iter().chain(redirect) {
+        if find(link)?.is_some_and(|id| id != mapping.id) {
+            elsewhere.push(link.clone());
         }
-        Ok(elsewhere)
     }
+    Ok(elsewhere)
 }

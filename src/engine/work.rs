@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::connectors::{Depth, Written};
-use crate::http::CallError;
+use crate::http::{CallError, NotSentCause};
 use crate::model::{IntentId, MappingId, RecordRef, Snapshot};
 use crate::store::{Change, StoreError};
 
 use super::crash;
 use super::lane::{Effect, Event, Failure, FailureKind, Lane, Request};
-use super::shell::{Listed, Shell};
+use super::shell::{Listed, Shell, elsewhere};
 
 /// Intents worked on before the lane steps back, so that none keeps a slot for ever.
 const MAX_TURNS: usize = 32;
@@ -36,6 +36,16 @@ pub(super) async fn work(
         deliver(shell, &mut lane, intent, (&target, depth), listed).await?;
     }
     Ok(lane.wake_at())
+}
+
+/// Takes new snapshots in, and delivers nothing.
+pub(super) async fn take_in(
+    shell: &Shell,
+    id: MappingId,
+    inbox: Vec<(u64, Snapshot)>,
+) -> Result<(), StoreError> {
+    let Some(mut lane) = shell.load(id)? else { return Ok(()) };
+    observe(shell, &mut lane, inbox, &[], &Listed::new()).await
 }
 
 /// Entries of a mapping that the configuration no longer knows.
@@ -73,7 +83,7 @@ async fn observe(
 }
 
 fn elsewhere_of(shell: &Shell, lane: &Lane, snapshot: &Snapshot) -> Result<Vec<RecordRef>, StoreError> {
-    shell.elsewhere(&lane.mapping, snapshot, |record| shell.store().find(&lane.mapping.bridge, record))
+    elsewhere(&lane.mapping, snapshot, |record| shell.store().find(&lane.mapping.bridge, record))
 }
 
 /// Read, compare, write, settle; each arrow into the store one commit.
@@ -157,6 +167,8 @@ fn unconfigured(target: &RecordRef) -> Failure {
 /// What a failed call lets us conclude.
 fn failure(target: &RecordRef, error: &CallError) -> Failure {
     let kind = match error {
+        // No later try will make a valid request of it.
+        CallError::NotSent { cause: NotSentCause::Invalid(_), .. } => FailureKind::Refused,
         CallError::NotSent { .. } | CallError::Throttled { .. } => FailureKind::NotExecuted,
         CallError::Conflict { .. } => FailureKind::Conflict,
         CallError::NotFound { .. } => FailureKind::NotFound,

@@ -149,6 +149,8 @@ pub enum CallError {
         status: u16,
         /// What is wrong.
         message: String,
+        /// Whether it was larger than the client takes, so that asking for less may help.
+        too_large: bool,
     },
 }
 
@@ -214,6 +216,11 @@ impl CallError {
             | Self::Refused { code, .. } => code,
             _ => "",
         }
+    }
+
+    /// Whether a read failed only because its answer was larger than the client takes.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::Malformed { too_large: true, .. })
     }
 
     /// Stable name for logs and metrics.

@@ -92,8 +92,8 @@ impl Reply {
 
     fn success(self, effect: Effect) -> Result<Answer, Failed> {
         let parsed = match &self.body {
-            Ok(body) => parse(self.content_type(), body).map_err(|what| (what, false)),
-            Err(error) => Err((error.to_string(), matches!(error, BodyError::Broken(_)))),
+            Ok(body) => parse(self.content_type(), body),
+            Err(error) => Err(error.to_string()),
         };
         match parsed {
             Ok(body) => Ok(Answer {
@@ -104,8 +104,19 @@ impl Reply {
                 client_request_id: self.site.client_request_id.unwrap_or_default(),
                 request_id: self.site.request_id,
             }),
-            Err((message, broken)) => Err(unusable(self.status, self.site, effect, message, broken)),
+            Err(message) => Err(self.unusable(effect, message)),
         }
+    }
+
+    /// A 2xx that cannot be read: a read got nothing, a write may have been executed.
+    fn unusable(self, effect: Effect, message: String) -> Failed {
+        let (status, site) = (self.status, Box::new(self.site));
+        let too_large = matches!(self.body, Err(BodyError::TooLarge(_)));
+        let error = match effect {
+            Effect::Read => CallError::Malformed { site, status, message, too_large },
+            Effect::Write => CallError::Unknown { site, status: Some(status), message, retry_after: None },
+        };
+        Failed { error, retryable: matches!(self.body, Err(BodyError::Broken(_))) }
     }
 
     fn failure(self) -> Failed {
@@ -138,16 +149,6 @@ impl Reply {
             }
         }
     }
-}
-
-/// A 2xx that cannot be read: a read got nothing, a write may have been executed.
-fn unusable(status: u16, site: CallSite, effect: Effect, message: String, broken: bool) -> Failed {
-    let site = Box::new(site);
-    let error = match effect {
-        Effect::Read => CallError::Malformed { site, status, message },
-        Effect::Write => CallError::Unknown { site, status: Some(status), message, retry_after: None },
-    };
-    Failed { error, retryable: broken }
 }
 
 fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Value, String> {

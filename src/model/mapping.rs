@@ -96,6 +96,8 @@ pub enum MemberState {
     Redirected,
     /// Deleted, or not visible any more.
     Gone,
+    /// Taken out by an operator: nothing it says counts here, and nothing is written to it.
+    Detached,
 }
 
 /// What was last acknowledged of a record: the measure of an edit.
@@ -161,10 +163,12 @@ impl Mapping {
     }
 
     /// Whether snapshots of a record of this mapping belong here before anywhere else. A mapping that was merged away
-    /// yields, and so does an incident's mapping over an alert that another mapping keeps for itself.
+    /// yields, so does an incident's mapping over an alert that another mapping keeps for itself, and a record that an
+    /// operator took out goes wherever else it belongs.
     pub fn claims(&self, record: &RecordRef) -> bool {
         let follows_incident = record.kind == RecordKind::Alert && self.has_main_record(&record.system);
-        self.state == MappingState::Live && !follows_incident
+        let detached = self.member(record).is_some_and(|m| m.state == MemberState::Detached);
+        self.state == MappingState::Live && !follows_incident && !detached
     }
 
     /// Takes the next intent number.
@@ -183,7 +187,7 @@ impl Member {
 
     /// Whether it takes part: neither merged away nor gone.
     pub fn is_live(&self) -> bool {
-        !matches!(self.state, MemberState::Redirected | MemberState::Gone)
+        matches!(self.state, MemberState::Awaited | MemberState::Planned | MemberState::Linked)
     }
 
     /// The acknowledged native value of a field.

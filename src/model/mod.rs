@@ -11,5 +11,5 @@ pub use audit::{AuditEntry, AuditKind};
 pub use ids::{BlankId, BridgeName, IntentId, MappingId, RecordId, RecordKind, RecordRef, SystemName};
 pub use intent::{Action, IllegalTransition, Intent, IntentEvent, IntentState, Patch};
 pub use mapping::{Agreed, Base, Closing, Mapping, MappingState, Member, MemberState};
-pub use snapshot::{Comment, CommentKey, Comments, Facts, Lifecycle, Snapshot};
+pub use snapshot::{Comment, CommentKey, Comments, Facts, Lifecycle, Snapshot, short_hex};
 pub use values::{Classification, Determination, Field, Native, Natives, Severity, Status, Value, Verdict};

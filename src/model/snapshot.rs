@@ -105,11 +105,21 @@ impl CommentKey {
     /// A comment without id is told by author, time and text (`graph-security.md` 2.1: no id, no edits).
     pub fn from_content(author: Option<&str>, created: &str, text: &str) -> Self {
         let digest = Sha256::digest(format!("{}\n{created}\n{text}", author.unwrap_or_default()));
-        Self(digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect())
+        Self(short_hex(&digest))
     }
 
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// The first 12 bytes of a digest in 24 hexadecimal digits: enough to tell comments apart.
+pub fn short_hex(digest: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest.iter().take(12).fold(String::with_capacity(24), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -114,6 +114,9 @@ impl<'a> Work<'a> {
     /// Takes one snapshot in: who it is about, whether it is news, and what in it was edited.
     fn take(&mut self, snapshot: &Snapshot) {
         let at = self.member_for(snapshot);
+        if self.mapping.members[at].state == MemberState::Detached {
+            return;
+        }
         if self.is_stale(at, snapshot) {
             self.stale.push(snapshot.record.clone());
             return;

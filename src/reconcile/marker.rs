@@ -8,7 +8,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::model::{Comment, CommentKey, RecordRef};
+use crate::model::{Comment, CommentKey, RecordRef, short_hex};
 
 /// The key of the marks. Two installations that share systems must share it.
 #[derive(Clone)]
@@ -79,17 +79,13 @@ impl MarkerKey {
             mac.update(b" ");
             mac.update(word.as_bytes());
         }
-        hex(&mac.finalize().into_bytes())
+        short_hex(&mac.finalize().into_bytes())
     }
 }
 
 /// The name of the copies of a comment. The same for every target, so that a copy of a copy is recognised.
 pub fn copy_name(origin: &RecordRef, comment: &CommentKey) -> CommentKey {
-    CommentKey::from_id(&hex(&Sha256::digest(format!("{origin}\n{}", comment.as_str()))))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().take(HEX / 2).map(|byte| format!("{byte:02x}")).collect()
+    CommentKey::from_id(&short_hex(&Sha256::digest(format!("{origin}\n{}", comment.as_str()))))
 }
 
 fn is_hex(text: &str) -> bool {

@@ -52,9 +52,9 @@ impl Work<'_> {
                 (c.modified, self.policy().rank(&self.mapping.members[c.member].record.system))
             });
             if field == Field::Tags {
-                self.merge_tags(&contenders)
+                self.merge_tags(&contenders);
             } else {
-                self.merge_field(field, &contenders)
+                self.merge_field(field, &contenders);
             }
         }
         self.take_native_consensus();
@@ -103,11 +103,10 @@ impl Work<'_> {
 
     fn merge_field(&mut self, field: Field, contenders: &[Contender]) {
         let mut rivals: Vec<Rival> = contenders.iter().enumerate().map(|(i, c)| self.rival(c, i)).collect();
-        if let Some(agreed) = self.mapping.agreed.get(&field) {
-            if contenders.iter().all(|c| !c.saw_agreed) {
-                let Agreed { value, from, at } = agreed.clone();
-                rivals.push(Rival { value, from, at, contender: None });
-            }
+        let unseen = contenders.iter().all(|c| !c.saw_agreed);
+        if let Some(agreed) = self.mapping.agreed.get(&field).filter(|_| unseen) {
+            let Agreed { value, from, at } = agreed.clone();
+            rivals.push(Rival { value, from, at, contender: None });
         }
         // Until a system is heard from which the field comes, the first one heard speaks for it.
         let direction = self.policy().direction(field);

@@ -57,7 +57,7 @@ fn write(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
             })
         }
         MemberState::Linked => update(mapping, rules, at),
-        MemberState::Awaited | MemberState::Redirected | MemberState::Gone => None,
+        MemberState::Awaited | MemberState::Redirected | MemberState::Gone | MemberState::Detached => None,
     }
 }
 

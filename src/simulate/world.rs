@@ -1,6 +1,6 @@
 //! The simulated world: two sides, people who edit them, faults, and the real steps of the worker in between.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -388,7 +388,7 @@ impl World {
     fn apply(&mut self, side: usize, effect: &Effect) -> Result<(), Refusal> {
         let (now, id) = (self.now, &effect.target.id);
         let guard = effect.current.as_ref().and_then(|s| s.revision.parse().ok());
-        let result = match &effect.request {
+        match &effect.request {
             Request::Update(patch) => {
                 let written = self.sides[side].write(now, Actor::Worker, id, patch, guard);
                 self.queue_native(side, id, patch.native.keys().copied().collect());
@@ -405,8 +405,7 @@ impl World {
                 let key = (side == 1).then(|| key.clone());
                 self.sides[side].comment(now, Actor::Worker, id, key, text)
             }
-        };
-        result
+        }
     }
 
     fn commit(&mut self, changes: Vec<Change>) -> Result<(), Killed> {
@@ -444,7 +443,7 @@ impl World {
         !self.calm && probability > 0.0 && self.rng.random_bool(probability.min(1.0))
     }
 
-    fn say(&mut self, what: String) {
+    fn say(&mut self, what: impl std::fmt::Display) {
         self.trace.push(format!("{} {what}", self.now));
     }
 
@@ -640,7 +639,7 @@ fn random_edit(rng: &mut StdRng, flavour: Flavour, now: &Natives, count: usize) 
             let old = if let Some(Native::Set(set)) = now.get(&Field::Tags) {
                 set.clone()
             } else {
-                Default::default()
+                BTreeSet::new()
             };
             let tag = ["vip", "phish", "lab"][rng.random_range(0..3)].to_owned();
             let mut new = old;

@@ -16,7 +16,7 @@ use super::codec::{self, Rows};
 use super::layout::{
     MARKER_KEY, SCHEMA, SCHEMA_KEY, TOTALS_KEY, Tree, audit_sequence, inbox_number, mapping_key,
 };
-use super::plan::{Plan, Totals, is_dead};
+use super::plan::{Plan, Tally, Totals, is_dead};
 use crate::model::{Intent, MappingId};
 
 /// sled's page cache, in bytes. Its default of 1 GiB does not see container limits.
@@ -43,6 +43,22 @@ pub(super) struct Database {
 pub(super) struct Contents {
     pub(super) totals: Totals,
     pub(super) marker_key: [u8; 32],
+}
+
+/// What a database says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Recorded {
+    tally: Tally,
+    transactions: u64,
+    marker_key: [u8; 32],
+}
+
+impl Contents {
+    /// What a database with these contents says of itself.
+    pub(super) fn recorded(&self) -> Recorded {
+        let Totals { tally, transactions, .. } = self.totals;
+        Recorded { tally, transactions, marker_key: self.marker_key }
+    }
 }
 
 impl Rows for Trees {
@@ -106,6 +122,19 @@ impl Trees {
 
     /// Reads all rows and compares them with what was recorded about them.
     pub(super) fn contents(&self) -> Result<Contents, String> {
+        let recorded = self.recorded()?;
+        let totals = Totals { transactions: recorded.transactions, ..self.totals()? };
+        if totals.tally != recorded.tally {
+            return Err(format!(
+                "{} rows were written and {} are there, or their contents differ",
+                recorded.tally.rows, totals.tally.rows
+            ));
+        }
+        Ok(Contents { totals, marker_key: recorded.marker_key })
+    }
+
+    /// Reads what every transaction recorded about all rows. Three rows, however large the database is.
+    pub(super) fn recorded(&self) -> Result<Recorded, String> {
         let schema: Option<u32> = self.value(Tree::Meta, SCHEMA_KEY)?;
         match schema {
             Some(SCHEMA) => {}
@@ -115,18 +144,11 @@ impl Trees {
             None => return Err("its database was not made by lockstep or has lost its beginning".to_owned()),
         }
         let marker_key = self.row(Tree::Meta, MARKER_KEY)?.and_then(|key| key.try_into().ok());
-        let recorded = self.row(Tree::Meta, TOTALS_KEY)?.and_then(|row| Totals::from_row(&row));
-        let (Some(marker_key), Some((tally, transactions))) = (marker_key, recorded) else {
+        let totals = self.row(Tree::Meta, TOTALS_KEY)?.and_then(|row| Totals::from_row(&row));
+        let (Some(marker_key), Some((tally, transactions))) = (marker_key, totals) else {
             return Err("its database lacks the marker key or the totals".to_owned());
         };
-        let totals = Totals { transactions, ..self.totals()? };
-        if totals.tally != tally {
-            return Err(format!(
-                "{} rows were written and {} are there, or their contents differ",
-                tally.rows, totals.tally.rows
-            ));
-        }
-        Ok(Contents { totals, marker_key })
+        Ok(Recorded { tally, transactions, marker_key })
     }
 
     fn totals(&self) -> Result<Totals, String> {
@@ -178,6 +200,14 @@ impl Database {
         Ok((database, contents))
     }
 
+    /// Opens the database in a directory and reads what it says of itself.
+    pub(super) fn open_recorded(dir: &Path) -> Result<(Self, Recorded), String> {
+        let database = Self::open(dir)?;
+        let trees = database.trees.clone();
+        let recorded = guarded(move || trees.recorded())?;
+        Ok((database, recorded))
+    }
+
     /// Writes what makes an empty database a store.
     pub(super) fn initialize(&self, marker_key: [u8; 32]) -> Result<(), String> {
         let mut plan = Plan::new(&self.trees, Totals::default());
@@ -222,6 +252,7 @@ impl Database {
 
 /// Gives sled's lock on its data file a second to come free. sled lets it go by closing the file, and so a child that
 /// this process forked at that moment holds it until it has started its own program.
+#[expect(clippy::disallowed_methods, reason = "opening blocks anyway, and happens before anything else runs")]
 fn await_lock(path: &Path) {
     let Ok(file) = File::open(path) else { return };
     for _ in 0..100 {

@@ -105,3 +105,26 @@ fn a_standalone_sentinel_incident_closes_its_defender_alerts() {
     rig.quiet();
     assert_eq!(rig.emulator.defender_alert(&alerts[1]).unwrap()["status"], "new", "only its own alert");
 }
+
+#[test]
+fn an_operator_unlinks_and_links_what_belongs_together() {
+    let mut rig = Rig::new();
+    let pair = rig.pair();
+    rig.start();
+    rig.quiet();
+    rig.stop();
+    let (defender, sentinel) = (format!("defender/{}", pair.defender), format!("sentinel/{}", pair.sentinel));
+    assert!(rig.command(&["mappings", "unlink", &sentinel]).status().unwrap().success());
+    let close = DefenderEdit::resolve("truePositive", "malware");
+    rig.emulator.human_defender(pair.defender, "ana@example.org", &close).unwrap();
+    rig.emulator.human_sentinel(&pair.sentinel, "ben@example.org", &SentinelEdit::severity("High")).unwrap();
+    rig.start();
+    rig.quiet();
+    assert_eq!((rig.sentinel_writes(&pair), rig.defender_writes(&pair)), (vec![], vec![]), "unlinked");
+    rig.stop();
+    assert!(rig.command(&["mappings", "link", &defender, &sentinel]).status().unwrap().success());
+    rig.start();
+    rig.until("linked again, the close arrives", |rig| rig.sentinel(&pair, "status") == "Closed");
+    rig.quiet();
+    assert_eq!(rig.sentinel_writes(&pair).len(), 1);
+}

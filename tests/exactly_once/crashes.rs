@@ -7,7 +7,7 @@ use lockstep::engine::CRASH_POINTS;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::rig::{Pair, Rig, comments};
+use crate::rig::{Pair, Rig, comments, pause};
 
 /// A close with a comment on one side; it must arrive once, whatever died in between.
 fn close_and_comment(rig: &Rig, pair: &Pair, in_defender: bool) {
@@ -84,9 +84,9 @@ fn a_hundred_kills_at_random_moments() {
     rig.kill();
     for (n, pair) in pairs.iter().enumerate() {
         rig.start();
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..150)));
+        pause(Duration::from_millis(rng.random_range(0..150)));
         close_and_comment(&rig, pair, n % 2 == 0);
-        std::thread::sleep(Duration::from_millis(rng.random_range(0..400)));
+        pause(Duration::from_millis(rng.random_range(0..400)));
         rig.kill();
     }
     rig.start();

@@ -4,7 +4,7 @@ use lockstep::emulator::{
     Api, DefenderEdit, Fault, FaultKind, Outage, RetryAfter, SentinelEdit, Settings, When,
 };
 
-use crate::rig::{Pair, Rig, comments};
+use crate::rig::{Pair, Rig, comments, pause};
 
 /// People do one thing of each kind on each side while a fault is in force; everything arrives once.
 fn everything_arrives_once_despite(faults: &[Fault]) {
@@ -139,7 +139,7 @@ fn lists_that_lag_behind() {
     rig.until("both closes arrive", |rig| {
         rig.sentinel(&one, "status") == "Closed" && rig.defender(&two, "status") == "resolved"
     });
-    std::thread::sleep(std::time::Duration::from_secs(3)); // the lag passes, and lists show our own writes
+    pause(std::time::Duration::from_secs(3)); // the lag passes, and lists show our own writes
     rig.quiet();
     assert_eq!((rig.sentinel_writes(&one).len(), rig.defender_writes(&two).len()), (2, 2));
     assert_eq!((rig.defender_writes(&one), rig.sentinel_writes(&two)), (vec![], vec![]));

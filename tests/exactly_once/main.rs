@@ -1,5 +1,7 @@
 //! Exactly once, judged by the emulators' ledger: the real binary over real HTTP, killed, cut off and lied to.
 
+#![allow(clippy::unwrap_used)]
+
 mod adoption;
 mod closes;
 mod cost;

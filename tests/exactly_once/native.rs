@@ -2,7 +2,7 @@
 
 use lockstep::emulator::{DefenderEdit, EmulatorOptions, NativeSync, SentinelEdit};
 
-use crate::rig::{Pair, Rig};
+use crate::rig::{Pair, Rig, pause};
 
 fn natively_synced(delay: f64) -> (Rig, Pair) {
     let options = EmulatorOptions { native_sync: NativeSync::on(0.2, delay), ..EmulatorOptions::default() };
@@ -42,7 +42,7 @@ fn people_on_both_sides_of_a_slow_native_sync_start_no_oscillation() {
         rig.emulator.human_defender(id, "ana@example.org", &title).unwrap();
         let status = SentinelEdit::status(if n % 2 == 0 { "Active" } else { "New" });
         rig.emulator.human_sentinel(name, "ben@example.org", &status).unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        pause(std::time::Duration::from_millis(300));
     }
     rig.quiet();
     let ledger = rig.emulator.ledger().len();

@@ -31,10 +31,11 @@ impl Defender {
             Some(token) => serde_json::from_str(&token.0)
                 .map_err(|e| self.endpoint.invalid(operation, format!("foreign page token: {e}")))?,
         };
-        let top = page_size(kind);
+        let top = walk.top(page_size(kind));
         let call = self.list_call(operation, segment, &walk, top)?;
         let answer = match self.endpoint.send(call).await {
             Ok(answer) => answer,
+            Err(error) if error.is_too_large() => return self.smaller(kind, &walk, &error),
             Err(error) => return self.stepped_over(operation, &walk, error),
         };
         let rows = self.endpoint.values(operation, &answer)?;
@@ -50,6 +51,17 @@ impl Defender {
         let marks: Vec<_> = rows.iter().map(mark).collect();
         result.next = self.token(operation, walk.next(&marks, full))?;
         Ok(result)
+    }
+
+    /// Every row of a list carries all its comments, up to 100 of 30,000 characters (2.1), so that a page can be larger
+    /// than any answer may: it is asked for in smaller ones, and a record that is too large alone is passed over.
+    fn smaller(&self, kind: RecordKind, walk: &Walk, error: &CallError) -> Result<Page, CallError> {
+        let (next, stepped) = walk.smaller(page_size(kind));
+        let reason = || {
+            format!("the record after the first {} updated since {}: {error}", walk.skip(), walk.literal())
+        };
+        let malformed = if stepped { vec![Malformed { id: None, reason: reason() }] } else { Vec::new() };
+        Ok(Page { malformed, next: self.token(list_operation(kind), Some(next))?, ..Page::default() })
     }
 
     /// An instant with more records than the service's `$skip` reaches must not hold up all later ones for ever:

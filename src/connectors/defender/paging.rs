@@ -34,13 +34,18 @@ pub(super) struct Walk {
     /// Whether the service was seen not to sort.
     unsorted: bool,
     restarts: u8,
+    /// How often the page was quartered, since it was too large.
+    quartered: u32,
+    /// Whether the row before this page was too large, and stepped over.
+    stepped: bool,
 }
 
 impl Walk {
     /// The first page of what changed at or after `since`.
     pub(super) fn new(since: Timestamp) -> Self {
         let origin = floor(since);
-        Self { origin, bound: origin, skip: 0, anchor: None, unsorted: false, restarts: 0 }
+        let (unsorted, restarts, quartered, stepped) = (false, 0, 0, false);
+        Self { origin, bound: origin, skip: 0, anchor: None, unsorted, restarts, quartered, stepped }
     }
 
     /// The bound as an `OData` literal. Updates tick at 1/300 s and are shown rounded to 100 ns, so that a bound
@@ -55,12 +60,30 @@ impl Walk {
         self.skip
     }
 
+    /// Rows to ask for, of the most that a page may have.
+    pub(super) fn top(&self, most: usize) -> usize {
+        most.checked_shr(2 * self.quartered).unwrap_or(0).max(1)
+    }
+
+    /// This page was too large: a quarter of it, or what follows the one row that it was. The flag tells which.
+    pub(super) fn smaller(&self, most: usize) -> (Self, bool) {
+        if self.top(most) > 1 {
+            return (Self { quartered: self.quartered + 1, ..self.clone() }, false);
+        }
+        (Self { skip: self.skip + 1, anchor: None, stepped: true, ..self.clone() }, true)
+    }
+
     /// The next page after this one; `full` when the service may have more.
     pub(super) fn next(&self, rows: &[Row], full: bool) -> Option<Self> {
+        let (quartered, stepped) = (self.quartered.saturating_sub(1), false);
+        self.following(rows, full).map(|next| Self { quartered, stepped, ..next })
+    }
+
+    fn following(&self, rows: &[Row], full: bool) -> Option<Self> {
         if self.moved(rows) {
             return Some(Self { skip: 0, anchor: None, restarts: self.restarts + 1, ..self.clone() });
         }
-        if rows.is_empty() && self.skip > 0 {
+        if rows.is_empty() && self.skip > 0 && !self.stepped {
             // Beyond some `$skip` the service is said to stop answering with rows (section 7, item 2).
             return self.beyond();
         }

@@ -73,8 +73,43 @@ fn config() -> ProptestConfig {
     config
 }
 
+/// Walks a list of weighted rows, of which no page may weigh more than `limit`.
+fn walk_weighted(weights: &[u32], ticks: &[i64], limit: u32) -> (Vec<usize>, usize) {
+    let mut rows: Vec<_> = (0..weights.len()).collect();
+    rows.sort_by_key(|id| (ticks[*id], *id));
+    let (mut seen, mut pages, mut walk) = (Vec::new(), 0, Some(Walk::new(at(0))));
+    while let Some(current) = walk {
+        pages += 1;
+        assert!(pages < 5_000, "the walk does not end");
+        let bound: Timestamp = current.literal().parse().unwrap();
+        let since = rows.iter().copied().filter(|id| at(ticks[*id]) >= bound);
+        let page: Vec<_> = since.skip(current.skip()).take(current.top(TOP)).collect();
+        if page.iter().map(|id| weights[*id]).sum::<u32>() > limit {
+            walk = Some(current.smaller(TOP).0);
+            continue;
+        }
+        let marks: Vec<_> =
+            page.iter().map(|id| Row { id: Some(id.to_string()), time: Some(at(ticks[*id])) }).collect();
+        walk = current.next(&marks, page.len() == current.top(TOP));
+        seen.extend(page);
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    (seen, pages)
+}
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn of_pages_that_are_too_large_only_rows_too_large_alone_are_lost(
+        rows in prop::collection::vec((prop_oneof![5 => 0..3_u32, 2 => 20..60_u32, 1 => Just(101)], 0..200_i64), 1..200),
+    ) {
+        let (weights, ticks): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+        let (seen, _) = walk_weighted(&weights, &ticks, 100);
+        let fits: Vec<_> = (0..weights.len()).filter(|id| weights[*id] <= 100).collect();
+        prop_assert_eq!(seen, fits);
+    }
 
     #[test]
     fn nothing_is_lost_while_rows_change(
@@ -118,6 +153,16 @@ fn one_instant_of_many_rows_costs_few_more_pages() {
     let mut remote = Remote { rows: (0..500).map(|id| (id, 7)).collect(), sorts: true };
     let (seen, pages) = remote.walk(0, &[]);
     assert_eq!((seen.len(), pages), (500, 12));
+}
+
+#[test]
+fn a_row_that_is_too_large_costs_few_more_pages() {
+    let ticks: Vec<i64> = (0..100).map(|n| n * 1_000_000).collect();
+    for huge in [0, 50, 99] {
+        let weights: Vec<u32> = (0..100).map(|n| if n == huge { 101 } else { 1 }).collect();
+        let (seen, pages) = walk_weighted(&weights, &ticks, 100);
+        assert!(seen.len() == 99 && pages < 25, "{huge}: {} seen in {pages} pages", seen.len());
+    }
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
     let lifecycle = lifecycle(system, &status, &wire);
     let mut native = common(&status, &wire.severity, &wire.assigned_to, &wire.display_name);
     put_verdict(&mut native, &wire.classification, &wire.determination);
-    if let Some(custom) = wire.custom_tags.value() {
+    if let Some(custom) = wire.custom_tags.readable() {
         let people = custom.iter().filter_map(Stated::text).filter(|tag| is_foreign_tag(tag));
         native.insert(Field::Tags, tags(people));
     }
@@ -97,24 +97,31 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
     })
 }
 
-/// A list of comments that is not there is not an empty list: a look-up of our own copy would wrongly find none.
+/// A list of comments that is not there, or holds one that cannot be read, is not a shorter list: a look-up of our
+/// own copy would wrongly find none, and an old comment would look like a new one.
 pub(super) fn comments(stated: &Stated<Vec<Stated<WireComment>>>) -> Comments {
-    match stated.value() {
-        Some(list) => Comments::Listed(list.iter().filter_map(Stated::value).map(comment).collect()),
+    let read = stated.readable().map(|list| list.iter().filter_map(Stated::value).map(comment));
+    match read.and_then(|read| read.collect::<Option<Vec<_>>>()) {
+        Some(read) => Comments::Listed(read.into_iter().flatten().collect()),
         None => Comments::Counted(0),
     }
 }
 
-fn comment(wire: &WireComment) -> Comment {
-    let (author, text) = (wire.created_by_display_name.text(), wire.comment.value());
-    let text = text.map_or("", String::as_str);
-    let created = wire.created_date_time.text().unwrap_or_default();
-    Comment {
-        key: CommentKey::from_content(author, created, text),
-        author: author.map(str::to_owned),
-        created: optional_time(&wire.created_date_time),
+/// `None` for one that cannot be read. One without text says nothing, and is none (2.1: the text is nullable, the time
+/// is not). Comments are told apart by time and text; the author's name may change.
+fn comment(wire: &WireComment) -> Option<Option<Comment>> {
+    let created = optional_time(&wire.created_date_time)?;
+    let text = match &wire.comment {
+        Stated::Value(text) => text,
+        Stated::Null | Stated::Absent => return Some(None),
+        Stated::Unreadable => return None,
+    };
+    Some(Some(Comment {
+        key: CommentKey::from_content(None, &created.to_string(), text),
+        author: wire.created_by_display_name.text().map(str::to_owned),
+        created: Some(created),
         text: text.to_owned(),
-    }
+    }))
 }
 
 fn record_id(id: Option<&str>) -> Result<RecordId, String> {

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::connectors::testing::{Seen, Server, check, credential, http, spec};
+use crate::http::ClientOptions;
 use crate::model::{Comment, Field, Lifecycle, Native, RecordId};
 
 fn name() -> SystemName {
@@ -11,7 +12,11 @@ fn name() -> SystemName {
 }
 
 fn connector(server: &Server) -> Defender {
-    let settings = DefenderSettings {
+    Defender::new(&settings(server), &http(), None).unwrap()
+}
+
+fn settings(server: &Server) -> DefenderSettings {
+    DefenderSettings {
         name: name(),
         tenant_id: "t".to_owned(),
         credential: credential(),
@@ -21,8 +26,7 @@ fn connector(server: &Server) -> Defender {
         budget_factor: 1.0,
         settle: DefenderSettings::DEFAULT_SETTLE,
         overlap: DefenderSettings::DEFAULT_OVERLAP,
-    };
-    Defender::new(&settings, &http(), None).unwrap()
+    }
 }
 
 fn incident(id: &str) -> Value {
@@ -113,6 +117,43 @@ fn verdicts_owners_and_unknown_words() {
 }
 
 #[test]
+fn a_list_with_something_unreadable_in_it_is_no_shorter_list() {
+    for odd in [json!(7), json!({"x": 1}), json!(["vip"])] {
+        let mut json = incident("1");
+        json["customTags"] = json!(["vip", odd]);
+        assert!(!read_incident(&json).native.contains_key(&Field::Tags), "{odd}");
+    }
+    let good = incident("1")["comments"][0].clone();
+    let spoilt =
+        [("comment", json!(4711)), ("createdDateTime", json!(4711)), ("createdDateTime", Value::Null)];
+    let mut rows: Vec<_> = spoilt.into_iter().map(|(name, odd)| with(&good, name, odd)).collect();
+    rows.extend([json!(7), json!({}), json!("hello")]);
+    for odd in rows {
+        let mut json = incident("1");
+        json["comments"] = json!([good, odd]);
+        assert_eq!(read_incident(&json).comments, Comments::Counted(0), "{odd}");
+    }
+}
+
+#[test]
+fn comments_that_say_nothing_are_none_and_the_others_keep_their_keys() {
+    let good = incident("1")["comments"][0].clone();
+    let mut json = incident("1");
+    let renamed = with(&good, "createdByDisplayName", json!("Sam Q."));
+    let retimed = with(&good, "createdDateTime", json!("2026-11-02T08:16:02.46267660Z"));
+    json["comments"] = json!([null, with(&good, "comment", Value::Null), good, renamed, retimed]);
+    let Comments::Listed(list) = read_incident(&json).comments else { panic!() };
+    assert_eq!(list.len(), 3);
+    assert!(list.iter().all(|comment| comment.key == list[0].key), "{list:?}");
+}
+
+fn with(json: &Value, name: &str, value: Value) -> Value {
+    let mut changed = json.clone();
+    changed[name] = value;
+    changed
+}
+
+#[test]
 fn a_merged_incident_says_where_it_went() {
     let mut json = incident("1");
     json["status"] = "redirected".into();
@@ -173,6 +214,30 @@ async fn a_full_page_goes_on_at_its_last_instant_and_then_by_skip() {
     let queries: Vec<_> = server.seen().into_iter().map(|s| s.query).collect();
     assert!(queries[1].contains("ge 2026-11-02T09:01:12.210Z") && !queries[1].contains("$skip"));
     assert!(queries[2].ends_with("$skip=49"), "{queries:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_is_too_large_is_asked_for_in_smaller_ones_and_a_record_too_large_alone_is_said() {
+    let mut huge = incident("2");
+    huge["description"] = "x".repeat(20_000).into();
+    let page = |rows: &[&Value]| (200, json!({ "value": rows }));
+    let all = page(&[&incident("1"), &huge, &incident("3")]);
+    let alone = page(&[&huge]);
+    let rest = page(&[&incident("3")]);
+    let server = Server::start([all.clone(), all.clone(), all, alone, rest]).await;
+    let small = Http::new(&ClientOptions { max_body: 10_000, ..ClientOptions::default() }).unwrap();
+    let connector = Defender::new(&settings(&server), &small, None).unwrap();
+    let since = "2026-11-02T08:00:00Z".parse().unwrap();
+    let (mut page, mut told) = (Page::default(), Vec::new());
+    for _ in 0..5 {
+        page = connector.list(RecordKind::Incident, since, page.next.as_ref()).await.unwrap();
+        told.append(&mut page.malformed);
+    }
+    assert_eq!(page.snapshots.len(), 1);
+    assert!(told.len() == 1 && told[0].reason.contains("larger than 10000 bytes"), "{told:?}");
+    let asked: Vec<_> =
+        server.seen().iter().map(|s| s.query.split_once("$top=").unwrap().1.to_owned()).collect();
+    assert_eq!(asked, ["50", "12", "3", "1", "1&$skip=1"]);
 }
 
 #[tokio::test]

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireOwner};
+use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireLabel, WireOwner};
 use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, required, required_time, tags, unreadable,
 };
+use crate::connectors::text::shown;
 use crate::model::{
     Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot,
     SystemName,
@@ -90,7 +91,7 @@ fn natives(properties: &WireIncident, status: &str) -> Natives {
     if !properties.owner.is_unreadable() {
         native.insert(Field::Owner, owner(properties.owner.value()));
     }
-    if !properties.labels.is_unreadable() {
+    if labels_are_readable(&properties.labels) {
         let people = labels(properties).filter(|l| is_foreign_tag(l) && !is_redirect_label(l));
         native.insert(Field::Tags, tags(people));
     }
@@ -114,6 +115,16 @@ fn verdict(class: Option<&str>, reason: Option<&str>) -> Native {
 pub(super) fn owner(owner: Option<&WireOwner>) -> Native {
     let Some(owner) = owner else { return Native::Empty };
     account(owner.user_principal_name.text().or(owner.email.text()).or(owner.assigned_to.text()))
+}
+
+/// Whether all labels can be read; without those that cannot, people would seem to have taken them off.
+fn labels_are_readable(labels: &Stated<Vec<Stated<WireLabel>>>) -> bool {
+    match labels {
+        Stated::Absent | Stated::Null => true,
+        labels => labels.readable().is_some_and(|list| {
+            list.iter().filter_map(Stated::value).all(|label| label.label_name.is_stated())
+        }),
+    }
 }
 
 fn labels(properties: &WireIncident) -> impl Iterator<Item = &str> {
@@ -172,16 +183,22 @@ pub(super) fn alert_link(json: &Value, peer: &SystemName) -> Option<RecordRef> {
     Some(RecordRef::alert(peer, RecordId::new(id).ok()?))
 }
 
-/// Reads one comment of a list.
+/// Reads one comment of a list. Text and time are always stated (`sentinel.md` 2.1): a comment that lost them must not
+/// pass for an empty new one.
 pub(super) fn comment(json: &Value) -> Result<Comment, String> {
     let wire: Resource<WireComment> = Resource::deserialize(json).map_err(|e| unreadable("comment", &e))?;
     let name = wire.name.id().ok_or("a comment without a name")?;
-    let author = wire.properties.author.value();
+    let properties = &wire.properties;
+    let text =
+        properties.message.value().ok_or_else(|| format!("comment {}: message is missing", shown(name)))?;
+    let created = required_time("createdTimeUtc", &properties.created_time_utc)
+        .map_err(|e| format!("comment {}: {e}", shown(name)))?;
+    let author = properties.author.value();
     let author = author.and_then(|a| a.name.text().or(a.user_principal_name.text()).or(a.email.text()));
     Ok(Comment {
         key: CommentKey::from_id(name),
         author: author.map(str::to_owned),
-        created: optional_time(&wire.properties.created_time_utc),
-        text: wire.properties.message.value().cloned().unwrap_or_default(),
+        created: Some(created),
+        text: text.to_owned(),
     })
 }

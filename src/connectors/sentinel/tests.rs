@@ -196,6 +196,32 @@ async fn comments_are_read_to_the_last_page() {
     assert!(error.to_string().contains("comment without a name"), "{error}");
 }
 
+#[test]
+fn labels_that_cannot_be_read_were_not_taken_off() {
+    for odd in [json!("vip"), json!(7), json!({"labelName": 7}), json!([])] {
+        let mut json = incident();
+        json["properties"]["labels"] = json!([{"labelName": "vip"}, odd]);
+        assert!(!read(&json).native.contains_key(&Field::Tags), "{odd}");
+    }
+    let mut json = incident();
+    json["properties"]["labels"] = json!([{"labelName": "vip"}, null, {"labelName": null}]);
+    assert_eq!(read(&json).native[&Field::Tags], Native::Set(["vip".to_owned()].into()));
+}
+
+#[test]
+fn a_comment_that_lost_its_text_or_time_is_no_empty_one() {
+    let good = json!({"name": "c", "properties": {"message": "m", "createdTimeUtc": "2026-09-01T00:00:00Z"}});
+    assert!(snapshot::comment(&good).is_ok());
+    for name in ["message", "createdTimeUtc"] {
+        for odd in [json!(7), Value::Null, json!({})] {
+            let mut spoilt = good.clone();
+            spoilt["properties"][name] = odd;
+            let error = snapshot::comment(&spoilt).unwrap_err();
+            assert!(error.contains("comment c") && error.contains(name), "{error}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_standalone_incident_is_linked_by_its_alerts() {
     let mut standalone = incident();
