@@ -12,7 +12,9 @@ use crate::model::{
     AuditKind, BridgeName, Comments, Facts, Field, IntentState, Lifecycle, Mapping, MappingId, Native,
     Natives, RecordRef, Snapshot, SystemName,
 };
-use crate::reconcile::{ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Policy, Rules, SystemPolicy};
+use crate::reconcile::{
+    ClosingPolicy, Conflicts, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Rules, SystemPolicy,
+};
 use crate::store::Change;
 use crate::translate::Translation;
 
@@ -128,6 +130,28 @@ fn a_write_that_is_not_permitted_waits_longer_and_is_told_once() {
     let told = world.audit.iter().filter(|(_, kind)| matches!(kind, AuditKind::Failed { .. })).count();
     assert_eq!(told, 1, "the history keeps a thousand entries, and has better ones");
     assert!(world.now.duration_since(begun) >= SignedDuration::from_mins(19));
+}
+
+#[test]
+fn each_edit_gives_native_sync_its_full_time() {
+    let pair = [snapshot("defender/incident/1", 1, "active"), snapshot("sentinel/incident/g", 1, "New")];
+    let mut world = World::new(Vec::new());
+    world.rules.policy.native_sync = Some(NativeSync {
+        writer: SystemName::new("defender").unwrap(),
+        follower: SystemName::new("sentinel").unwrap(),
+        deadline: SignedDuration::from_mins(15),
+        late: Late::Report,
+    });
+    world.step(Event::Observed { snapshots: pair.to_vec(), elsewhere: Vec::new() });
+    let mut last = world.now;
+    for (second, status) in [(2, "inProgress"), (3, "resolved")] {
+        last = world.now;
+        let snapshots = vec![snapshot("defender/incident/1", second, status)];
+        world.step(Event::Observed { snapshots, elsewhere: Vec::new() });
+        world.now += SignedDuration::from_mins(14);
+    }
+    let (due, _) = world.lane.wake_at().unwrap();
+    assert_eq!(due, last + SignedDuration::from_mins(15));
 }
 
 #[test]

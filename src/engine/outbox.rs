@@ -60,10 +60,13 @@ impl Run<'_, '_> {
     }
 
     fn refresh(&mut self, at: usize, wish: Wish) {
-        let now = self.context.now;
+        let (now, wait) = (self.context.now, self.patience(&wish.action));
         let intent = &mut self.lane.intents[at];
         match &intent.state {
             IntentState::Planned => {
+                if intent.action == Action::Converge && intent.causes != wish.causes {
+                    intent.due = now + wait;
+                }
                 intent.action = wish.action;
                 intent.causes = wish.causes;
             }
@@ -78,11 +81,16 @@ impl Run<'_, '_> {
         }
     }
 
-    fn add(&mut self, target: RecordRef, action: Action, causes: Vec<String>) {
-        let wait = match (&action, &self.context.rules.policy.native_sync) {
+    /// How long to wait before the first look: native sync has its deadline, counted from the latest edit.
+    fn patience(&self, action: &Action) -> jiff::SignedDuration {
+        match (action, &self.context.rules.policy.native_sync) {
             (Action::Converge, Some(native)) => native.deadline,
             _ => jiff::SignedDuration::ZERO,
-        };
+        }
+    }
+
+    fn add(&mut self, target: RecordRef, action: Action, causes: Vec<String>) {
+        let wait = self.patience(&action);
         let id = self.lane.mapping.take_intent_id();
         let planned = self.context.now;
         let due = planned + wait;

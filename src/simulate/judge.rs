@@ -1,6 +1,6 @@
 //! Judges a history from the write logs of the sides, never from what the worker says of itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Field, Native, RecordKind, Value};
 use crate::translate::Reading;
@@ -23,21 +23,51 @@ pub fn judge(world: &World) -> Vec<Violation> {
         found.push(Violation(format!("{} intents were given up", world.dead())));
     }
     for side in &world.sides {
-        if side.records.len() != world.pairs.len() {
+        if side.records.len() - side.alerts.len() != world.pairs.len() {
             found.push(Violation(format!(
                 "{} has {} records for {} incidents",
                 side.name,
-                side.records.len(),
+                side.records.len() - side.alerts.len(),
                 world.pairs.len()
             )));
         }
     }
+    alerts(world, &mut found);
     for incident in 0..world.pairs.len() {
+        if world.is_merged(incident) {
+            merged(world, incident, &mut found);
+            continue;
+        }
         agreement(world, incident, &mut found);
+        last_word(world, incident, &mut found);
         comments(world, incident, &mut found);
         writes(world, incident, &mut found);
     }
     found
+}
+
+/// Alerts follow their incident by themselves, whichever that is by now.
+fn alerts(world: &World, found: &mut Vec<Violation>) {
+    for side in &world.sides {
+        for entry in
+            side.log.iter().filter(|e| e.actor == Actor::Worker && side.alerts.contains_key(&e.record))
+        {
+            found.push(Violation(format!("a write to alert {}: {:?}", entry.record, entry.fields)));
+        }
+    }
+}
+
+/// The record that is left over from a merged incident is closed; the merged incident itself says `redirected`.
+fn merged(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    let [gone, left] = [0, 1].map(|side| world.sides[side].current(&world.pairs[incident][side]));
+    if left.is_none_or(|version| !is_closed(&version.native)) {
+        found.push(Violation(format!("incident {incident} was merged, and its other record was left open")));
+    }
+    let status = gone.and_then(|version| version.native.get(&Field::Status));
+    if status != Some(&Native::Text("redirected".to_owned())) {
+        found
+            .push(Violation(format!("incident {incident} was merged, and then given the status {status:?}")));
+    }
 }
 
 /// After the rest both sides say the same.
@@ -52,6 +82,22 @@ fn agreement(world: &World, incident: usize, found: &mut Vec<Violation>) {
         let [Some(left), Some(right)] = [a.native.get(&field), b.native.get(&field)] else { continue };
         if !verdict_hidden && !same_meaning(world, field, left, right) {
             found.push(Violation(format!("incident {incident}: {field} is {left} here and {right} there")));
+        }
+    }
+}
+
+/// Where only one side edited a field nothing was concurrent, so its last edit stands there.
+fn last_word(world: &World, incident: usize, found: &mut Vec<Violation>) {
+    for field in Field::ALL.into_iter().filter(|field| *field != Field::Verdict) {
+        let edits = world.human.iter().filter(|e| e.incident == incident && e.fields.contains_key(&field));
+        let sides: BTreeSet<usize> = edits.clone().map(|edit| edit.side).collect();
+        let Some(last) = edits.last().filter(|_| sides.len() == 1) else { continue };
+        let current = world.sides[last.side].current(&world.pairs[incident][last.side]);
+        let (said, stands) = (&last.fields[&field], current.and_then(|version| version.native.get(&field)));
+        if stands != Some(said) {
+            found.push(Violation(format!(
+                "incident {incident}: {field} was last set to {said}, and is {stands:?}"
+            )));
         }
     }
 }

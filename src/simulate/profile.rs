@@ -46,6 +46,8 @@ pub struct Profile {
     pub outage: f64,
     /// Somebody edits between our read and our write.
     pub race: f64,
+    /// Incidents are merged into others.
+    pub merges: f64,
     /// How long lists lag.
     pub lag: SignedDuration,
     /// Clocks of the two sides against true time.
@@ -83,6 +85,7 @@ impl Profile {
             crash,
             outage,
             race: if sequential { 0.0 } else { race },
+            merges: if pairing == Pairing::Linked && rng.random_bool(0.3) { 0.03 } else { 0.0 },
             lag: SignedDuration::from_secs(if rng.random_bool(0.5) { 0 } else { rng.random_range(1..60) }),
             skew: skews,
         }

@@ -62,6 +62,8 @@ pub struct Version {
     pub closing_comment: Option<String>,
     /// The comments.
     pub comments: Vec<Comment>,
+    /// The incident into which this one was merged.
+    pub merged_into: Option<RecordId>,
 }
 
 /// Why a side refuses a write.
@@ -90,6 +92,8 @@ pub struct Side {
     pub records: BTreeMap<RecordId, Vec<Version>>,
     /// Ids of the records on the other side that ours name as the same incident.
     pub twins: BTreeMap<RecordId, RecordRef>,
+    /// The alerts among the records, each with the incident it belongs to.
+    pub alerts: BTreeMap<RecordId, RecordId>,
     /// What really changed.
     pub log: Vec<Effective>,
     /// List and read calls that were answered.
@@ -125,6 +129,7 @@ impl Side {
             native,
             closing_comment: None,
             comments: Vec::new(),
+            merged_into: None,
         };
         self.records.insert(id.clone(), vec![version]);
         self.log.push(Effective {
@@ -168,8 +173,52 @@ impl Side {
             v.native = native;
             v.closing_comment = closing_comment;
         });
+        self.fan_out(now, id, &fields);
         self.log.push(Effective { actor: by, record: id.clone(), fields, comment: None, created: false });
         Ok(())
+    }
+
+    /// What is said of an incident is said of its alerts, by the service itself (`graph-security.md` 2.6).
+    fn fan_out(&mut self, now: Timestamp, incident: &RecordId, fields: &Natives) {
+        let carried =
+            |field: Field| if field == Field::Status { is_closed(fields) } else { field != Field::Title };
+        let said = fields.iter().filter(|(field, _)| carried(**field));
+        let said: Natives = said.map(|(field, native)| (*field, native.clone())).collect();
+        for alert in self.alerts_of(incident) {
+            let Some(old) = self.current(&alert).cloned() else { continue };
+            let states = |field: &Field| old.native.contains_key(field);
+            let said = said.clone().into_iter().filter(|(field, _)| states(field));
+            let native: Natives = old.native.clone().into_iter().chain(said).collect();
+            if native != old.native {
+                self.push(now, Actor::Native, &alert, &old, |version| version.native = native);
+            }
+        }
+    }
+
+    fn alerts_of(&self, incident: &RecordId) -> Vec<RecordId> {
+        self.alerts.iter().filter(|(_, parent)| *parent == incident).map(|(alert, _)| alert.clone()).collect()
+    }
+
+    /// Adds an alert to an incident.
+    pub fn raise(&mut self, now: Timestamp, alert: &RecordId, incident: &RecordId) {
+        self.alerts.insert(alert.clone(), incident.clone());
+        let status = (Field::Status, Native::Text("new".to_owned()));
+        let native = Natives::from([status, (Field::Verdict, Native::Empty), (Field::Owner, Native::Empty)]);
+        self.create(now, Actor::Native, alert, native);
+    }
+
+    /// Merges an open incident into another one: its alerts go along (`graph-security.md` 2.8).
+    pub fn merge(&mut self, now: Timestamp, source: &RecordId, target: &RecordId) {
+        let Some(old) = self.current(source).cloned() else { return };
+        self.push(now, Actor::Native, source, &old, |version| {
+            version.native.insert(Field::Status, Native::Text("redirected".to_owned()));
+            version.merged_into = Some(target.clone());
+        });
+        for alert in self.alerts_of(source) {
+            self.alerts.insert(alert.clone(), target.clone());
+            let Some(old) = self.current(&alert).cloned() else { continue };
+            self.push(now, Actor::Native, &alert, &old, |_| {});
+        }
     }
 
     /// A close without verdict is refused (`sentinel.md` 1.5).
@@ -221,13 +270,14 @@ impl Side {
     }
 
     /// What a list shows: of each record the newest version that the index has caught up with.
-    pub fn list(&mut self, now: Timestamp, since: Timestamp) -> Vec<Snapshot> {
+    pub fn list(&mut self, now: Timestamp, kind: RecordKind, since: Timestamp) -> Vec<Snapshot> {
         self.calls += 1;
         let visible =
             |versions: &Vec<Version>| versions.iter().rev().find(|v| v.at + self.lag <= now).cloned();
         let shown: Vec<(RecordId, Version)> = self
             .records
             .iter()
+            .filter(|(id, _)| self.kind(id) == kind)
             .filter_map(|(id, versions)| Some((id.clone(), visible(versions)?)))
             .filter(|(_, v)| v.modified >= since)
             .collect();
@@ -248,6 +298,10 @@ impl Side {
         Some(self.snapshot(id, version, true, depth))
     }
 
+    fn kind(&self, id: &RecordId) -> RecordKind {
+        if self.alerts.contains_key(id) { RecordKind::Alert } else { RecordKind::Incident }
+    }
+
     fn snapshot(&self, id: &RecordId, version: &Version, fresh: bool, depth: Depth) -> Snapshot {
         let mut native = version.native.clone();
         if self.flavour == Flavour::Sentinel && !is_closed(&native) {
@@ -259,8 +313,9 @@ impl Side {
         } else {
             Comments::Listed(version.comments.clone())
         };
+        let to = version.merged_into.clone().map(|to| RecordRef::incident(&self.name, to));
         Snapshot {
-            record: RecordRef { system: self.name.clone(), kind: RecordKind::Incident, id: id.clone() },
+            record: RecordRef { system: self.name.clone(), kind: self.kind(id), id: id.clone() },
             revision: version.revision.to_string(),
             modified: version.modified,
             modified_by: Some(format!("{:?}", version.by)),
@@ -268,9 +323,9 @@ impl Side {
             native,
             closing_comment: version.closing_comment.clone(),
             comments,
-            lifecycle: Lifecycle::Present,
+            lifecycle: if to.is_some() { Lifecycle::Redirected { to } } else { Lifecycle::Present },
             links: self.twins.get(id).cloned().into_iter().collect(),
-            parent: None,
+            parent: self.alerts.get(id).map(|parent| RecordRef::incident(&self.name, parent.clone())),
             facts: Facts::default(),
             raw: serde_json::Value::Null,
         }

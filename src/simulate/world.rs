@@ -11,8 +11,8 @@ use rand::{Rng, SeedableRng};
 use crate::connectors::{Depth, Page};
 use crate::engine::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Watch};
 use crate::model::{
-    BridgeName, Field, Mapping, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot,
-    SystemName,
+    BridgeName, Field, Lifecycle, Mapping, MappingId, Native, Natives, Patch, RecordId, RecordKind,
+    RecordRef, Snapshot, SystemName,
 };
 use crate::reconcile::{
     ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy, route,
@@ -29,6 +29,10 @@ const SETTLE: SignedDuration = SignedDuration::from_secs(30);
 const OVERLAP: SignedDuration = SignedDuration::from_secs(120);
 /// How long native sync takes.
 const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
+
+/// What is watched, in the order of polling.
+const COLLECTIONS: [(usize, RecordKind); 3] =
+    [(0, RecordKind::Incident), (0, RecordKind::Alert), (1, RecordKind::Incident)];
 
 /// The worker was killed; what was not committed is gone.
 #[derive(Debug)]
@@ -96,6 +100,7 @@ impl World {
             lag: profile.lag,
             records: BTreeMap::new(),
             twins: BTreeMap::new(),
+            alerts: BTreeMap::new(),
             log: Vec::new(),
             calls: 0,
         };
@@ -138,6 +143,7 @@ impl World {
                 let link = RecordRef::incident(&system(0), defender.clone());
                 self.sides[1].twins.insert(sentinel.clone(), link);
             }
+            self.sides[0].raise(self.now, &id(format!("alert-{n}")), &defender);
             self.pairs.push([defender, sentinel]);
         }
     }
@@ -211,6 +217,9 @@ impl World {
 
     fn turn(&mut self) {
         self.native_sync();
+        if self.dice(self.profile.merges) {
+            self.merge();
+        }
         let outcome = self.work();
         if outcome.is_err() {
             self.say("killed".to_owned());
@@ -220,9 +229,9 @@ impl World {
     }
 
     fn work(&mut self) -> Result<(), Killed> {
-        for side in 0..2 {
+        for (at, (side, kind)) in COLLECTIONS.into_iter().enumerate() {
             if self.calm || self.rng.random_bool(0.5) {
-                self.poll(side)?;
+                self.poll(at, side, kind)?;
             }
         }
         // A lane that is busy lets its inbox grow.
@@ -238,11 +247,11 @@ impl World {
 
     fn restart(&mut self) {
         let cursors = self.store.cursors().unwrap_or_default();
-        let watch = |at: usize| {
-            let cursor = cursors.get(&(system(at), RecordKind::Incident)).copied();
-            Watch::new(system(at), RecordKind::Incident, OVERLAP, cursor, self.rules.policy.since)
+        let watch = |(side, kind): (usize, RecordKind)| {
+            let cursor = cursors.get(&(system(side), kind)).copied();
+            Watch::new(system(side), kind, OVERLAP, cursor, self.rules.policy.since)
         };
-        self.watches = vec![watch(0), watch(1)];
+        self.watches = COLLECTIONS.map(watch).into();
         self.listed = [None; 2];
         for mapping in self.store.mappings(None, 1000).unwrap_or_default() {
             let mut lane = Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping };
@@ -251,19 +260,21 @@ impl World {
         }
     }
 
-    fn poll(&mut self, side: usize) -> Result<(), Killed> {
+    fn poll(&mut self, at: usize, side: usize, kind: RecordKind) -> Result<(), Killed> {
         if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
-            self.watches[side].abandon();
+            self.watches[at].abandon();
             return Ok(());
         }
-        let since = self.watches[side].since();
-        let snapshots = self.sides[side].list(self.now, since);
+        let since = self.watches[at].since();
+        let snapshots = self.sides[side].list(self.now, kind, since);
         let server_time = Some(self.now + self.sides[side].skew);
-        let taken = self.watches[side].take(Page { snapshots, server_time, ..Page::default() });
+        let taken = self.watches[at].take(Page { snapshots, server_time, ..Page::default() });
         if !taken.changes.is_empty() {
             self.commit(taken.changes)?;
         }
-        self.listed[side] = Some(self.now);
+        if kind == RecordKind::Incident {
+            self.listed[side] = Some(self.now);
+        }
         Ok(())
     }
 
@@ -291,9 +302,20 @@ impl World {
         let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
         let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = entries.into_iter().unzip();
         let mut changes: Vec<Change> = numbers.into_iter().map(Change::RemoveInbox).collect();
-        let event = Event::Observed { snapshots, elsewhere: Vec::new() };
+        let elsewhere = snapshots.iter().flat_map(|snapshot| self.elsewhere(id, snapshot)).collect();
+        let event = Event::Observed { snapshots, elsewhere };
         changes.extend(self.step(&mut lane, event).changes);
         self.commit(changes)
+    }
+
+    /// The records a snapshot names that belong to other mappings.
+    fn elsewhere(&self, id: MappingId, snapshot: &Snapshot) -> Vec<RecordRef> {
+        let to = if let Lifecycle::Redirected { to } = &snapshot.lifecycle { to.as_ref() } else { None };
+        let theirs = |record: &&RecordRef| {
+            let found = self.store.find(&self.rules.policy.bridge, record).ok().flatten();
+            found.is_some_and(|other| other != id)
+        };
+        snapshot.links.iter().chain(to).filter(theirs).cloned().collect()
     }
 
     fn next_due(&self) -> Option<(MappingId, u8)> {
@@ -310,7 +332,8 @@ impl World {
         let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
         let Some((intent, target, depth)) = lane.next_due(self.now) else { return Ok(()) };
         let result = self.read(&target, depth);
-        let step = self.step(&mut lane, Event::Read { intent, result, elsewhere: Vec::new() });
+        let elsewhere = result.as_ref().map_or(Vec::new(), |snapshot| self.elsewhere(id, snapshot));
+        let step = self.step(&mut lane, Event::Read { intent, result, elsewhere });
         self.commit(step.changes)?;
         let Some(effect) = step.effect else { return Ok(()) };
         if self.dice(self.profile.race) {
@@ -424,8 +447,30 @@ impl World {
         self.trace.push(format!("{} {what}", self.now));
     }
 
+    /// Whether an incident was merged into another one.
+    pub fn is_merged(&self, incident: usize) -> bool {
+        self.sides[0].current(&self.pairs[incident][0]).is_some_and(|version| version.merged_into.is_some())
+    }
+
+    /// The service merges an open incident into another open one.
+    fn merge(&mut self) {
+        let [source, target] = [0, 0].map(|_| self.rng.random_range(0..self.pairs.len()));
+        let open = |at: usize| {
+            let current = self.sides[0].current(&self.pairs[at][0]);
+            current.is_some_and(|v| !is_closed(&v.native)) && !self.is_merged(at)
+        };
+        if source != target && open(source) && open(target) {
+            let [from, to] = [source, target].map(|at| self.pairs[at][0].clone());
+            self.sides[0].merge(self.now, &from, &to);
+            self.say(format!("{from} is merged into {to}"));
+        }
+    }
+
     fn human_edit(&mut self) {
         let incident = self.rng.random_range(0..self.pairs.len());
+        if self.is_merged(incident) {
+            return;
+        }
         let side = self.rng.random_range(0..2);
         let id = self.pairs[incident][side].clone();
         let Some(current) = self.sides[side].current(&id).cloned() else { return };
