@@ -1,95 +1,113 @@
-//! What deciding costs: an echo, a close, and a burst of versions of one record.
+//! What one decision costs, on a mapping of two incidents and ten alerts: an echo, a close, a burst.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod support;
+
+use std::collections::BTreeSet;
 use std::hint::black_box;
-use std::sync::Arc;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use jiff::Timestamp;
 use lockstep::model::{
-    BridgeName, Comments, Facts, Field, Lifecycle, Mapping, MappingId, Native, Natives, RecordRef, Snapshot,
-    SystemName,
+    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Mapping, MappingId, Native, RecordRef, Snapshot,
 };
-use lockstep::reconcile::{
-    ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Observed, Policy, Rules, SystemPolicy, decide,
-};
-use lockstep::translate::Translation;
+use lockstep::reconcile::{Decision, Observed, Rules, decide};
 
-fn rules() -> Rules {
-    let system = |kind: &str| SystemPolicy {
-        name: SystemName::new(kind).expect("a valid name"),
-        translation: Arc::new(Translation::builtin(kind).expect("a builtin table")),
-    };
-    let policy = Policy {
-        bridge: BridgeName::new("corp").expect("a valid name"),
-        systems: vec![system("defender"), system("sentinel")],
-        native_sync: None,
-        create_in: BTreeSet::new(),
-        since: Timestamp::UNIX_EPOCH,
-        filter: Filter::default(),
-        fields: BTreeMap::new(),
-        comments: Direction::Both,
-        conflicts: Conflicts::CloseWins,
-        closing: ClosingPolicy::default(),
-    };
-    Rules { policy, marker: MarkerKey::new([1; 32]) }
+const ALERTS: usize = 10;
+
+fn record(text: &str) -> RecordRef {
+    text.parse().expect("a valid reference")
 }
 
-fn snapshot(record: &str, second: i64, status: &str, severity: &str) -> Snapshot {
-    let record: RecordRef = record.parse().expect("a valid reference");
-    let native = Natives::from([
-        (Field::Status, Native::Text(status.to_owned())),
-        (Field::Severity, Native::Text(severity.to_owned())),
-        (Field::Owner, Native::Empty),
-        (Field::Tags, Native::Set(BTreeSet::new())),
-        (Field::Title, Native::Text("Mailbox rule hides mail".to_owned())),
-    ]);
-    let parent = (record.kind == lockstep::model::RecordKind::Alert)
-        .then(|| "defender/incident/1".parse().expect("a valid reference"));
+/// A record as read in this second of its life.
+fn snapshot(name: &str, second: i64, status: &str, severity: &str, verdict: Option<&str>) -> Snapshot {
+    let text = |text: &str| Native::text(Some(text));
+    let native = [
+        (Field::Status, text(status)),
+        (Field::Severity, text(severity)),
+        (Field::Verdict, Native::text(verdict)),
+        (Field::Owner, text("ana@example.org")),
+        (Field::Tags, Native::Set(BTreeSet::from(["vip".to_owned(), "mail".to_owned()]))),
+        (Field::Title, text("Suspicious sign-in followed by a mailbox rule")),
+    ];
     Snapshot {
-        record,
+        record: record(name),
         revision: second.to_string(),
         modified: Timestamp::from_second(1_800_000_000 + second).expect("a valid time"),
         modified_by: Some("ana@example.org".to_owned()),
-        fresh: true,
-        native,
+        fresh: false,
+        native: native.into(),
         closing_comment: None,
         comments: Comments::Listed(Vec::new()),
         lifecycle: Lifecycle::Present,
         links: Vec::new(),
-        parent,
+        parent: None,
         facts: Facts::default(),
         raw: serde_json::Value::Null,
     }
 }
 
-/// Two incidents in agreement, and ten alerts.
-fn mapping(rules: &Rules) -> Mapping {
-    let root: RecordRef = "defender/incident/1".parse().expect("a valid reference");
-    let id = MappingId::derive(&rules.policy.bridge, &root);
-    let mut seen = vec![snapshot("defender/incident/1", 0, "active", "medium")];
-    let mut twin = snapshot("sentinel/incident/g", 0, "New", "Medium");
-    twin.links = vec![root];
-    seen.push(twin);
-    seen.extend((0..10).map(|n| snapshot(&format!("defender/alert/a{n}"), 0, "new", "medium")));
-    let observed = Observed { snapshots: &seen, ..Observed::default() };
-    decide(&Mapping::new(id, rules.policy.bridge.clone()), observed, rules).mapping
+fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+    snapshot("defender/incident/1", second, status, "high", verdict)
+}
+
+fn sentinel(second: i64, status: &str) -> Snapshot {
+    let mut seen = snapshot("sentinel/incident/g", second, status, "High", None);
+    seen.native.remove(&Field::Verdict);
+    seen.links = vec![record("defender/incident/1")];
+    seen.comments = Comments::Counted(0);
+    seen
+}
+
+fn alert(number: usize) -> Snapshot {
+    let mut seen = snapshot(&format!("defender/alert/da{number}_1"), 0, "new", "high", None);
+    seen.native.remove(&Field::Tags);
+    seen.parent = Some(record("defender/incident/1"));
+    seen
+}
+
+fn see(mapping: &Mapping, snapshots: &[Snapshot], rules: &Rules) -> Decision {
+    decide(mapping, Observed { snapshots, ..Observed::default() }, rules)
+}
+
+fn linked(rules: &Rules) -> Mapping {
+    let incidents = [defender(0, "active", None), sentinel(0, "New")];
+    let all: Vec<_> = incidents.into_iter().chain((0..ALERTS).map(alert)).collect();
+    let id = MappingId::derive(&support::bridge(), &all[0].record);
+    let decision = see(&Mapping::new(id, support::bridge()), &all, rules);
+    assert_eq!((decision.mapping.members.len(), decision.wishes.len()), (2 + ALERTS, 0));
+    decision.mapping
+}
+
+/// A hundred versions of one incident, each with another title and one more comment.
+fn burst() -> Vec<Snapshot> {
+    let version = |n: i64| {
+        let mut seen = defender(n, "active", None);
+        seen.native.insert(Field::Title, Native::Text(format!("Title {n}")));
+        seen.comments = Comments::Listed((0..n).map(comment).collect());
+        seen
+    };
+    (1..=100).map(version).collect()
+}
+
+fn comment(number: i64) -> Comment {
+    let text = format!("comment {number}");
+    let created = Timestamp::from_second(1_800_000_000 + number).ok();
+    Comment { key: CommentKey::from_content(None, &number.to_string(), &text), author: None, created, text }
 }
 
 fn benches(criterion: &mut Criterion) {
-    let rules = rules();
-    let mapping = mapping(&rules);
-    let echo = [snapshot("defender/incident/1", 1, "active", "medium")];
-    let close = [snapshot("defender/incident/1", 1, "resolved", "medium")];
-    let burst: Vec<Snapshot> = (1..=100)
-        .map(|n| snapshot("defender/incident/1", n, if n % 2 == 0 { "active" } else { "inProgress" }, "high"))
-        .collect();
-    let cases: [(&str, &[Snapshot]); 3] = [("echo", &echo), ("close", &close), ("burst of 100", &burst)];
-    let mut group = criterion.benchmark_group("decide, 2 incidents and 10 alerts");
-    for (name, seen) in cases {
-        let observed = Observed { snapshots: seen, ..Observed::default() };
-        group.bench_function(name, |b| b.iter(|| decide(black_box(&mapping), observed, &rules)));
-    }
+    let rules = support::rules();
+    let mapping = linked(&rules);
+    let echo = [defender(0, "active", None)];
+    let close = [defender(5, "resolved", Some("truePositive/phishing"))];
+    let burst = burst();
+    assert_eq!(see(&mapping, &echo, &rules).mapping, mapping);
+    assert_eq!(see(&mapping, &close, &rules).wishes.len(), 1 + ALERTS, "Sentinel and the alerts are closed");
+    assert_eq!(see(&mapping, &burst, &rules).copies.len(), 100);
+    let mut group = criterion.benchmark_group("decide");
+    group.bench_function("echo", |b| b.iter(|| see(black_box(&mapping), black_box(&echo), &rules)));
+    group.bench_function("close", |b| b.iter(|| see(black_box(&mapping), black_box(&close), &rules)));
+    group.bench_function("burst_of_100", |b| b.iter(|| see(black_box(&mapping), black_box(&burst), &rules)));
     group.finish();
 }
 

@@ -158,7 +158,10 @@ pub(super) fn verdict_parts(native: &Native) -> Option<(&str, Option<&str>)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::connectors::testing::cases;
 
     #[test]
     fn times_have_any_number_of_digits() {
@@ -175,6 +178,17 @@ mod tests {
         assert!(time("yesterday\n").unwrap_err().contains("`yesterday\\n`"));
         assert!(time("2026-11-02T08:15:30.").is_err());
         assert!(time("").is_err());
+    }
+
+    proptest! {
+        #![proptest_config(cases(1_000))]
+
+        #[test]
+        fn times_of_any_text_are_read_or_refused(text in "[0-9TZ:.+ -]{0,40}|\\PC{0,20}") {
+            if let Err(reason) = time(&text) {
+                prop_assert!(reason.contains("is no time"));
+            }
+        }
     }
 
     #[test]

@@ -10,12 +10,15 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
 
 use crate::http::secret::SecretRef;
 use crate::http::{ClientOptions, Credential, Http};
+use crate::model::{Field, Native, Patch};
 
 /// One request as the server saw it.
 #[derive(Clone, Debug)]
@@ -87,6 +90,117 @@ pub(super) fn http() -> Http {
 pub(super) fn credential() -> Credential {
     let password = SecretRef::Inline(SecretString::from("p".to_owned()));
     Credential::Basic { username: "u".to_owned(), password }
+}
+
+/// So many cases, the same in every run; `PROPTEST_RNG_SEED` draws others.
+pub(super) fn cases(cases: u32) -> ProptestConfig {
+    let mut config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    if matches!(config.rng_seed, RngSeed::Random) {
+        config.rng_seed = RngSeed::Fixed(4711);
+    }
+    eprintln!("seed: {:?}", config.rng_seed);
+    config
+}
+
+/// Any JSON, with what services like to send among it.
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        prop::sample::select(vec![
+            "",
+            " ",
+            "..",
+            "resolved",
+            "Closed",
+            "redirected",
+            "Redirected",
+            "unknownFutureValue",
+            "lockstep:x",
+            "Microsoft XDR",
+            "Azure Sentinel",
+            "2026-11-02T08:15:30.4933333Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59.9999999Z",
+            "2026-11-02T08:15:30.",
+            "4711",
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::btree_map(any::<String>(), inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// A sound record of which up to four places were replaced by anything, or taken out.
+pub(super) fn spoilt(record: Value) -> impl Strategy<Value = Value> {
+    let change = (any::<prop::sample::Index>(), prop::option::of(any_json()));
+    prop::collection::vec(change, 0..5).prop_map(move |changes| {
+        let mut spoilt = record.clone();
+        for (place, value) in changes {
+            let places = places(&spoilt, "");
+            let pointer = places.get(place.index(places.len().max(1))).cloned().unwrap_or_default();
+            replace(&mut spoilt, &pointer, value);
+        }
+        spoilt
+    })
+}
+
+/// Pointers to everything within.
+fn places(json: &Value, at: &str) -> Vec<String> {
+    let children: Vec<(String, &Value)> = match json {
+        Value::Object(map) => {
+            map.iter().map(|(name, value)| (name.replace('~', "~0").replace('/', "~1"), value)).collect()
+        }
+        Value::Array(list) => list.iter().enumerate().map(|(n, value)| (n.to_string(), value)).collect(),
+        _ => Vec::new(),
+    };
+    let below = children.into_iter().flat_map(|(name, value)| places(value, &format!("{at}/{name}")));
+    std::iter::once(at.to_owned()).chain(below).collect()
+}
+
+fn replace(json: &mut Value, pointer: &str, value: Option<Value>) {
+    match (value, pointer.rsplit_once('/')) {
+        (None, Some((parent, name))) => {
+            if let Some(map) = json.pointer_mut(parent).and_then(Value::as_object_mut) {
+                map.remove(name);
+            }
+        }
+        (value, _) => {
+            if let Some(place) = json.pointer_mut(pointer) {
+                *place = value.unwrap_or_default();
+            }
+        }
+    }
+}
+
+/// Any change, legal or not.
+pub(super) fn any_patch() -> impl Strategy<Value = Patch> {
+    let native = prop_oneof![
+        Just(Native::Empty),
+        any::<String>().prop_map(Native::Text),
+        prop::sample::select(vec![
+            "resolved",
+            "Closed",
+            "New",
+            "truePositive/phishing",
+            "a/b/c",
+            "/",
+            "unknownFutureValue"
+        ])
+        .prop_map(|text| Native::Text(text.to_owned())),
+        prop::collection::btree_set(any::<String>(), 0..4).prop_map(Native::Set),
+    ];
+    let fields = prop::collection::btree_map(prop::sample::select(Field::ALL.to_vec()), native, 0..6);
+    let note = prop::option::of(any::<String>());
+    (fields, note).prop_map(|(native, closing_comment)| Patch { native, closing_comment })
 }
 
 /// A file of the published descriptions, or `None` with a loud line where they are not at hand.

@@ -51,7 +51,10 @@ fn beginning(text: &str, limit: usize) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::connectors::testing::cases;
 
     #[test]
     fn short_texts_pass_and_long_ones_say_that_they_were_cut() {
@@ -69,6 +72,18 @@ mod tests {
         assert!(short.ends_with("[cut here by lockstep]\n[marker 42]"));
         assert!(units(&short) <= MAX_COMMENT);
         assert_eq!(cut_keeping_last_line("a\nb", 10), "a\nb");
+    }
+
+    proptest! {
+        #![proptest_config(cases(1_000))]
+
+        #[test]
+        fn any_text_is_cut_to_its_limit(text in any::<String>(), limit in 0..200_usize) {
+            for short in [cut(&text, limit), cut_keeping_last_line(&text, limit)] {
+                prop_assert!(units(&short) <= limit.max(units(CUT)), "{} units of {}", units(&short), limit);
+            }
+            prop_assert!(!shown(&text).contains(char::is_control));
+        }
     }
 
     #[test]

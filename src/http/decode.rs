@@ -92,7 +92,29 @@ fn is_unsafe(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, rng_seed: RngSeed::Fixed(4711), ..ProptestConfig::default() })]
+
+        #[test]
+        fn errors_of_any_bytes_are_short_and_harmless(
+            body in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..600),
+                any::<String>().prop_map(|text| serde_json::json!({"error": {"code": text, "message": text}}).to_string().into_bytes()),
+                any::<String>().prop_map(|text| format!("<html><title>{text}").into_bytes()),
+            ],
+            declared in prop::option::of(any::<String>()),
+        ) {
+            let RemoteError { code, message } = remote_error(declared.as_deref(), &body);
+            for text in [code, message] {
+                prop_assert!(text.len() < 5_000 && !text.contains(is_unsafe), "{:?}", text);
+            }
+        }
+    }
 
     fn decode(body: &str) -> (String, String) {
         let error = remote_error(Some("application/json"), body.as_bytes());

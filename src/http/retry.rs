@@ -102,8 +102,21 @@ pub(crate) fn parse_http_date(value: &str) -> Option<jiff::Timestamp> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::*;
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
     use rand::SeedableRng;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, rng_seed: RngSeed::Fixed(4711), ..ProptestConfig::default() })]
+
+        #[test]
+        fn advice_of_any_text_is_short_or_none(text in prop_oneof![any::<String>(), any::<f64>().prop_map(|n| n.to_string())]) {
+            let wait = parse_retry_after(&text, None);
+            prop_assert!(wait.is_none_or(|wait| wait <= MAX_RETRY_AFTER));
+        }
+    }
 
     #[test]
     fn retry_after_forms() {

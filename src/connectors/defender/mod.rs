@@ -8,6 +8,9 @@ mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod arbitrary_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod paging_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 use super::paging::{Row, Walk};
+use crate::connectors::testing::cases;
 
 const TOP: usize = 50;
 
@@ -63,16 +63,6 @@ fn remote() -> impl Strategy<Value = Remote> {
     rows.prop_map(|ticks| Remote { rows: (0..).zip(ticks).collect(), sorts: true })
 }
 
-/// The same histories in every run; `PROPTEST_RNG_SEED` draws others.
-fn config() -> ProptestConfig {
-    let mut config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
-    if matches!(config.rng_seed, RngSeed::Random) {
-        config.rng_seed = RngSeed::Fixed(4711);
-    }
-    eprintln!("seed: {:?}", config.rng_seed);
-    config
-}
-
 /// Walks a list of weighted rows, of which no page may weigh more than `limit`.
 fn walk_weighted(weights: &[u32], ticks: &[i64], limit: u32) -> (Vec<usize>, usize) {
     let mut rows: Vec<_> = (0..weights.len()).collect();
@@ -99,7 +89,7 @@ fn walk_weighted(weights: &[u32], ticks: &[i64], limit: u32) -> (Vec<usize>, usi
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(cases(400))]
 
     #[test]
     fn of_pages_that_are_too_large_only_rows_too_large_alone_are_lost(

@@ -7,7 +7,7 @@ use crate::connectors::testing::{Seen, Server, check, credential, http, spec};
 use crate::http::ClientOptions;
 use crate::model::{Comment, Field, Lifecycle, Native, RecordId};
 
-fn name() -> SystemName {
+pub(super) fn name() -> SystemName {
     SystemName::new("defender").unwrap()
 }
 
@@ -29,7 +29,7 @@ fn settings(server: &Server) -> DefenderSettings {
     }
 }
 
-fn incident(id: &str) -> Value {
+pub(super) fn incident(id: &str) -> Value {
     json!({
         "id": id, "tenantId": "11111111-2222-4333-8444-555555555555", "status": "inProgress",
         "incidentWebUrl": format!("https://security.example/incident2/{id}"), "redirectIncidentId": null,
@@ -42,7 +42,7 @@ fn incident(id: &str) -> Value {
     })
 }
 
-fn alert(id: &str) -> Value {
+pub(super) fn alert(id: &str) -> Value {
     json!({
         "id": id, "incidentId": "4711", "status": "new", "severity": "low", "classification": "truePositive",
         "determination": null, "serviceSource": "microsoftSentinel", "title": "Odd", "assignedTo": null,

@@ -178,7 +178,10 @@ fn encoded(link: &str) -> Result<Url, url::ParseError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::connectors::testing::cases;
 
     #[test]
     fn raw_and_escaped_links_come_out_the_same() {
@@ -192,6 +195,19 @@ mod tests {
         );
         assert_eq!(encoded(url.as_str()).unwrap(), url);
         assert!(encoded("/relative?x=1").is_err());
+    }
+
+    proptest! {
+        #![proptest_config(cases(1_000))]
+
+        #[test]
+        fn links_of_any_text_are_addresses_or_refused(text in "\\PC{0,40}", query in any::<String>()) {
+            for link in [text, format!("https://h/p?{query}")] {
+                if let Ok(url) = encoded(&link) {
+                    prop_assert_eq!(encoded(url.as_str()).ok(), Some(url.clone()), "{}", url);
+                }
+            }
+        }
     }
 
     #[test]

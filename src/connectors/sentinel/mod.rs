@@ -7,6 +7,9 @@ mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod arbitrary_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests;
 
 use std::sync::Arc;

@@ -7,11 +7,11 @@ use crate::model::{Field, Lifecycle, Native, RecordId};
 const ID: &str = "0f7c3b9e-5f0e-4c55-9d1c-6a2c7b1f9a10";
 const BASE: &str = "/root/subscriptions/sub/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/ws/providers/Microsoft.SecurityInsights/incidents";
 
-fn name() -> SystemName {
+pub(super) fn name() -> SystemName {
     SystemName::new("sentinel").unwrap()
 }
 
-fn peer() -> SystemName {
+pub(super) fn peer() -> SystemName {
     SystemName::new("defender").unwrap()
 }
 
@@ -35,7 +35,7 @@ fn connector(server: &Server) -> Sentinel {
     Sentinel::new(&settings, &http(), None).unwrap()
 }
 
-fn incident() -> Value {
+pub(super) fn incident() -> Value {
     json!({
         "id": format!("{BASE}/{ID}"), "name": ID.to_uppercase(), "type": "Microsoft.SecurityInsights/incidents",
         "etag": "\"a400d2c1\"",
@@ -53,7 +53,7 @@ fn incident() -> Value {
     })
 }
 
-fn closed() -> Value {
+pub(super) fn closed() -> Value {
     let mut json = incident();
     let properties = json["properties"].as_object_mut().unwrap();
     let more = json!({"status": "Closed", "classification": "FalsePositive",
