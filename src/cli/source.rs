@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
-use crate::config::secret::SecretRef;
+use crate::http::secret::SecretRef;
 use crate::http::{ClientOptions, Http};
 use crate::model::{BridgeName, MappingId, RecordRef};
 use crate::server::views::{self, Explanation, IntentView, MappingList, MappingStory};

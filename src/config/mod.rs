@@ -9,7 +9,7 @@ mod cloud;
 mod parse;
 mod problem;
 mod reader;
-pub mod secret;
+
 mod system;
 
 #[cfg(test)]
@@ -30,9 +30,9 @@ pub use cloud::Cloud;
 pub use problem::{ConfigErrors, Problem};
 pub use system::{Defender, Sentinel, System, SystemKind};
 
+use crate::http::secret::SecretRef;
 use problem::Problems;
 use reader::Section;
-use secret::SecretRef;
 
 /// Everything lockstep is told: checked, with defaults filled in.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::problem::Problems;
-use super::secret::SecretRef;
+use crate::http::secret::SecretRef;
 
 /// One table of the document. Each key that a reader asks for counts as known; [`Section::finish`] reports the rest.
 pub(super) struct Section<'t> {

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::config::secret::SecretRef;
+use crate::http::secret::SecretRef;
 use crate::http::{ClientOptions, Credential, Http};
 
 /// One request as the server saw it.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use backoff::ExponentialBackoff;
-use backoff::backoff::Backoff;
 use jiff::SignedDuration;
-use rand::Rng;
 use rand::rngs::StdRng;
+
+use crate::http::growing;
 
 /// After the `tries`-th time in a row (from 1) that a system could not be reached: 1 s, doubling to 1 minute.
 pub(super) fn unreachable(tries: u32, rng: &mut StdRng) -> SignedDuration {
@@ -19,22 +18,12 @@ pub(super) fn after_conflict(tries: u32, rng: &mut StdRng) -> SignedDuration {
 }
 
 fn nth(initial: Duration, max: Duration, n: u32, rng: &mut StdRng) -> SignedDuration {
-    // Jitter comes from the engine's generator, so that a seed replays; the crate would use a global one.
-    let mut policy = ExponentialBackoff {
-        current_interval: initial,
-        initial_interval: initial,
-        randomization_factor: 0.0,
-        multiplier: 2.0,
-        max_interval: max,
-        max_elapsed_time: None,
-        ..ExponentialBackoff::default()
-    };
-    let mut wait = initial;
-    for _ in 0..n.clamp(1, 32) {
-        wait = policy.next_backoff().unwrap_or(max);
+    let mut waits = growing(initial, max);
+    let mut wait = waits.next(rng);
+    for _ in 1..n.clamp(1, 32) {
+        wait = waits.next(rng);
     }
-    let jittered = wait.mul_f64(1.0 + rng.random_range(0.0..0.25));
-    SignedDuration::try_from(jittered).unwrap_or(SignedDuration::from_mins(1))
+    SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(1))
 }
 
 #[cfg(test)]

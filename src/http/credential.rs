@@ -16,7 +16,7 @@ use super::client::Http;
 use super::entra::{Entra, Proof, unresolved};
 use super::identity::{Env, Identity};
 use super::token::{Token, TokenError, TokenSource};
-use crate::config::secret::SecretRef;
+use crate::http::secret::SecretRef;
 
 /// How lockstep proves who it is, `credential = { kind = "...", ... }`.
 #[derive(Debug, Clone, Deserialize)]

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::testing::{Server, Tokens, door, door_over, door_with, http_within, json, raw_server};
 use super::*;
-use crate::config::secret::SecretRef;
+use crate::http::secret::SecretRef;
 
 fn read(url: &Url) -> Call {
     Call::get("things.list", "c", url.clone())

@@ -13,7 +13,7 @@ use super::client::{Http, describe};
 use super::decode::{self, shorten};
 use super::retry::parse_retry_after;
 use super::token::TokenError;
-use crate::config::secret::{SecretError, SecretRef, file_revision};
+use crate::http::secret::{SecretError, SecretRef, file_revision};
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

@@ -19,6 +19,7 @@ mod error;
 mod identity;
 mod reply;
 mod retry;
+pub mod secret;
 mod token;
 
 #[cfg(test)]
@@ -37,5 +38,6 @@ pub use client::{ClientOptions, Http, HttpSetupError};
 pub use credential::{Credential, CredentialError, token_source};
 pub use door::Door;
 pub use error::{CallError, CallSite, NotSentCause};
+pub(crate) use retry::growing;
 pub use retry::{RetryPolicy, parse_retry_after};
 pub use token::{Token, TokenError, TokenSource};

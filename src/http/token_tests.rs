@@ -8,7 +8,7 @@ use url::Url;
 
 use super::testing::{Server, door_with, http, json};
 use super::*;
-use crate::config::secret::SecretRef;
+use crate::http::secret::SecretRef;
 
 const SCOPE: &str = "https://graph.microsoft.com/.default";
 

@@ -162,6 +162,19 @@ fn a_close_beats_a_concurrent_reopening_and_the_loser_is_recorded() {
 }
 
 #[test]
+fn an_edit_made_before_a_pending_close_arrived_does_not_undo_it() {
+    let rules = rules();
+    let closed = see(&linked(&rules), &[defender(5, "resolved", None)], &rules);
+    assert_eq!(closed.wishes.len(), 1, "the close is on its way");
+    let decision = see(&closed.mapping, &[sentinel(6, "Active", None)], &rules);
+    assert!(decision.mapping.is_closed());
+    assert_eq!(only_patch(&decision).0, "sentinel/incident/g");
+    let arrived = see(&decision.mapping, &[sentinel(8, "Closed", Some("Undetermined"))], &rules);
+    let reopened = see(&arrived.mapping, &[sentinel(9, "Active", None)], &rules);
+    assert!(!reopened.mapping.is_closed(), "but whoever saw the close may reopen");
+}
+
+#[test]
 fn a_merge_is_not_a_close() {
     let rules = rules();
     let mut merged = defender(5, "redirected", None);

@@ -36,7 +36,7 @@ use axum::routing::get;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::config::secret::SecretRef;
+use crate::http::secret::SecretRef;
 use crate::model::BridgeName;
 use crate::store::Store;
 use crate::telemetry::Telemetry;

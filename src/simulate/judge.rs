@@ -95,9 +95,10 @@ fn agreement(world: &World, incident: usize, found: &mut Vec<Violation>) {
 /// Where only one side edited a field nothing was concurrent, so its last edit stands there.
 fn last_word(world: &World, incident: usize, found: &mut Vec<Violation>) {
     for field in Field::ALL.into_iter().filter(|field| *field != Field::Verdict) {
-        let edits = world.human.iter().filter(|e| e.incident == incident && e.fields.contains_key(&field));
+        let mut edits =
+            world.human.iter().filter(|e| e.incident == incident && e.fields.contains_key(&field));
         let sides: BTreeSet<usize> = edits.clone().map(|edit| edit.side).collect();
-        let Some(last) = edits.last().filter(|_| sides.len() == 1) else { continue };
+        let Some(last) = edits.next_back().filter(|_| sides.len() == 1) else { continue };
         let current = world.sides[last.side].current(&world.pairs[incident][last.side]);
         let (said, stands) = (&last.fields[&field], current.and_then(|version| version.native.get(&field)));
         if stands != Some(said) {

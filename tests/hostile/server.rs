@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use lockstep::config::secret::SecretRef;
 use lockstep::connectors::defender::DefenderSettings;
 use lockstep::connectors::sentinel::SentinelSettings;
 use lockstep::connectors::{Connector, Depth, SystemSettings, connect};
+use lockstep::http::secret::SecretRef;
 use lockstep::http::{ClientOptions, Credential, Http};
 use lockstep::model::{RecordKind, SystemName};
 use secrecy::SecretString;

@@ -100,23 +100,26 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
 /// A list of comments that is not there, or holds one that cannot be read, is not a shorter list: a look-up of our
 /// own copy would wrongly find none, and an old comment would look like a new one.
 pub(super) fn comments(stated: &Stated<Vec<Stated<WireComment>>>) -> Comments {
-    let read = stated.readable().map(|list| list.iter().filter_map(Stated::value).map(comment));
-    match read.and_then(|read| read.collect::<Option<Vec<_>>>()) {
-        Some(read) => Comments::Listed(read.into_iter().flatten().collect()),
-        None => Comments::Counted(0),
+    let list = stated.readable().into_iter().flatten().filter_map(Stated::value);
+    match list.filter_map(|wire| comment(wire).transpose()).collect::<Result<Vec<_>, _>>() {
+        Ok(read) if stated.readable().is_some() => Comments::Listed(read),
+        _ => Comments::Counted(0),
     }
 }
 
-/// `None` for one that cannot be read. One without text says nothing, and is none (2.1: the text is nullable, the time
-/// is not). Comments are told apart by time and text; the author's name may change.
-fn comment(wire: &WireComment) -> Option<Option<Comment>> {
-    let created = optional_time(&wire.created_date_time)?;
+/// A comment that cannot be read.
+struct Unreadable;
+
+/// A comment without text says nothing, and is none (2.1: the text is nullable, the time is not). Comments are told
+/// apart by time and text; the author's name may change.
+fn comment(wire: &WireComment) -> Result<Option<Comment>, Unreadable> {
+    let created = optional_time(&wire.created_date_time).ok_or(Unreadable)?;
     let text = match &wire.comment {
         Stated::Value(text) => text,
-        Stated::Null | Stated::Absent => return Some(None),
-        Stated::Unreadable => return None,
+        Stated::Null | Stated::Absent => return Ok(None),
+        Stated::Unreadable => return Err(Unreadable),
     };
-    Some(Some(Comment {
+    Ok(Some(Comment {
         key: CommentKey::from_content(None, &created.to_string(), text),
         author: wire.created_by_display_name.text().map(str::to_owned),
         created: Some(created),
