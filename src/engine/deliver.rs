@@ -172,11 +172,12 @@ impl Run<'_, '_> {
         id: IntentId,
         result: Result<Option<Box<Snapshot>>, Failure>,
         request_id: Option<String>,
+        elsewhere: &[RecordRef],
     ) {
         let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
         let IntentState::Sending { patch } = intent.state.clone() else { return };
         match result {
-            Ok(answer) => self.answered(&intent, &patch, answer, request_id),
+            Ok(answer) => self.answered(&intent, &patch, (answer, request_id), elsewhere),
             Err(failure) => self.write_failed(&intent, patch, &failure),
         }
     }
@@ -185,8 +186,8 @@ impl Run<'_, '_> {
         &mut self,
         intent: &Intent,
         patch: &Patch,
-        answer: Option<Box<Snapshot>>,
-        request_id: Option<String>,
+        (answer, request_id): (Option<Box<Snapshot>>, Option<String>),
+        elsewhere: &[RecordRef],
     ) {
         self.reached(intent.id);
         let Some(snapshot) = answer else {
@@ -199,7 +200,7 @@ impl Run<'_, '_> {
             let decision = self.decide(&[], &[]);
             return self.plan(decision.wishes, decision.copies);
         };
-        let decision = self.decide(std::slice::from_ref(&*snapshot), &[]);
+        let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
         // A 2xx is no proof where the API lies: the answer must show what was written.
         if decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
             self.applied(intent, patch, request_id, "the answer shows it");

@@ -85,6 +85,8 @@ pub enum Event {
         result: Result<Option<Box<Snapshot>>, Failure>,
         /// The service's id of the request, where known.
         request_id: Option<String>,
+        /// Linked records that belong to other mappings: the answer too may say that the record was merged away.
+        elsewhere: Vec<RecordRef>,
     },
     /// The worker begins: what was being sent may have been sent.
     Restarted,
@@ -146,7 +148,9 @@ impl Lane {
         match event {
             Event::Observed { snapshots, elsewhere } => run.observed(&snapshots, &elsewhere),
             Event::Read { intent, result, elsewhere } => run.read(intent, result, &elsewhere),
-            Event::Wrote { intent, result, request_id } => run.wrote(intent, result, request_id),
+            Event::Wrote { intent, result, request_id, elsewhere } => {
+                run.wrote(intent, result, request_id, &elsewhere);
+            }
             Event::Restarted => run.restarted(),
         }
         let (audit, effect, now) = (run.audit, run.effect, run.context.now);

@@ -125,11 +125,28 @@ fn a_write_that_is_not_permitted_waits_longer_and_is_told_once() {
             request_id: None,
             retry_after: None,
         };
-        world.step(Event::Wrote { intent: effect.intent, result: Err(denied), request_id: None });
+        let (intent, result, elsewhere) = (effect.intent, Err(denied), Vec::new());
+        world.step(Event::Wrote { intent, result, request_id: None, elsewhere });
     }
     let told = world.audit.iter().filter(|(_, kind)| matches!(kind, AuditKind::Failed { .. })).count();
     assert_eq!(told, 1, "the history keeps a thousand entries, and has better ones");
     assert!(world.now.duration_since(begun) >= SignedDuration::from_mins(19));
+}
+
+#[test]
+fn a_merge_that_only_the_answer_to_a_write_tells_of_takes_no_record_from_its_mapping() {
+    let pair = [snapshot("defender/incident/1", 1, "active"), snapshot("sentinel/incident/g", 1, "New")];
+    let mut world = World::new(pair.to_vec());
+    let snapshots = vec![snapshot("sentinel/incident/g", 5, "Active")];
+    world.step(Event::Observed { snapshots, elsewhere: Vec::new() });
+    let effect = world.read(snapshot("defender/incident/1", 1, "active")).unwrap().effect.unwrap();
+    let target: RecordRef = "defender/incident/9".parse().unwrap();
+    let mut answer = snapshot("defender/incident/1", 6, "redirected");
+    answer.lifecycle = Lifecycle::Redirected { to: Some(target.clone()) };
+    let (intent, result) = (effect.intent, Ok(Some(Box::new(answer))));
+    world.step(Event::Wrote { intent, result, request_id: None, elsewhere: vec![target.clone()] });
+    assert_eq!(world.lane.mapping.member(&target), None, "it has a mapping of its own");
+    assert!(world.lane.mapping.is_closed(), "what is left here is closed as merged");
 }
 
 #[test]

@@ -106,7 +106,11 @@ async fn deliver(
     crash::point("send-after-commit");
     let (result, request_id) = write(shell, &effect).await;
     crash::point("settle-before-commit");
-    let step = shell.step(lane, Event::Wrote { intent, result, request_id }, listed);
+    let elsewhere = match &result {
+        Ok(Some(snapshot)) => elsewhere_of(shell, lane, snapshot)?,
+        Ok(None) | Err(_) => Vec::new(),
+    };
+    let step = shell.step(lane, Event::Wrote { intent, result, request_id, elsewhere }, listed);
     shell.commit(&lane.mapping, step.changes).await?;
     crash::point("settle-after-commit");
     Ok(())

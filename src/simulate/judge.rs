@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Field, Native, RecordKind, Value};
+use crate::reconcile::Conflicts;
 use crate::translate::Reading;
 
 use super::profile::Pairing;
@@ -60,11 +61,17 @@ fn alerts(world: &World, found: &mut Vec<Violation>) {
 /// The record that is left over from a merged incident is closed; the merged incident itself says `redirected`.
 fn merged(world: &World, incident: usize, found: &mut Vec<Violation>) {
     let [gone, left] = [0, 1].map(|side| world.sides[side].current(&world.pairs[incident][side]));
-    if left.is_none_or(|version| !is_closed(&version.native)) {
+    // Where the later word wins, a person who set the status at the same time has it.
+    let edits = world.human.iter().filter(|e| e.incident == incident && e.side == 1);
+    let last = edits.filter_map(|edit| edit.fields.get(&Field::Status)).next_back();
+    let later = world.profile.conflicts == Conflicts::Latest
+        && last.is_some_and(|said| left.and_then(|v| v.native.get(&Field::Status)) == Some(said));
+    if !later && left.is_none_or(|version| !is_closed(&version.native)) {
         found.push(Violation(format!("incident {incident} was merged, and its other record was left open")));
     }
     let status = gone.and_then(|version| version.native.get(&Field::Status));
-    if status != Some(&Native::Text("redirected".to_owned())) {
+    // Defender takes writes without condition, so a stale read before one is as good as none.
+    if world.profile.stale == 0.0 && status != Some(&Native::Text("redirected".to_owned())) {
         found
             .push(Violation(format!("incident {incident} was merged, and then given the status {status:?}")));
     }

@@ -344,7 +344,9 @@ impl World {
         if self.dice(self.profile.crash) {
             return Err(Killed);
         }
-        let step = self.step(&mut lane, Event::Wrote { intent, result, request_id: None });
+        let answer = result.as_ref().ok().and_then(Option::as_ref);
+        let elsewhere = answer.map_or(Vec::new(), |snapshot| self.elsewhere(id, snapshot));
+        let step = self.step(&mut lane, Event::Wrote { intent, result, request_id: None, elsewhere });
         self.commit(step.changes)
     }
 
