@@ -1,6 +1,6 @@
 //! Configuration: load, validate, secrets.
 //!
-//! Two layers: [`reader`] walks the TOML text and knows where each value stands; the other modules say what a value
+//! Two layers: `reader` walks the TOML text and knows where each value stands; the other modules say what a value
 //! must be and build the types the rest of the crate works with. All problems are reported together, each with its
 //! line and column. Relative paths count from the working directory.
 
