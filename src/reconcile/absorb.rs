@@ -1,7 +1,7 @@
 //! What of a record changed since it was acknowledged, and whose doing that is.
 
 use crate::model::{
-    AuditKind, Base, Comments, Field, MemberState, Native, RecordKind, Snapshot, Status, Value,
+    AuditKind, Base, Comments, Field, MemberState, Native, Natives, RecordKind, Snapshot, Status, Value,
 };
 
 use super::decide::Work;
@@ -32,17 +32,31 @@ impl Work<'_> {
                 Some(old) => self.changed_field(at, snapshot, *field, old.cloned(), new),
             }
         }
+        let native = self.acknowledged(at, snapshot, base.as_ref());
         let member = &mut self.mapping.members[at];
         let kept = member.base.take();
         member.base = Some(Base {
             revision: snapshot.revision.clone(),
             modified: snapshot.modified,
-            native: snapshot.native.clone(),
+            native,
             comments: kept.as_ref().map(|b| b.comments.clone()).unwrap_or_default(),
             comment_count: kept.as_ref().map_or(0, |b| b.comment_count),
             linked_at: kept.as_ref().map_or(snapshot.modified, |b| b.linked_at),
             url: snapshot.facts.url.clone().or_else(|| kept.and_then(|b| b.url)),
         });
+    }
+
+    /// What is stated now. From a field that is not stated nothing is concluded, so it stays as it was: else it would
+    /// look edited when it is stated again. Only a verdict that shows while closed really goes away.
+    fn acknowledged(&self, at: usize, snapshot: &Snapshot, base: Option<&Base>) -> Natives {
+        let system = &self.mapping.members[at].record.system;
+        let fleeting = self.policy().translation(system).is_some_and(|t| t.verdict_only_when_closed());
+        let mut native = base.map(|base| base.native.clone()).unwrap_or_default();
+        if fleeting {
+            native.remove(&Field::Verdict);
+        }
+        native.extend(snapshot.native.clone());
+        native
     }
 
     /// A record joins: its values are measured against what is agreed, if anything is.

@@ -175,6 +175,18 @@ fn an_edit_made_before_a_pending_close_arrived_does_not_undo_it() {
 }
 
 #[test]
+fn a_field_that_was_not_stated_for_once_is_no_edit_when_it_is_stated_again() {
+    let rules = rules();
+    let closed = see(&linked(&rules), &[defender(5, "resolved", None)], &rules);
+    let mut spoilt = sentinel(6, "New", None);
+    spoilt.native.remove(&Field::Status);
+    let spoilt = see(&closed.mapping, &[spoilt], &rules);
+    let again = see(&spoilt.mapping, &[sentinel(7, "New", None)], &rules);
+    assert!(again.mapping.is_closed(), "{:#?}", again.audit);
+    assert_eq!(only_patch(&again).0, "sentinel/incident/g");
+}
+
+#[test]
 fn a_merge_is_not_a_close() {
     let rules = rules();
     let mut merged = defender(5, "redirected", None);
