@@ -4,6 +4,8 @@ use crate::model::{
     AuditKind, Base, Comments, Field, MemberState, Native, Natives, RecordKind, Snapshot, Status, Value,
 };
 
+use crate::translate::Translation;
+
 use super::decide::Work;
 use super::merge::Contender;
 use super::policy::Reopen;
@@ -50,7 +52,7 @@ impl Work<'_> {
     /// look edited when it is stated again. Only a verdict that shows while closed really goes away.
     fn acknowledged(&self, at: usize, snapshot: &Snapshot, base: Option<&Base>) -> Natives {
         let system = &self.mapping.members[at].record.system;
-        let fleeting = self.policy().translation(system).is_some_and(|t| t.verdict_only_when_closed());
+        let fleeting = self.policy().translation(system).is_some_and(Translation::verdict_only_when_closed);
         let mut native = base.map(|base| base.native.clone()).unwrap_or_default();
         if fleeting {
             native.remove(&Field::Verdict);
