@@ -77,6 +77,10 @@ pub struct Member {
     /// Values that native sync will bring here on its own, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<(Field, Native)>,
+    /// Fields that state a word no table knows, with that word. The base keeps the last known value: an odd word that
+    /// comes and goes is no edit, and nothing is written over it while it is there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: Natives,
     /// A list hinted at something that only a read by id can tell (a tie of times, new comments).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unread: bool,
@@ -182,7 +186,15 @@ impl Mapping {
 impl Member {
     /// A member in a state, not read yet.
     pub fn new(record: RecordRef, state: MemberState) -> Self {
-        Self { record, state, base: None, exempt: BTreeSet::new(), expected: Vec::new(), unread: false }
+        Self {
+            record,
+            state,
+            base: None,
+            exempt: BTreeSet::new(),
+            expected: Vec::new(),
+            unknown: Natives::new(),
+            unread: false,
+        }
     }
 
     /// Whether it takes part: neither merged away nor gone.

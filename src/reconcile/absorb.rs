@@ -28,8 +28,15 @@ impl Work<'_> {
     pub(super) fn take_fields(&mut self, at: usize, snapshot: &Snapshot) {
         let base = self.mapping.members[at].base.clone();
         for (field, new) in &snapshot.native {
+            if self.is_unknown(at, *field, new) {
+                self.unknown_word(at, snapshot, *field, new);
+                continue;
+            }
+            self.mapping.members[at].unknown.remove(field);
             match base.as_ref().map(|base| base.native.get(field)) {
                 None => self.join_field(at, snapshot, *field, new),
+                // Stated for the first time. Only a verdict that shows while closed comes with an edit.
+                Some(None) if !self.is_fleeting(at, *field) => self.join_field(at, snapshot, *field, new),
                 Some(Some(old)) if old == new => {}
                 Some(old) => self.changed_field(at, snapshot, *field, old.cloned(), new),
             }
@@ -48,16 +55,42 @@ impl Work<'_> {
         });
     }
 
-    /// What is stated now. From a field that is not stated nothing is concluded, so it stays as it was: else it would
-    /// look edited when it is stated again. Only a verdict that shows while closed really goes away.
-    fn acknowledged(&self, at: usize, snapshot: &Snapshot, base: Option<&Base>) -> Natives {
+    /// A field of the table that states a word the table lacks.
+    fn is_unknown(&self, at: usize, field: Field, new: &Native) -> bool {
+        let record = &self.mapping.members[at].record;
+        let table = self.policy().translation(&record.system);
+        let carried = table.is_some_and(|t| t.carried().any(|(kind, f)| kind == record.kind && f == field));
+        carried && self.read(at, field, new).is_none()
+    }
+
+    /// It is told once, and left alone while it is there.
+    fn unknown_word(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
+        let member = &mut self.mapping.members[at];
+        if member.unknown.insert(field, new.clone()).as_ref() == Some(new) {
+            return;
+        }
+        let old = member.native(field).map_or_else(|| "(not stated)".to_owned(), ToString::to_string);
+        let (by, revision) = (snapshot.modified_by.clone(), snapshot.revision.clone());
+        self.note(&snapshot.record, AuditKind::Edit { field, old, new: new.to_string(), by, revision });
+        self.not_carried(at, field, new.to_string(), "the translation does not know this value");
+    }
+
+    /// A verdict that shows while closed goes away with a reopening, and comes with a close.
+    fn is_fleeting(&self, at: usize, field: Field) -> bool {
         let system = &self.mapping.members[at].record.system;
-        let fleeting = self.policy().translation(system).is_some_and(Translation::verdict_only_when_closed);
+        let table = self.policy().translation(system);
+        field == Field::Verdict && table.is_some_and(Translation::verdict_only_when_closed)
+    }
+
+    /// What is stated now. From a field that is not stated, or states a word that nobody knows, nothing is concluded,
+    /// so it stays as it was: else it would look edited when it says the same again. Only a fleeting verdict goes away.
+    fn acknowledged(&self, at: usize, snapshot: &Snapshot, base: Option<&Base>) -> Natives {
         let mut native = base.map(|base| base.native.clone()).unwrap_or_default();
-        if fleeting {
+        if self.is_fleeting(at, Field::Verdict) {
             native.remove(&Field::Verdict);
         }
-        native.extend(snapshot.native.clone());
+        let known = snapshot.native.iter().filter(|(field, new)| !self.is_unknown(at, **field, new));
+        native.extend(known.map(|(field, new)| (*field, new.clone())));
         native
     }
 

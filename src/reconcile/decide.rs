@@ -184,7 +184,16 @@ impl<'a> Work<'a> {
     /// A list entry with the acknowledged time but other values: before or after the write of that instant?
     fn is_ambiguous(&self, at: usize, snapshot: &Snapshot) -> bool {
         let Some(base) = &self.mapping.members[at].base else { return false };
-        !snapshot.fresh && snapshot.modified == base.modified && snapshot.native != base.native
+        !snapshot.fresh && snapshot.modified == base.modified && !self.shows_same(at, snapshot)
+    }
+
+    /// Whether every stated field says what is acknowledged, odd words included.
+    fn shows_same(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let member = &self.mapping.members[at];
+        let acknowledged = |field: &Field| member.unknown.get(field).or_else(|| member.native(*field));
+        let hidden =
+            member.native(Field::Verdict).is_some() && !snapshot.native.contains_key(&Field::Verdict);
+        !hidden && snapshot.native.iter().all(|(field, new)| acknowledged(field) == Some(new))
     }
 
     /// Records that this one names as the same incident become members, unless they belong elsewhere or to a system

@@ -159,6 +159,7 @@ fn needs(mapping: &Mapping, policy: &Policy, at: usize) -> Vec<Field> {
 fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field) -> bool {
     let alert_field = matches!(field, Field::Status | Field::Verdict);
     if member.exempt.contains(&field)
+        || member.unknown.contains_key(&field)
         || !policy.direction(field).reaches(&member.record.system)
         || (member.record.kind == RecordKind::Alert && !alert_field)
     {

@@ -186,13 +186,15 @@ impl From<&Member> for MemberView {
     fn from(member: &Member) -> Self {
         let base = member.base.as_ref();
         let values = base.map(|base| base.native.iter().map(|(field, value)| (*field, value.to_string())));
+        let odd = member.unknown.iter().map(|(field, word)| (*field, word.to_string()));
         Self {
             record: member.record.clone(),
             state: member.state.clone(),
             url: base.and_then(|base| base.url.clone()),
             modified: base.map(|base| base.modified),
             revision: base.map(|base| base.revision.clone()),
-            values: values.map(Iterator::collect).unwrap_or_default(),
+            // An odd word is what people see there, so it is what they are shown.
+            values: values.into_iter().flatten().chain(odd).collect(),
             exempt: member.exempt.iter().copied().collect(),
         }
     }

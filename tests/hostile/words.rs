@@ -67,7 +67,6 @@ fn see(mapping: &Mapping, snapshots: &[Snapshot]) -> Decision {
 /// An analyst closed in Defender. The read of the Sentinel incident before the write states a word that nobody knows,
 /// and the next one states what was there all the time: nobody edited anything, and the close stands.
 #[test]
-#[ignore = "known defect of decide: an unknown word is acknowledged, so that its going looks like an edit"]
 fn an_unknown_word_that_goes_again_is_no_reopening() {
     let bridge = BridgeName::new("corp").unwrap();
     let id = MappingId::derive(&bridge, &"defender/incident/1".parse().unwrap());
