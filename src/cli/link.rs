@@ -19,7 +19,7 @@ pub(super) async fn link(config: &Config, record: &RecordRef, joining: &RecordRe
     let store = SledStore::open_existing(&config.store.path)?;
     let mut mapping = mapping_of(config, &store, record)?;
     let policy = config.bridges.iter().find(|policy| policy.bridge == mapping.bridge);
-    if policy.is_none_or(|policy| policy.rank(&joining.system) == usize::MAX) {
+    if !policy.is_some_and(|policy| policy.has(&joining.system)) {
         bail!("bridge {} has no system `{}`", mapping.bridge, joining.system);
     }
     if mapping.member(joining).is_some_and(Member::is_live) {

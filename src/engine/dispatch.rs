@@ -150,7 +150,7 @@ impl Dispatcher {
         let shell = Arc::clone(&self.shell);
         let mut lanes = Vec::new();
         for (bridge, rules) in &shell.parts.bridges {
-            if rules.policy.rank(&snapshot.record.system) == usize::MAX {
+            if !rules.policy.has(&snapshot.record.system) {
                 continue;
             }
             match route(&rules.policy, snapshot, |record| batch.find(&shell, bridge, record))? {
@@ -310,10 +310,11 @@ impl Dispatcher {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::engine::lane_tests::{rules, snapshot};
+    use crate::engine::lane_tests::snapshot;
     use crate::engine::poll_tests::Nobody;
     use crate::engine::shell::Parts;
     use crate::model::Lifecycle;
+    use crate::reconcile::testing::rules;
     use crate::store::MemoryStore;
     use tokio_util::sync::CancellationToken;
 

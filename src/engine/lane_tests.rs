@@ -1,59 +1,20 @@
 //! One lane under failures that go on for long.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use super::lane::{Context, Event, Failure, FailureKind, Lane, Step};
 use crate::model::{
-    AuditKind, BridgeName, Comments, Facts, Field, IntentState, Lifecycle, Mapping, MappingId, Native,
-    Natives, RecordRef, Snapshot, SystemName,
+    AuditKind, Field, IntentState, Lifecycle, Mapping, MappingId, Native, RecordRef, Snapshot, SystemName,
 };
-use crate::reconcile::{
-    ClosingPolicy, Conflicts, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Rules, SystemPolicy,
-};
+use crate::reconcile::testing::{self, rules};
+use crate::reconcile::{Late, NativeSync, Rules};
 use crate::store::Change;
-use crate::translate::Translation;
-
-pub(super) fn rules() -> Rules {
-    let system = |kind: &str| SystemPolicy {
-        name: SystemName::new(kind).unwrap(),
-        translation: Arc::new(Translation::builtin(kind).unwrap()),
-    };
-    let policy = Policy {
-        bridge: BridgeName::new("corp").unwrap(),
-        systems: vec![system("defender"), system("sentinel")],
-        native_sync: None,
-        create_in: BTreeSet::new(),
-        since: Timestamp::UNIX_EPOCH,
-        filter: Filter::default(),
-        fields: BTreeMap::new(),
-        comments: Direction::Both,
-        conflicts: Conflicts::CloseWins,
-        closing: ClosingPolicy::default(),
-    };
-    Rules { policy, marker: MarkerKey::new([1; 32]) }
-}
 
 pub(super) fn snapshot(record: &str, second: i64, status: &str) -> Snapshot {
-    Snapshot {
-        record: record.parse().unwrap(),
-        revision: second.to_string(),
-        modified: Timestamp::from_second(second).unwrap(),
-        modified_by: None,
-        fresh: true,
-        native: Natives::from([(Field::Status, Native::text(Some(status)))]),
-        closing_comment: None,
-        comments: Comments::Listed(Vec::new()),
-        lifecycle: Lifecycle::Present,
-        links: Vec::new(),
-        parent: None,
-        facts: Facts::default(),
-        raw: serde_json::Value::Null,
-    }
+    let modified = Timestamp::from_second(second).unwrap();
+    testing::snapshot(record, modified, &[(Field::Status, Native::text(Some(status)))])
 }
 
 /// A lane and its clock.

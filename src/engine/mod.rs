@@ -85,7 +85,7 @@ fn watches(
     let cursors = shell.store().cursors()?;
     let overlap =
         SignedDuration::try_from(watched.connector.overlap()).unwrap_or(SignedDuration::from_mins(5));
-    let bridges = shell.parts.bridges.values().filter(|r| r.policy.rank(system) != usize::MAX);
+    let bridges = shell.parts.bridges.values().filter(|r| r.policy.has(system));
     let since = bridges.map(|r| r.policy.since).min().unwrap_or(Timestamp::MAX);
     let watch = |kind| {
         let cursor = cursors.get(&(system.clone(), kind)).copied();

@@ -1,7 +1,7 @@
 //! What of a record changed since it was acknowledged, and whose doing that is.
 
 use crate::model::{
-    AuditKind, Base, Comments, Field, MemberState, Native, Natives, RecordKind, Snapshot, Status, Value,
+    AuditKind, Base, Comments, Field, MemberState, Native, Natives, RecordKind, Snapshot, Value,
 };
 
 use crate::translate::Translation;
@@ -89,7 +89,8 @@ impl Work<'_> {
         if self.is_fleeting(at, Field::Verdict) {
             native.remove(&Field::Verdict);
         }
-        let known = snapshot.native.iter().filter(|(field, new)| !self.is_unknown(at, **field, new));
+        let unknown = &self.mapping.members[at].unknown;
+        let known = snapshot.native.iter().filter(|(field, _)| !unknown.contains_key(*field));
         native.extend(known.map(|(field, new)| (*field, new.clone())));
         native
     }
@@ -102,9 +103,8 @@ impl Work<'_> {
             }
             return;
         }
-        let Some(value) = self.read(at, field, new) else {
-            return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
-        };
+        // A field that the table does not carry.
+        let Some(value) = self.read(at, field, new) else { return };
         let Some(agreed) = self.mapping.agreed.get(&field) else {
             return self.contend(at, snapshot, value, None, true);
         };
@@ -174,9 +174,8 @@ impl Work<'_> {
         new: &Native,
     ) {
         let system = &snapshot.record.system;
-        let Some(value) = self.read(at, field, new) else {
-            return self.leave_alone(at, field, new.to_string(), "the translation does not know this value");
-        };
+        // A field that the table does not carry.
+        let Some(value) = self.read(at, field, new) else { return };
         let leaves = self.policy().direction(field).leaves(system);
         if self.says_agreed(at, field, new, &value) && !(leaves && self.another_differs(at, field)) {
             self.mapping.members[at].exempt.remove(&field);
@@ -355,9 +354,4 @@ impl Work<'_> {
             member.unread = true;
         }
     }
-}
-
-/// Whether a value says closed.
-pub(super) fn is_closed(value: &Value) -> bool {
-    *value == Value::Status(Status::Closed)
 }

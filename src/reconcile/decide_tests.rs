@@ -1,16 +1,18 @@
 //! `decide` read as: what was there, what is seen, what follows. And its laws, over arbitrary edits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
+use super::testing::{self, rules};
 use super::*;
 use crate::model::{
-    Action, AuditKind, BridgeName, Comment, CommentKey, Comments, Facts, Field, Lifecycle, Mapping,
-    MappingId, MemberState, Native, Natives, Patch, RecordRef, Snapshot, SystemName,
+    Action, AuditKind, Comment, CommentKey, Comments, Field, Lifecycle, Mapping, MappingId, MemberState,
+    Native, Natives, Patch, RecordRef, Snapshot, SystemName,
 };
+
 use crate::translate::Translation;
 
 const START: i64 = 1_800_000_000;
@@ -19,45 +21,15 @@ fn system(name: &str) -> SystemName {
     SystemName::new(name).unwrap()
 }
 
-fn rules() -> Rules {
-    let table = |kind: &str| SystemPolicy {
-        name: system(kind),
-        translation: Arc::new(Translation::builtin(kind).unwrap()),
-    };
-    let policy = Policy {
-        bridge: BridgeName::new("corp").unwrap(),
-        systems: vec![table("defender"), table("sentinel")],
-        native_sync: None,
-        create_in: BTreeSet::new(),
-        since: Timestamp::UNIX_EPOCH,
-        filter: Filter::default(),
-        fields: BTreeMap::new(),
-        comments: Direction::Both,
-        conflicts: Conflicts::CloseWins,
-        closing: ClosingPolicy::default(),
-    };
-    Rules { policy, marker: MarkerKey::new([1; 32]) }
-}
-
 fn text(text: &str) -> Native {
     Native::text(Some(text))
 }
 
 fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
+    let modified = Timestamp::from_second(START + second).unwrap();
     Snapshot {
-        record: record.parse().unwrap(),
-        revision: second.to_string(),
-        modified: Timestamp::from_second(START + second).unwrap(),
         modified_by: Some("alice@example.org".to_owned()),
-        fresh: true,
-        native: native.iter().cloned().collect(),
-        closing_comment: None,
-        comments: Comments::Listed(Vec::new()),
-        lifecycle: Lifecycle::Present,
-        links: Vec::new(),
-        parent: None,
-        facts: Facts::default(),
-        raw: serde_json::Value::Null,
+        ..testing::snapshot(record, modified, native)
     }
 }
 
@@ -206,6 +178,18 @@ fn an_unknown_native_value_is_left_alone_and_said() {
     assert_eq!(decision.wishes, []);
     let said = |(_, kind): &(RecordRef, AuditKind)| matches!(kind, AuditKind::NotCarried { value, .. } if value == "somethingNew");
     assert!(decision.audit.iter().any(said));
+}
+
+#[test]
+fn an_unknown_word_that_goes_again_is_no_reopening() {
+    let rules = rules();
+    let closed = see(&linked(&rules), &[defender(5, "resolved", None)], &rules);
+    let odd = see(&closed.mapping, &[sentinel(0, "somethingNew", None)], &rules);
+    assert_eq!(odd.wishes, [], "nothing is written over a word that nobody knows");
+    assert_eq!(see(&odd.mapping, &[sentinel(0, "somethingNew", None)], &rules).audit, [], "told once");
+    let back = see(&odd.mapping, &[sentinel(0, "New", None)], &rules);
+    assert!(back.mapping.is_closed(), "the close was undone: {:#?}", back.audit);
+    assert_eq!(only_patch(&back).0, "sentinel/incident/g");
 }
 
 #[test]

@@ -8,7 +8,6 @@ use crate::model::{
     Agreed, AuditKind, Closing, Field, MemberState, Native, RecordKind, SystemName, Value, Verdict,
 };
 
-use super::absorb::is_closed;
 use super::decide::Work;
 use super::policy::Conflicts;
 
@@ -134,7 +133,7 @@ impl Work<'_> {
         let indices = 0..rivals.len();
         match policy.conflicts {
             Conflicts::CloseWins => {
-                indices.min_by_key(|i| (!is_closed(&rivals[*i].value), rank(&rivals[*i])))
+                indices.min_by_key(|i| (!rivals[*i].value.is_closed(), rank(&rivals[*i])))
             }
             Conflicts::Order => indices.min_by_key(|i| rank(&rivals[*i])),
             Conflicts::Latest => {
@@ -163,7 +162,7 @@ impl Work<'_> {
         let field = value.field();
         let from = record.system.clone();
         if field == Field::Status {
-            self.mapping.closing = is_closed(&value).then(|| Closing {
+            self.mapping.closing = value.is_closed().then(|| Closing {
                 system: from.clone(),
                 actor: contender.by.clone(),
                 comment: contender.closing_comment.clone(),
@@ -213,7 +212,7 @@ impl Work<'_> {
         let default = self.policy().closing.default_verdict;
         let without = self.mapping.agreed(Field::Verdict).is_none_or(Value::is_empty);
         let Some(status) = self.mapping.agreed.get(&Field::Status).cloned() else { return };
-        if default != Verdict::UNDETERMINED && without && is_closed(&status.value) {
+        if default != Verdict::UNDETERMINED && without && status.value.is_closed() {
             let value = Value::Verdict(default);
             self.mapping.agreed.insert(Field::Verdict, Agreed { value, from: status.from, at: status.at });
         }

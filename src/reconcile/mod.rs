@@ -10,6 +10,9 @@ mod merge;
 mod needs;
 mod policy;
 mod route;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod testing;
 
 pub use comments::CopyWish;
 pub use decide::{Decision, Observed, Rules, decide};

@@ -8,7 +8,6 @@ use crate::model::{
 };
 use crate::translate::{Reading, Translation};
 
-use super::absorb::is_closed;
 use super::decide::Rules;
 use super::policy::Policy;
 
@@ -200,7 +199,7 @@ fn patch_of(mapping: &Mapping, policy: &Policy, at: usize, fields: &[Field]) -> 
 
 fn states_closed(table: &Translation, member: &Member) -> bool {
     let Some(native) = member.native(Field::Status) else { return false };
-    matches!(table.read(member.record.kind, Field::Status, native), Reading::Known(value) if is_closed(&value))
+    matches!(table.read(member.record.kind, Field::Status, native), Reading::Known(value) if value.is_closed())
 }
 
 /// The verdict that a close must carry (`sentinel.md` 1.5).

@@ -1,8 +1,7 @@
 //! Bad answers: nothing panics, nothing is lost, nothing is written twice, and people are told.
 //!
 //! `lists` and `answers` run the real binary against emulators that spoil what they say; `server` runs connectors
-//! against a server that says what no emulator would; `marks` reads what strangers may write into comments; `words`
-//! decides over words that no table knows.
+//! against a server that says what no emulator would; `marks` reads what strangers may write into comments.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +12,6 @@ mod marks;
 #[path = "../exactly_once/rig.rs"]
 mod rig;
 mod server;
-mod words;
 
 use rig::Rig;
 

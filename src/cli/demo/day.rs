@@ -38,13 +38,34 @@ pub(super) enum Side {
     Sentinel,
 }
 
+/// What kind of thing somebody did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Act {
+    /// A close.
+    Close,
+    /// Any other edit of fields.
+    Edit,
+    /// A comment.
+    Comment,
+}
+
+impl Act {
+    fn of(closes: bool, comments: bool) -> Self {
+        match (closes, comments) {
+            (true, _) => Self::Close,
+            (false, true) => Self::Comment,
+            (false, false) => Self::Edit,
+        }
+    }
+}
+
 /// What somebody did, and what must come of it on the other side: one effective write, or none if it lost.
 #[derive(Debug, Clone)]
 pub(super) struct Deed {
     pub(super) side: Side,
     pub(super) defender: u64,
     pub(super) sentinel: String,
-    pub(super) closes: bool,
+    pub(super) act: Act,
     pub(super) writes: usize,
 }
 
@@ -141,7 +162,7 @@ impl Day<'_> {
         let pair = self.pair()?;
         self.stage.kill()?;
         self.edit_sentinel(&pair, PEOPLE[1], &SentinelEdit::status("Active"))?;
-        self.deed(Side::Sentinel, &pair, false, 0);
+        self.deed(Side::Sentinel, &pair, Act::Edit, 0);
         let started = self.begin_close(&pair, true)?;
         self.stage.start(None)?;
         self.arrival(&pair, true, started, "the close beats the other edit, and the history says so")
@@ -208,7 +229,7 @@ impl Day<'_> {
             let close = SentinelEdit::close("BenignPositive", Some("SuspiciousButExpected"));
             self.edit_sentinel(pair, by, &close)?;
         }
-        self.deed(if in_defender { Side::Defender } else { Side::Sentinel }, pair, true, 1);
+        self.deed(if in_defender { Side::Defender } else { Side::Sentinel }, pair, Act::Close, 1);
         Ok(Instant::now())
     }
 
@@ -230,7 +251,7 @@ impl Day<'_> {
         let started = Instant::now();
         self.edit_defender(pair, PEOPLE[0], edit)?;
         let closes = edit.status.as_deref() == Some("resolved");
-        self.deed(Side::Defender, pair, closes, 1);
+        self.deed(Side::Defender, pair, Act::of(closes, edit.comment.is_some()), 1);
         let arrived = self.wait(what, |day| {
             day.stage.writes(crate::emulator::System::Sentinel, &pair.sentinel).len() > before
         })?;
@@ -243,7 +264,7 @@ impl Day<'_> {
         let started = Instant::now();
         self.edit_sentinel(pair, PEOPLE[1], edit)?;
         let closes = edit.status.as_deref() == Some("Closed");
-        self.deed(Side::Sentinel, pair, closes, 1);
+        self.deed(Side::Sentinel, pair, Act::of(closes, edit.comment.is_some()), 1);
         let arrived =
             self.wait(what, |day| day.stage.writes(crate::emulator::System::Defender, &id).len() > before)?;
         told(arrived, pair, "Sentinel → Defender", PEOPLE[1], what, started)
@@ -257,9 +278,9 @@ impl Day<'_> {
         self.stage.emulator.human_sentinel(&pair.sentinel, by, edit)
     }
 
-    fn deed(&mut self, side: Side, pair: &Pair, closes: bool, writes: usize) {
+    fn deed(&mut self, side: Side, pair: &Pair, act: Act, writes: usize) {
         let Pair { defender, sentinel } = pair.clone();
-        self.deeds.push(Deed { side, defender, sentinel, closes, writes });
+        self.deeds.push(Deed { side, defender, sentinel, act, writes });
     }
 
     fn is_closed(&self, pair: &Pair, from_defender: bool) -> bool {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::output::{BAD, BOLD, GOOD, styled};
-use super::day::{Deed, Side};
-use crate::emulator::{CLIENT_ID, System};
+use super::day::{Act, Deed, Side};
+use crate::emulator::{CLIENT_ID, Entry, System, What};
 use crate::stage::Stage;
 
 /// What the ledger says of the day.
@@ -32,7 +32,7 @@ impl Verdict {
 pub(super) fn judge(stage: &Stage, deeds: &[Deed]) -> Verdict {
     let mut verdict = Verdict {
         edits: deeds.len(),
-        closes: deeds.iter().filter(|d| d.closes).count(),
+        closes: deeds.iter().filter(|d| d.act == Act::Close).count(),
         calls: stage.emulator.calls().values().sum(),
         ..Verdict::default()
     };
@@ -52,15 +52,22 @@ pub(super) fn judge(stage: &Stage, deeds: &[Deed]) -> Verdict {
 
 fn judge_pair(stage: &Stage, defender: u64, sentinel: &str, deeds: &[&Deed], verdict: &mut Verdict) {
     let sides = [
-        (Side::Defender, stage.writes(System::Sentinel, sentinel).len()),
-        (Side::Sentinel, stage.writes(System::Defender, &defender.to_string()).len()),
+        (Side::Defender, stage.writes(System::Sentinel, sentinel)),
+        (Side::Sentinel, stage.writes(System::Defender, &defender.to_string())),
     ];
-    for (side, written) in sides {
-        let expected: usize = deeds.iter().filter(|d| d.side == side).map(|d| d.writes).sum();
-        verdict.expected += expected;
-        verdict.lost += expected.saturating_sub(written);
-        let more = written.saturating_sub(expected);
-        if expected == 0 { verdict.bounced += more } else { verdict.doubled += more }
+    let is_comment = |entry: &&Entry| matches!(entry.what, What::Commented { .. });
+    for (side, writes) in sides {
+        let here = || deeds.iter().filter(|d| d.side == side);
+        let comments = writes.iter().filter(is_comment).count();
+        // Apart, so that a comment too many cannot make up for an edit that was lost.
+        for (comment, written) in [(true, comments), (false, writes.len() - comments)] {
+            let expected =
+                here().filter(|d| (d.act == Act::Comment) == comment).map(|d| d.writes).sum::<usize>();
+            verdict.expected += expected;
+            verdict.lost += expected.saturating_sub(written);
+            let more = written.saturating_sub(expected);
+            if here().next().is_none() { verdict.bounced += more } else { verdict.doubled += more }
+        }
     }
     let here = stage.emulator.defender_incident(defender).map(|i| i["status"] == "resolved");
     let there = stage.emulator.sentinel_incident(sentinel).map(|i| i["properties"]["status"] == "Closed");
