@@ -41,6 +41,7 @@ fn snapshot(name: &str, second: i64, status: &str, severity: &str, verdict: Opti
         lifecycle: Lifecycle::Present,
         links: Vec::new(),
         parent: None,
+        planned_as: None,
         facts: Facts::default(),
         raw: serde_json::Value::Null,
     }

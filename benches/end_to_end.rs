@@ -138,6 +138,7 @@ fn settings(emulator: &Emulator) -> [SystemSettings; 2] {
         budget_factor,
         settle,
         overlap,
+        hook: None,
     };
     let sentinel = SentinelSettings {
         name: support::system("sentinel"),
@@ -153,6 +154,7 @@ fn settings(emulator: &Emulator) -> [SystemSettings; 2] {
         budget_factor,
         settle,
         overlap,
+        hook: None,
         peer: Some(support::system("defender")),
     };
     [SystemSettings::Defender(defender), SystemSettings::Sentinel(sentinel)]

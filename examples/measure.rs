@@ -138,6 +138,7 @@ fn member(record: &RecordRef, status: &str, severity: &str) -> Member {
         comments: std::collections::BTreeSet::new(),
         comment_count: 0,
         linked_at: time(),
+        created: None,
         url: Some(format!("https://security.microsoft.com/incident2/{}/overview", record.id)),
     };
     Member { base: Some(base), ..Member::new(record.clone(), MemberState::Linked) }

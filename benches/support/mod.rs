@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lockstep::model::{BridgeName, SystemName};
 use lockstep::reconcile::{
-    ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Policy, Rules, SystemPolicy,
+    ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Policy, Rules, SystemPolicy, TicketPolicy,
 };
 use lockstep::translate::Translation;
 
@@ -22,6 +22,7 @@ pub(crate) fn bridge() -> BridgeName {
 pub(crate) fn rules() -> Rules {
     let table = |kind: &str| SystemPolicy {
         name: system(kind),
+        main: lockstep::model::RecordKind::Incident,
         translation: Arc::new(Translation::builtin(kind).expect("a sound table")),
     };
     let policy = Policy {
@@ -35,6 +36,8 @@ pub(crate) fn rules() -> Rules {
         comments: Direction::Both,
         conflicts: Conflicts::CloseWins,
         closing: ClosingPolicy::default(),
+        tickets: TicketPolicy::default(),
+        scope: String::new(),
     };
     Rules { policy, marker: MarkerKey::new([1; 32]) }
 }

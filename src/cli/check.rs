@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::output::{self, BAD, DIM, Format, FormatArg, GOOD, WARN, clean, styled};
 use super::{ConfigArg, Exit, Global, connect};
 use crate::config::{Config, ConfigErrors};
-use crate::http::{Http, token_source};
+use crate::http::Http;
 use crate::reconcile::Policy;
 use crate::translate::{Translation, laws};
 
@@ -126,9 +126,7 @@ fn credentials(config: &Config, found: &mut Vec<Finding>) {
         Err(error) => return found.push(problem("http", error.to_string())),
     };
     for system in &config.systems {
-        let source =
-            token_source(&system.credential, &system.tenant_id, &system.authority_url, &system.scope, &http);
-        if let Err(error) = source {
+        if let Err(error) = crate::connectors::connect(&system.settings, &http, None) {
             found.push(problem(system.name.as_str(), error.to_string()));
         }
     }

@@ -43,7 +43,7 @@ fn introduction(emulator: &Emulator) -> String {
     let url = emulator.url();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
     let pace = Pace { poll_ms: 1000, settle_ms: 2000 };
-    let config = configuration(emulator, Path::new("data"), listen, pace, "");
+    let config = configuration(emulator, Path::new("data"), listen, pace, "", None);
     format!(
         "{}\n\n{config}\n{}\n\n  curl {url}/control/state\n  curl {url}/control/ledger\n  curl {url}/control/defender/incidents/4711/edit -H 'content-type: application/json' \\\n       -d '{{\"by\":\"ana@example.org\",\"edit\":{{\"status\":\"resolved\",\"classification\":\"truePositive\",\"determination\":\"phishing\"}}}}'\n\nCtrl-C ends the emulators.",
         styled(

@@ -77,6 +77,7 @@ fn member(member: &MemberView) -> String {
         MemberState::Linked => styled(GOOD, "linked"),
         MemberState::Redirected => styled(DIM, "merged away"),
         MemberState::Gone => styled(DIM, "gone"),
+        MemberState::Superseded => styled(DIM, "superseded"),
         MemberState::Detached => styled(DIM, "unlinked"),
     };
     let mut text = format!("{} {state}", clean(&member.record.to_string()));

@@ -8,9 +8,7 @@ use anyhow::Context;
 use secrecy::ExposeSecret;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, System, SystemKind};
-use crate::connectors::defender::DefenderSettings;
-use crate::connectors::sentinel::SentinelSettings;
+use crate::config::{Config, System};
 use crate::connectors::{Connector, SystemSettings, connect};
 use crate::engine::{Engine, Parts, Watched};
 use crate::http::{CallObserver, Http};
@@ -110,53 +108,27 @@ pub(super) fn rules(config: &Config, store: &dyn Store) -> anyhow::Result<BTreeM
     Ok(config.bridges.iter().map(|policy| (policy.bridge.clone(), rules(policy))).collect())
 }
 
+/// The settings of a system, with what only the whole configuration tells.
 fn settings(system: &System, config: &Config) -> SystemSettings {
-    let (name, tenant_id) = (system.name.clone(), system.tenant_id.clone());
-    let (credential, authority_url) = (system.credential.clone(), system.authority_url.clone());
-    let (scope, budget_factor) = (system.scope.clone(), system.budget_factor);
-    match &system.kind {
-        SystemKind::Defender(kind) => SystemSettings::Defender(DefenderSettings {
-            name,
-            tenant_id,
-            credential,
-            authority_url,
-            graph_url: kind.graph_url.clone(),
-            scope,
-            budget_factor,
-            settle: system.settle.unwrap_or(DefenderSettings::DEFAULT_SETTLE),
-            overlap: system.overlap.unwrap_or(DefenderSettings::DEFAULT_OVERLAP),
-        }),
-        SystemKind::Sentinel(kind) => SystemSettings::Sentinel(SentinelSettings {
-            peer: peer(system, config),
-            name,
-            tenant_id,
-            subscription_id: kind.subscription_id.clone(),
-            resource_group: kind.resource_group.clone(),
-            workspace: kind.workspace.clone(),
-            credential,
-            authority_url,
-            arm_url: kind.arm_url.clone(),
-            scope,
-            api_version: kind.api_version.clone(),
-            budget_factor,
-            settle: system.settle.unwrap_or(SentinelSettings::DEFAULT_SETTLE),
-            overlap: system.overlap.unwrap_or(SentinelSettings::DEFAULT_OVERLAP),
-        }),
+    let mut settings = system.settings.clone();
+    if let SystemSettings::Sentinel(sentinel) = &mut settings {
+        sentinel.peer = peer(&system.name, &sentinel.tenant_id, config);
     }
+    settings
 }
 
 /// The Defender system whose incidents a Sentinel workspace names: one of its bridges, of the same tenant.
-fn peer(sentinel: &System, config: &Config) -> Option<SystemName> {
-    let bridged = |other: &System| {
-        config.bridges.iter().any(|policy| {
-            let has = |name: &SystemName| policy.systems.iter().any(|s| s.name == *name);
-            has(&other.name) && has(&sentinel.name)
-        })
+fn peer(sentinel: &SystemName, tenant: &str, config: &Config) -> Option<SystemName> {
+    let bridged =
+        |other: &System| config.bridges.iter().any(|policy| policy.has(&other.name) && policy.has(sentinel));
+    let tenant_of = |system: &System| match &system.settings {
+        SystemSettings::Defender(settings) => Some((system.name.clone(), settings.tenant_id.clone())),
+        _ => None,
     };
-    let defenders: Vec<&System> =
-        config.systems.iter().filter(|s| matches!(s.kind, SystemKind::Defender(_)) && bridged(s)).collect();
-    let same = defenders.iter().find(|s| s.tenant_id.eq_ignore_ascii_case(&sentinel.tenant_id));
+    let defenders: Vec<(SystemName, String)> =
+        config.systems.iter().filter(|s| bridged(s)).filter_map(tenant_of).collect();
+    let same = defenders.iter().find(|(_, own)| own.eq_ignore_ascii_case(tenant));
     // One may name its tenant by a domain, or leave it to the environment: a sole candidate is meant all the same.
     let sole = if let [sole] = &defenders[..] { Some(sole) } else { None };
-    same.or(sole).map(|system| system.name.clone())
+    same.or(sole).map(|(name, _)| name.clone())
 }

@@ -11,12 +11,13 @@ use toml::de::DeValue;
 
 use super::parse;
 use super::reader::{Section, nearest};
-use super::system::{Declared, SystemKind};
+use super::system::{Declared, System};
+use crate::connectors::SystemSettings;
 use crate::model::{BridgeName, Field, Severity, SystemName, Verdict};
 use crate::reconcile::{
-    ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy,
+    ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
+    TicketPolicy,
 };
-use crate::translate::Translation;
 
 /// How far back a bridge looks when it does not say.
 const DEFAULT_SINCE: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -27,7 +28,9 @@ const DEFAULT_DEADLINE: Duration = Duration::from_mins(15);
 const CONFLICTS: &[(&str, Conflicts)] =
     &[("close-wins", Conflicts::CloseWins), ("order", Conflicts::Order), ("latest", Conflicts::Latest)];
 const LATE: &[(&str, Late)] = &[("report", Late::Report), ("write", Late::Write)];
-const REOPEN: &[(&str, Reopen)] = &[("propagate", Reopen::Propagate), ("ignore", Reopen::Ignore)];
+const REOPEN: &[(&str, Reopen)] =
+    &[("propagate", Reopen::Propagate), ("ignore", Reopen::Ignore), ("new-ticket", Reopen::NewTicket)];
+const GONE: &[(&str, TicketGone)] = &[("detach", TicketGone::Detach), ("follow", TicketGone::Follow)];
 
 /// Reads all bridges; `None` stands for one with problems, which are reported.
 pub(super) fn read_all(sections: Vec<Section<'_>>, systems: &[Declared]) -> Vec<Option<Policy>> {
@@ -62,7 +65,8 @@ fn read(mut section: Section<'_>, name: Option<&str>, declared: &[Declared]) -> 
     let (fields, comments) = section.child("fields").map(|s| fields(s, &members)).unwrap_or_default();
     let conflicts = section.get("conflicts", |value| parse::word(value, CONFLICTS)).map(Spanned::into_inner);
     let closing = section.child("closing").map(closing).unwrap_or_default();
-    let systems = members.policies(&section);
+    let tickets = section.child("tickets").map(tickets).unwrap_or_default();
+    let (systems, scope) = (members.policies(), members.scope());
     section.finish();
     Some(Policy {
         bridge: BridgeName::new(name?).ok()?,
@@ -75,6 +79,8 @@ fn read(mut section: Section<'_>, name: Option<&str>, declared: &[Declared]) -> 
         comments,
         conflicts: conflicts.unwrap_or_default(),
         closing,
+        tickets,
+        scope,
     })
 }
 
@@ -109,9 +115,9 @@ impl Members<'_> {
         self.declared.iter().find(|d| d.name.as_ref().is_some_and(|n| n.get_ref() == name))
     }
 
-    /// The kind of a system, where its own table is sound.
-    fn kind(&self, name: &str) -> Option<&SystemKind> {
-        self.declaration(name)?.system.as_ref().map(|system| &system.kind)
+    /// A system, where its own table is sound.
+    fn system(&self, name: &str) -> Option<&System> {
+        self.declaration(name)?.system.as_ref()
     }
 
     /// The named system, if it belongs to the bridge; else a problem.
@@ -125,19 +131,33 @@ impl Members<'_> {
         None
     }
 
-    fn policies(&self, section: &Section<'_>) -> Vec<SystemPolicy> {
-        let mut policies = Vec::new();
-        for name in &self.named {
-            let Some(kind) = self.kind(name.get_ref()) else { continue };
-            match (SystemName::new(name.get_ref()), Translation::builtin(kind.as_str())) {
-                (Ok(name), Ok(table)) => policies.push(SystemPolicy { name, translation: Arc::new(table) }),
-                (_, Err(reason)) => {
-                    section.problem(name.span(), format!("the translation table is faulty: {reason}"));
-                }
-                (Err(_), _) => {}
+    fn policies(&self) -> Vec<SystemPolicy> {
+        let systems = self.named.iter().filter_map(|name| self.system(name.get_ref()));
+        let policy = |system: &System| SystemPolicy {
+            name: system.name.clone(),
+            main: system.settings.main_kind(),
+            translation: Arc::clone(&system.translation),
+        };
+        systems.map(policy).collect()
+    }
+
+    /// What tells the keys of this bridge's tickets from those of other installations: its tenants and workspaces.
+    fn scope(&self) -> String {
+        let of = |system: &System| match &system.settings {
+            SystemSettings::Defender(settings) => Some(settings.tenant_id.clone()),
+            SystemSettings::Sentinel(s) => {
+                Some([&*s.tenant_id, &*s.subscription_id, &*s.resource_group, &*s.workspace].join("/"))
             }
-        }
-        policies
+            _ => None,
+        };
+        let mut scopes: Vec<String> = self
+            .named
+            .iter()
+            .filter_map(|name| of(self.system(name.get_ref())?))
+            .map(|s| s.to_lowercase())
+            .collect();
+        scopes.sort();
+        scopes.join(" ")
     }
 }
 
@@ -162,15 +182,14 @@ fn native_sync(section: &mut Section<'_>, members: &Members<'_>) -> Option<Nativ
     };
     let writer = members.pick(section, "native_sync", first.get_ref(), first.span());
     let follower = members.pick(section, "native_sync", second.get_ref(), second.span());
-    if let (Some(a), Some(b)) = (members.kind(first.get_ref()), members.kind(second.get_ref()))
-        && a.as_str() == b.as_str()
+    let table = |name: &str| members.system(name).map(|system| system.settings.table());
+    let kinds = [table(first.get_ref()), table(second.get_ref())];
+    if kinds.iter().all(Option::is_some)
+        && !matches!(kinds, [Some("defender"), Some("sentinel")] | [Some("sentinel"), Some("defender")])
     {
         section.problem(
             first.span(),
-            format!(
-                "native_sync of {} must name a defender and a sentinel system, not two of one kind",
-                section.title()
-            ),
+            format!("native_sync of {} must name a defender and a sentinel system", section.title()),
         );
     }
     let deadline = deadline.map_or(DEFAULT_DEADLINE, Spanned::into_inner);
@@ -190,7 +209,7 @@ fn create_in(
     let mut systems = BTreeSet::new();
     for name in section.texts("create_in").unwrap_or_default() {
         let Some(system) = members.pick(section, "create_in", name.get_ref(), name.span()) else { continue };
-        let refused = members.kind(name.get_ref()).and_then(SystemKind::refuses_creation);
+        let refused = members.system(name.get_ref()).and_then(|s| s.settings.refuses_creation());
         if let Some(reason) = refused {
             section
                 .problem(name.span(), format!("create_in of {} names '{system}': {reason}", section.title()));
@@ -247,6 +266,19 @@ fn direction(section: &mut Section<'_>, key: &'static str, members: &Members<'_>
     None
 }
 
+fn tickets(mut section: Section<'_>) -> TicketPolicy {
+    let defaults = TicketPolicy::default();
+    let open_closed = section.get("open_closed", parse::boolean);
+    let gone = section.get("when_merged", |value| parse::word(value, GONE));
+    let description = section.get("description", parse::text);
+    section.finish();
+    TicketPolicy {
+        open_closed: open_closed.map_or(defaults.open_closed, Spanned::into_inner),
+        gone: gone.map_or(defaults.gone, Spanned::into_inner),
+        description: description.map_or(defaults.description, Spanned::into_inner),
+    }
+}
+
 fn closing(mut section: Section<'_>) -> ClosingPolicy {
     let defaults = ClosingPolicy::default();
     let comment = section.get("comment", |value| {
@@ -254,12 +286,7 @@ fn closing(mut section: Section<'_>) -> ClosingPolicy {
         check_template(&template).map(|()| template)
     });
     let verdict = section.get("default_verdict", |value| Verdict::try_from(parse::text(value)?));
-    let reopen = section.get("reopen", |value| match value.as_str() {
-        Some("new-ticket") => {
-            Err("'new-ticket' is not built into this version; use propagate or ignore".into())
-        }
-        _ => parse::word(value, REOPEN),
-    });
+    let reopen = section.get("reopen", |value| parse::word(value, REOPEN));
     let all_alerts = section.get("when_all_alerts_closed", parse::boolean);
     section.finish();
     ClosingPolicy {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::connectors::SystemSettings;
 use crate::http::Credential;
 use crate::model::Field;
 use crate::reconcile::Direction;
@@ -25,8 +26,9 @@ fn the_example_parses_as_it_says() {
     assert_eq!(config.warnings, []);
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8787");
     let defender = config.system(&SystemName::new("defender").unwrap()).unwrap();
-    assert_eq!(defender.scope, "https://graph.microsoft.com/.default");
-    assert!(matches!(defender.credential, Credential::ClientSecret { .. }));
+    let SystemSettings::Defender(settings) = &defender.settings else { panic!("{defender:?}") };
+    assert_eq!(settings.scope, "https://graph.microsoft.com/.default");
+    assert!(matches!(settings.credential, Credential::ClientSecret { .. }));
     let bridge = &config.bridges[0];
     assert_eq!(bridge.native_sync.as_ref().unwrap().writer.as_str(), "defender");
     assert!(matches!(bridge.direction(Field::Title), Direction::From(name) if name.as_str() == "defender"));
@@ -53,7 +55,8 @@ fn every_optional_key_of_the_example_parses() {
         .collect();
     let config = parse(&text.join("\n")).unwrap();
     assert!(config.telemetry.otlp_endpoint.is_some() && config.store.marker_key.is_some());
-    assert!(config.systems[0].settle.is_some());
+    let SystemSettings::Defender(settings) = &config.systems[0].settings else { panic!() };
+    assert_eq!(settings.settle, std::time::Duration::from_secs(30));
 }
 
 #[test]
@@ -181,7 +184,7 @@ fn inline_secrets_are_warned_about_and_never_shown() {
 #[test]
 fn other_clouds_have_other_hosts() {
     let config = parse(&with("poll = \"15s\"", "cloud = \"dod\"")).unwrap();
-    let system = &config.systems[0];
+    let SystemSettings::Defender(system) = &config.systems[0].settings else { panic!() };
     assert_eq!(system.scope, "https://dod-graph.microsoft.us/.default");
     assert_eq!(system.authority_url.as_str(), "https://login.microsoftonline.us/");
 }
@@ -191,5 +194,5 @@ fn native_sync_needs_one_of_each_kind() {
     let text = with("name = \"sentinel\"\nkind = \"sentinel\"", "name = \"sentinel\"\nkind = \"defender\"");
     let text =
         text.replace("subscription_id =", "#").replace("resource_group =", "#").replace("workspace =", "#");
-    insta::assert_snapshot!(errors(&text), @r#"lockstep.toml:56:16: native_sync of [[bridges]] "corp" must name a defender and a sentinel system, not two of one kind"#);
+    insta::assert_snapshot!(errors(&text), @r#"lockstep.toml:56:16: native_sync of [[bridges]] "corp" must name a defender and a sentinel system"#);
 }

@@ -6,11 +6,18 @@
 
 mod bridge;
 mod cloud;
+mod credential;
+mod jira;
+mod microsoft;
 mod parse;
 mod problem;
 mod reader;
-
+mod request_tracker;
+mod servicenow;
+mod sidecar;
 mod system;
+mod thehive;
+mod ticketing;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -28,7 +35,7 @@ use crate::reconcile::Policy;
 
 pub use cloud::Cloud;
 pub use problem::{ConfigErrors, Problem};
-pub use system::{Defender, Sentinel, System, SystemKind};
+pub use system::System;
 
 use crate::http::secret::SecretRef;
 use problem::Problems;
@@ -119,7 +126,7 @@ impl Config {
         let own = [("server token", &self.server.token), ("store marker_key", &self.store.marker_key)];
         let own = own.into_iter().filter_map(|(what, secret)| Some((what.to_owned(), secret.as_ref()?)));
         let of_systems = self.systems.iter().flat_map(|system| {
-            system.credential.secrets().into_iter().map(|s| (format!("credential of {}", system.name), s))
+            system.settings.secrets().into_iter().map(|s| (format!("credential of {}", system.name), s))
         });
         own.chain(of_systems).collect()
     }

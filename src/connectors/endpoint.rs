@@ -1,4 +1,4 @@
-//! What both Microsoft connectors are made of: an address, a door and its tokens.
+//! What connectors are made of: an address, a door and its tokens.
 
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use url::Url;
 
 use super::Probe;
 use crate::http::{
-    Answer, Budgets, Call, CallError, CallObserver, CallSite, Credential, CredentialError, Door, Http,
-    NotSentCause, RequestIds, RetryPolicy, TokenSource, token_source,
+    Answer, Budgets, Call, CallError, CallObserver, CallSite, CredentialError, Door, Http, NotSentCause,
+    RequestIds, RetryPolicy, TokenSource,
 };
 use crate::model::SystemName;
 
@@ -43,12 +43,8 @@ pub enum ConnectError {
 /// What an endpoint is made of.
 pub(super) struct Parts<'a> {
     pub(super) system: &'a SystemName,
-    pub(super) credential: &'a Credential,
-    pub(super) tenant: &'a str,
-    pub(super) authority: &'a Url,
     pub(super) base: &'a Url,
     pub(super) example: &'static str,
-    pub(super) scope: &'a str,
     pub(super) budgets: Budgets,
     pub(super) ids: RequestIds,
 }
@@ -70,6 +66,7 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     pub(super) fn new(
         parts: Parts<'_>,
+        tokens: Result<Arc<dyn TokenSource>, CredentialError>,
         http: &Http,
         observer: Option<Arc<dyn CallObserver>>,
     ) -> Result<Self, ConnectError> {
@@ -77,8 +74,7 @@ impl Endpoint {
         if base.cannot_be_a_base() {
             return Err(ConnectError::Address { system, url: base.to_string(), example: parts.example });
         }
-        let tokens = token_source(parts.credential, parts.tenant, parts.authority, parts.scope, http)
-            .map_err(|source| ConnectError::Credential { system: system.clone(), source })?;
+        let tokens = tokens.map_err(|source| ConnectError::Credential { system: system.clone(), source })?;
         let mut door = Door::new(
             system.as_str(),
             http.clone(),

@@ -2,10 +2,16 @@
 
 pub mod defender;
 mod endpoint;
+pub mod jira;
 mod registry;
+pub mod request_tracker;
 pub mod sentinel;
+pub mod servicenow;
+pub mod sidecar;
 mod stated;
 mod text;
+pub mod thehive;
+mod ticketing;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -17,10 +23,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::http::CallError;
-use crate::model::{CommentKey, Patch, RecordKind, RecordRef, Snapshot, SystemName};
+use crate::http::secret::SecretRef;
+use crate::model::{CommentKey, Field, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName};
 
 pub use endpoint::ConnectError;
 pub use registry::{SystemSettings, connect};
+pub use ticketing::{Audience, TicketSystem};
 
 /// Tags and labels that begin so are lockstep's own notes: never part of [`crate::model::Field::Tags`], and kept
 /// by every write.
@@ -70,6 +78,102 @@ pub struct Written {
     pub snapshot: Option<Snapshot>,
     /// The service's id of the request.
     pub request_id: Option<String>,
+    /// What of the write this record cannot take, and why; the rest was written. It is left to differ, and told.
+    pub declined: Vec<Declined>,
+}
+
+impl Written {
+    /// Everything was written.
+    pub fn new(snapshot: Option<Snapshot>, request_id: Option<String>) -> Self {
+        Self { snapshot, request_id, declined: Vec::new() }
+    }
+}
+
+/// A field that a record cannot take: an owner whom the system does not know, a field that this user may not set.
+/// Never the status: a close that cannot be written is an error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declined {
+    /// Which.
+    pub field: Field,
+    /// Why, and what to do about it.
+    pub reason: String,
+}
+
+/// What a ticket is opened with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Opening {
+    /// The fields. Never status and verdict: a ticket begins as the system begins it.
+    pub patch: Patch,
+    /// The description, plain text; the connector brings it into the form of its system, and escapes it.
+    pub description: String,
+}
+
+/// What people want to read about an incident before they open it. All of it is remote text: data, never markup.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Brief {
+    /// The system that tells.
+    pub system: String,
+    /// The incident's own id there, as people know it (a number where it has one).
+    pub number: String,
+    /// Its title.
+    pub title: String,
+    /// Its severity, in the system's spelling.
+    pub severity: String,
+    /// The link for people.
+    pub url: Option<String>,
+    /// When it was created (RFC 3339, UTC).
+    pub created: Option<String>,
+    /// The system's own description.
+    pub description: Option<String>,
+    /// Products that raised it.
+    pub products: Vec<String>,
+    /// MITRE ATT&CK tactics.
+    pub tactics: Vec<String>,
+    /// MITRE ATT&CK techniques (`T1059.001`).
+    pub techniques: Vec<String>,
+    /// Users concerned.
+    pub users: Vec<String>,
+    /// Devices concerned.
+    pub devices: Vec<String>,
+    /// Mailboxes concerned.
+    pub mailboxes: Vec<String>,
+    /// Its alerts, newest last, at most 50.
+    pub alerts: Vec<AlertBrief>,
+}
+
+/// One alert of a [`Brief`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct AlertBrief {
+    /// Its title.
+    pub title: String,
+    /// Its severity, in the system's spelling.
+    pub severity: String,
+    /// The product that raised it.
+    pub product: Option<String>,
+    /// The link for people.
+    pub url: Option<String>,
+}
+
+/// What a webhook must bring before it is believed to come from the system. It is never believed beyond that.
+#[derive(Debug, Clone)]
+pub struct Hook {
+    /// What proves where it comes from.
+    pub proof: HookProof,
+    /// The secret that both sides share.
+    pub secret: SecretRef,
+    /// The ids of the records that a body names; pure, and total on any JSON.
+    pub records: fn(&serde_json::Value) -> Vec<(RecordKind, RecordId)>,
+    /// The header with an id that is the same when the delivery is repeated.
+    pub delivery_id: Option<&'static str>,
+}
+
+/// What proves that a webhook comes from the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HookProof {
+    /// A header with `sha256=` and the HMAC-SHA256 of the raw body in hexadecimal digits.
+    Hmac(&'static str),
+    /// A header with the secret itself.
+    Shared(&'static str),
 }
 
 /// One finding of `lockstep check --online`.
@@ -114,17 +218,39 @@ pub trait Connector: Send + Sync {
     /// snapshot just read. One call.
     async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError>;
 
-    /// Creates a record under the client-chosen id of `record`. One call; repeating it is harmless.
-    async fn create(&self, record: &RecordRef, patch: &Patch) -> Result<Written, CallError>;
+    /// Looks for a record that is planned under a name derived by us: the client-chosen id, or the key that a
+    /// ticket carries inside it. `None` says that there certainly is none; a look-up that fails is an error, and
+    /// stops the creation. Of several tickets with the key the oldest is it. The snapshot bears the record's own id.
+    async fn find(&self, planned: &RecordRef, depth: Depth) -> Result<Option<Snapshot>, CallError> {
+        match self.read(planned, depth).await {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(CallError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates the record planned under `planned`: under that id where the client chooses ids, else with that id as
+    /// key inside. One write; a ticket may be read back to learn whether the key arrived.
+    async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError>;
+
+    /// What people want to read about a record, for the description of a ticket. One call, or a few.
+    async fn brief(&self, _record: &RecordRef) -> Result<Option<Brief>, CallError> {
+        Ok(None)
+    }
+
+    /// How this system's webhooks are told from others, where they are configured.
+    fn hook(&self) -> Option<Hook> {
+        None
+    }
+
+    /// Whether comments carry ids of our choice, so that a repeated one is harmless. Else each copy is looked up
+    /// before it is written.
+    fn chooses_comment_ids(&self) -> bool {
+        false
+    }
 
     /// Adds a comment. Where the API takes client-chosen comment ids, `key` is the id. One call.
     async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError>;
-
-    /// The key under which a comment written with `key` shows in the record's list of comments, where the API takes
-    /// client-chosen comment ids; `None` where the copy is told by the marker in its text.
-    fn comment_key(&self, _record: &RecordRef, _key: &CommentKey) -> Option<CommentKey> {
-        None
-    }
 
     /// Whether credentials, permissions and addresses work; writes nothing.
     async fn probe(&self) -> Vec<Probe>;

@@ -3,9 +3,16 @@
 use std::sync::Arc;
 
 use super::defender::{Defender, DefenderSettings};
+use super::jira::{Jira, JiraSettings};
+use super::request_tracker::{RequestTracker, RequestTrackerSettings};
 use super::sentinel::{Sentinel, SentinelSettings};
-use super::{ConnectError, Connector};
+use super::servicenow::{ServiceNow, ServiceNowSettings};
+use super::sidecar::{Sidecar, SidecarSettings};
+use super::thehive::{TheHive, TheHiveSettings};
+use super::{ConnectError, Connector, TicketSystem};
+use crate::http::secret::SecretRef;
 use crate::http::{CallObserver, Http};
+use crate::model::RecordKind;
 
 /// The settings of one system of any kind.
 #[derive(Debug, Clone)]
@@ -14,6 +21,64 @@ pub enum SystemSettings {
     Defender(DefenderSettings),
     /// A Sentinel workspace.
     Sentinel(SentinelSettings),
+    /// A ServiceNow table.
+    ServiceNow(ServiceNowSettings),
+    /// A Jira project.
+    Jira(JiraSettings),
+    /// A Request Tracker queue.
+    RequestTracker(RequestTrackerSettings),
+    /// A TheHive organisation.
+    TheHive(TheHiveSettings),
+    /// A ticketing software of any kind, through the local API.
+    Sidecar(SidecarSettings),
+}
+
+impl SystemSettings {
+    /// The name of the translation table that comes with the program for it.
+    pub fn table(&self) -> &'static str {
+        match self {
+            Self::Defender(_) => "defender",
+            Self::Sentinel(_) => "sentinel",
+            Self::ServiceNow(_) => "servicenow",
+            Self::Jira(_) => "jira",
+            Self::RequestTracker(_) => "request-tracker",
+            Self::TheHive(_) => "thehive",
+            Self::Sidecar(_) => "sidecar",
+        }
+    }
+
+    /// What stands for an incident there.
+    pub fn main_kind(&self) -> RecordKind {
+        if self.ticketing().is_some() { RecordKind::Ticket } else { RecordKind::Incident }
+    }
+
+    /// What it shares with all ticket systems, if it is one.
+    pub fn ticketing(&self) -> Option<&TicketSystem> {
+        match self {
+            Self::Defender(_) | Self::Sentinel(_) => None,
+            Self::ServiceNow(settings) => Some(&settings.system),
+            Self::Jira(settings) => Some(&settings.system),
+            Self::RequestTracker(settings) => Some(&settings.system),
+            Self::TheHive(settings) => Some(&settings.system),
+            Self::Sidecar(settings) => Some(&settings.system),
+        }
+    }
+
+    /// The secrets it is configured with.
+    pub fn secrets(&self) -> Vec<&SecretRef> {
+        let (mut secrets, hook) = match self {
+            Self::Defender(settings) => (settings.credential.secrets(), settings.hook.as_ref()),
+            Self::Sentinel(settings) => (settings.credential.secrets(), settings.hook.as_ref()),
+            _ => self.ticketing().map(|s| (s.login.secrets(), s.hook.as_ref())).unwrap_or_default(),
+        };
+        secrets.extend(hook);
+        secrets
+    }
+
+    /// Why lockstep cannot create records there, if so (`graph-security.md` 2: no POST on incidents).
+    pub fn refuses_creation(&self) -> Option<&'static str> {
+        matches!(self, Self::Defender(_)).then_some("Defender creates its incidents itself, its API cannot")
+    }
 }
 
 /// Makes the connector of a system. Sends nothing yet.
@@ -25,6 +90,11 @@ pub fn connect(
     Ok(match settings {
         SystemSettings::Defender(settings) => Arc::new(Defender::new(settings, http, observer)?),
         SystemSettings::Sentinel(settings) => Arc::new(Sentinel::new(settings, http, observer)?),
+        SystemSettings::ServiceNow(settings) => Arc::new(ServiceNow::new(settings, http, observer)?),
+        SystemSettings::Jira(settings) => Arc::new(Jira::new(settings, http, observer)?),
+        SystemSettings::RequestTracker(settings) => Arc::new(RequestTracker::new(settings, http, observer)?),
+        SystemSettings::TheHive(settings) => Arc::new(TheHive::new(settings, http, observer)?),
+        SystemSettings::Sidecar(settings) => Arc::new(Sidecar::new(settings, http, observer)?),
     })
 }
 
@@ -48,6 +118,7 @@ mod tests {
             budget_factor: 1.0,
             settle: DefenderSettings::DEFAULT_SETTLE,
             overlap: DefenderSettings::DEFAULT_OVERLAP,
+            hook: None,
         })
     }
 

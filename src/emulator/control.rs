@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::desk::Desk;
 use super::faults::Fault;
 use super::graph::{AlertEdit, AlertSeed, DefenderEdit, IncidentSeed};
 use super::ledger::{Actor, Kind, System, What};
@@ -65,6 +66,15 @@ impl World {
                 self.defender.alert(id).map(|alert| alert.json(tenant, true)).ok_or_else(|| unknown(id))?
             }
             ["state", "sentinel", id] => self.sentinel_state(id).ok_or_else(|| unknown(id))?,
+            ["state", system] => {
+                let system = ticketing(system)?;
+                let tickets = |desk: &dyn Desk| desk.ids().iter().filter_map(|id| desk.ticket(id)).collect();
+                self.desks.get(&system).map_or(Value::Null, |desk| tickets(&**desk))
+            }
+            ["state", system, id] => {
+                let desk = self.desks.get(&ticketing(system)?);
+                desk.and_then(|desk| desk.ticket(id)).ok_or_else(|| unknown(id))?
+            }
             ["ledger"] => {
                 let after = request.option("after").map_or(Ok(0), number)?;
                 self.ledger
@@ -99,6 +109,11 @@ impl World {
             ["defender", "incidents", id, "alerts"] => {
                 let seed: AlertSeed = body(request)?;
                 json!({ "id": self.join_alert(number(id)?, &seed)? })
+            }
+            [system, "tickets"] => {
+                let by: By<Value> = body(request)?;
+                let (system, actor) = (ticketing(system)?, Actor::Human(by.by));
+                json!({ "id": self.at_desk(system, |desk, around| desk.open(&by.edit, &actor, around))? })
             }
             [.., "edit"] | ["defender", "merge"] => self.control_edit(request, path)?,
             ["faults"] => {
@@ -136,6 +151,11 @@ impl World {
                 let by: By<SentinelEdit> = body(request)?;
                 self.edit_sentinel(id, &by.edit, &Actor::Human(by.by))?;
             }
+            [system, "tickets", id, "edit"] => {
+                let by: By<Value> = body(request)?;
+                let (system, actor) = (ticketing(system)?, Actor::Human(by.by));
+                self.at_desk(system, |desk, around| desk.edit(id, &by.edit, &actor, around))?;
+            }
             ["defender", "merge"] => {
                 let merge: Merge = body(request)?;
                 self.merge_defender(merge.source, merge.target, &Actor::Human(merge.by))?;
@@ -151,6 +171,10 @@ impl World {
             ("DELETE", ["faults"]) => self.faults.clear(),
             ("DELETE", ["defender", "incidents", id]) => self.forget_defender(number(id)?),
             ("DELETE", ["sentinel", "incidents", name]) => self.forget_sentinel(name),
+            ("PATCH", [system, "settings"]) => {
+                let (system, members) = (ticketing(system)?, body::<Value>(request)?);
+                self.at_desk(system, |desk, _| desk.set(&members)).map_err(Refusal::bad_request)?;
+            }
             ("PATCH", ["settings"]) => {
                 let members: Value = body(request)?;
                 self.settings = self.settings.merged(&members).map_err(Refusal::bad_request)?;
@@ -217,6 +241,10 @@ fn body<T: DeserializeOwned>(request: &Request) -> Result<T, Refusal> {
     let bytes: &[u8] = if request.body.is_empty() { b"{}" } else { &request.body };
     serde_json::from_slice(bytes)
         .map_err(|error| Refusal::bad_request(format!("the body cannot be read: {error}")))
+}
+
+fn ticketing(word: &str) -> Result<System, Refusal> {
+    super::desk::named(word).ok_or_else(|| unknown(word))
 }
 
 fn number(text: &str) -> Result<u64, Refusal> {

@@ -17,6 +17,34 @@ pub enum System {
     Defender,
     /// Sentinel, behind Azure Resource Manager.
     Sentinel,
+    /// ServiceNow's tickets.
+    #[serde(rename = "servicenow")]
+    ServiceNow,
+    /// Jira's tickets.
+    Jira,
+    /// Request Tracker's tickets.
+    #[serde(rename = "request-tracker")]
+    RequestTracker,
+    /// TheHive's cases.
+    #[serde(rename = "thehive")]
+    TheHive,
+}
+
+impl System {
+    /// The ticket systems.
+    pub const TICKETING: [Self; 4] = [Self::ServiceNow, Self::Jira, Self::RequestTracker, Self::TheHive];
+
+    /// The word of paths, faults and counts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Defender => "defender",
+            Self::Sentinel => "sentinel",
+            Self::ServiceNow => "servicenow",
+            Self::Jira => "jira",
+            Self::RequestTracker => "request-tracker",
+            Self::TheHive => "thehive",
+        }
+    }
 }
 
 /// Which API a request goes to.
@@ -29,6 +57,37 @@ pub enum Api {
     Graph,
     /// Sentinel behind Azure Resource Manager, `/arm`.
     Sentinel,
+    /// ServiceNow, `/servicenow`.
+    #[serde(rename = "servicenow")]
+    ServiceNow,
+    /// Jira, `/jira`.
+    Jira,
+    /// Request Tracker, `/request-tracker`.
+    #[serde(rename = "request-tracker")]
+    RequestTracker,
+    /// TheHive, `/thehive`.
+    #[serde(rename = "thehive")]
+    TheHive,
+}
+
+impl Api {
+    /// The word of paths, faults and counts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Graph => "graph",
+            Self::Sentinel => "sentinel",
+            Self::ServiceNow => System::ServiceNow.as_str(),
+            Self::Jira => System::Jira.as_str(),
+            Self::RequestTracker => System::RequestTracker.as_str(),
+            Self::TheHive => System::TheHive.as_str(),
+        }
+    }
+
+    /// The ticket system behind it.
+    pub(super) fn ticketing(self) -> Option<System> {
+        System::TICKETING.into_iter().find(|system| system.as_str() == self.as_str())
+    }
 }
 
 /// What a record is.
@@ -39,6 +98,8 @@ pub enum Kind {
     Incident,
     /// A Defender alert.
     Alert,
+    /// A ticket.
+    Ticket,
 }
 
 /// Who wrote.
@@ -211,12 +272,7 @@ impl Ledger {
 
 /// The key of a count: `graph/update-incident`.
 fn operation_key(api: Api, operation: &str) -> String {
-    let api = match api {
-        Api::Login => "login",
-        Api::Graph => "graph",
-        Api::Sentinel => "sentinel",
-    };
-    format!("{api}/{operation}")
+    format!("{}/{operation}", api.as_str())
 }
 
 /// The properties in which two renderings of a record differ; bookkeeping properties are left out.

@@ -34,6 +34,10 @@
 //! | `POST /control/defender/alerts/{id}/edit` | `{"by","edit":`[`AlertEdit`]`}` | a person's edit |
 //! | `POST /control/sentinel/incidents/{name}/edit` | `{"by","edit":`[`SentinelEdit`]`}` | a person's edit |
 //! | `DELETE /control/defender/incidents/{id}`, `.../sentinel/incidents/{name}` | | gone: reads answer 404 |
+//! | `GET /control/state/{ticket system}`, `.../{id}` | | its tickets, or one |
+//! | `POST /control/{ticket system}/tickets` | `{"by","edit"}` | somebody opens a ticket, `{"id"}` |
+//! | `POST /control/{ticket system}/tickets/{id}/edit` | `{"by","edit"}` | a person's edit, in the system's own words |
+//! | `PATCH /control/{ticket system}/settings` | | its lasting imperfections |
 //! | `POST /control/defender/merge` | `{"by","source":1,"target":2}` | merges source into target |
 //! | `GET`, `POST`, `DELETE /control/faults` | [`Fault`] | those in force, one more, none |
 //! | `GET`, `PATCH /control/settings` | members of [`Settings`] | outages, list lag, quota, strictness |
@@ -43,8 +47,10 @@
 
 mod clock;
 mod control;
+mod desk;
 mod faults;
 mod graph;
+mod jira;
 mod ledger;
 mod login;
 mod malformed;
@@ -53,9 +59,12 @@ mod native_values;
 mod odata;
 mod options;
 mod quota;
+mod request_tracker;
 mod sentinel;
 mod serve;
+mod servicenow;
 mod settings;
+mod thehive;
 mod versions;
 mod wire;
 mod world;
@@ -274,6 +283,40 @@ impl Emulator {
     /// The name of a Defender incident's Sentinel twin.
     pub fn sentinel_twin(&self, defender: u64) -> Option<String> {
         self.shared.present().sentinel.twin(defender)
+    }
+
+    /// The root of a ticket system, for its `url`.
+    pub fn ticket_url(&self, system: System) -> String {
+        format!("{}/{}", self.url(), system.as_str())
+    }
+
+    /// A ticket that somebody opens; returns its id. `seed` is in the system's own words (see its folder).
+    pub fn open_ticket(&self, system: System, by: &str, seed: &Value) -> Result<String, EditRefused> {
+        let actor = Actor::Human(by.to_owned());
+        let opened = self.shared.present().at_desk(system, |desk, around| desk.open(seed, &actor, around));
+        opened.map_err(|refusal| refused(format!("a ticket of {}", system.as_str()), &refusal))
+    }
+
+    /// A person edits a ticket. `edit` is in the system's own words (see its folder).
+    pub fn human_ticket(&self, system: System, id: &str, by: &str, edit: &Value) -> Result<(), EditRefused> {
+        let actor = Actor::Human(by.to_owned());
+        let done = self.shared.present().at_desk(system, |desk, around| desk.edit(id, edit, &actor, around));
+        done.map_err(|refusal| refused(format!("{} ticket {id}", system.as_str()), &refusal))
+    }
+
+    /// A ticket in full, as its system shows it, with `comments`.
+    pub fn ticket(&self, system: System, id: &str) -> Option<Value> {
+        self.shared.present().desks.get(&system)?.ticket(id)
+    }
+
+    /// The ids of a system's tickets, oldest first.
+    pub fn tickets(&self, system: System) -> Vec<String> {
+        self.shared.present().desks.get(&system).map(|desk| desk.ids()).unwrap_or_default()
+    }
+
+    /// Changes a ticket system's lasting imperfections; the members are its own.
+    pub fn set_ticketing(&self, system: System, settings: &Value) -> Result<(), String> {
+        self.shared.present().at_desk(system, |desk, _| desk.set(settings))
     }
 
     /// One more fault.

@@ -1,9 +1,11 @@
 //! Lasting imperfections: outages, lag, strictness, quota.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ledger::Api;
+use super::ledger::{Api, System};
 
 /// Whether a whole system is down, and how that looks from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct Settings {
     pub graph_outage: Outage,
     /// Outage of Sentinel.
     pub sentinel_outage: Outage,
+    /// Outages of ticket systems, by name.
+    pub ticketing_outage: BTreeMap<System, Outage>,
     /// Seconds until a change shows in Graph's lists. Reads by id are immediate.
     pub graph_list_lag: f64,
     /// Seconds until a change shows in Sentinel's list. Reads by id are immediate.
@@ -60,6 +64,7 @@ impl Default for Settings {
             login_outage: Outage::Off,
             graph_outage: Outage::Off,
             sentinel_outage: Outage::Off,
+            ticketing_outage: BTreeMap::new(),
             graph_list_lag: 0.0,
             sentinel_list_lag: 0.0,
             expand_alerts_limit: None,
@@ -81,6 +86,10 @@ impl Settings {
             Api::Login => self.login_outage,
             Api::Graph => self.graph_outage,
             Api::Sentinel => self.sentinel_outage,
+            Api::ServiceNow | Api::Jira | Api::RequestTracker | Api::TheHive => {
+                let outage = api.ticketing().and_then(|system| self.ticketing_outage.get(&system));
+                outage.copied().unwrap_or_default()
+            }
         }
     }
 

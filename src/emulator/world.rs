@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::clock::Time;
+use super::desk::{self, Desk, Desks, Surroundings};
 use super::faults::{FaultKind, Faults, Plan, RetryAfter};
 use super::graph::{self, Defender};
-use super::ledger::{Api, Call, Ledger};
+use super::ledger::{Api, Call, Ledger, System};
 use super::login::{self, Tokens};
 use super::native_sync::Agenda;
 use super::options::{EmulatorOptions, NativeSync};
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) base_url: String,
     pub(super) defender: Defender,
     pub(super) sentinel: Sentinel,
+    pub(super) desks: Desks,
     pub(super) ledger: Ledger,
     pub(super) faults: Faults,
     pub(super) quota: Quota,
@@ -39,6 +41,8 @@ enum Target<'a> {
     Login(Vec<String>),
     Graph(graph::Route<'a>),
     Sentinel(sentinel::Route<'a>),
+    /// A ticket system, the operation, and the path below its prefix.
+    Desk(System, &'static str, Vec<&'a str>),
     Nowhere,
 }
 
@@ -48,14 +52,21 @@ impl Target<'_> {
             Self::Login(_) => (Api::Login, "token"),
             Self::Graph(route) => (Api::Graph, route.operation()),
             Self::Sentinel(route) => (Api::Sentinel, route.operation.name()),
+            Self::Desk(system, operation, _) => (desk::api(*system), operation),
             Self::Nowhere => (Api::Login, "unknown"),
         }
     }
 }
 
 /// The method in capitals, the path in lower case only where it is fixed: routes decide.
-fn target<'a>(request: &'a Request, path: &'a [&'a str]) -> Target<'a> {
+fn target<'a>(request: &'a Request, path: &'a [&'a str], desks: &Desks) -> Target<'a> {
     match path {
+        [first, rest @ ..] if desk::named(first).is_some() => {
+            let Some((system, desk)) = desk::named(first).and_then(|s| Some((s, desks.get(&s)?))) else {
+                return Target::Nowhere;
+            };
+            Target::Desk(system, desk.operation(&request.method, rest), rest.to_vec())
+        }
         ["login", rest @ ..] if request.method == "POST" => {
             Target::Login(rest.iter().map(|segment| (*segment).to_owned()).collect())
         }
@@ -76,6 +87,7 @@ impl World {
             base_url: String::new(),
             defender: Defender::default(),
             sentinel: Sentinel::default(),
+            desks: desk::all(),
             ledger: Ledger::default(),
             faults: Faults::new(options.seed),
             quota: Quota::default(),
@@ -88,7 +100,7 @@ impl World {
     /// What the faults want of a request, before anything is done.
     pub(super) fn plan(&mut self, request: &Request) -> Plan {
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-        let (api, operation) = target(request, &path).name();
+        let (api, operation) = target(request, &path, &self.desks).name();
         self.faults.plan(api, operation)
     }
 
@@ -96,7 +108,7 @@ impl World {
     pub(super) fn answer(&mut self, request: &Request, plan: &Plan) -> (Reply, Delivery) {
         self.catch_up();
         let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
-        let target = target(request, &path);
+        let target = target(request, &path, &self.desks);
         let (api, operation) = target.name();
         let (reply, cut) = match self.turned_away(request, (api, operation), plan) {
             Some(early) => early,
@@ -154,8 +166,11 @@ impl World {
             }
             Target::Graph(route) => self.graph(request, *route, plan),
             Target::Sentinel(route) => self.arm(request, route, plan),
+            Target::Desk(system, _, path) => {
+                self.at_desk(*system, |desk, around| desk.answer(request, path, plan, around))
+            }
             Target::Nowhere => {
-                let text = "The emulator serves /login, /graph, /arm and /control.";
+                let text = "The emulator serves /login, /graph, /arm, /control and the ticket systems.";
                 Refusal::new(404, "NotFound", text).reply()
             }
         };
@@ -189,7 +204,24 @@ impl World {
             Api::Graph if status == 504 => self.graph_error(request, &Refusal::new(504, "UnknownError", "")),
             Api::Graph => self.graph_error(request, &Refusal::new(status, code, message)),
             Api::Sentinel => self.arm_headers(request, Refusal::new(status, code, message).reply()),
+            Api::ServiceNow | Api::Jira | Api::RequestTracker | Api::TheHive => {
+                let desk = api.ticketing().and_then(|system| self.desks.get(&system));
+                desk.map_or_else(|| Reply::empty(status), |desk| desk.failure(status))
+            }
         }
+    }
+
+    /// Lets a ticket system do something, with its own time gone by before.
+    pub(super) fn at_desk<T>(
+        &mut self,
+        system: System,
+        act: impl FnOnce(&mut dyn Desk, &mut Surroundings<'_>) -> T,
+    ) -> T {
+        let Self { desks, ledger, base_url, instant, .. } = self;
+        let mut around = Surroundings { now: *instant, ledger, base_url };
+        let desk = desks.entry(system).or_insert_with(|| unreachable!("every ticket system has a desk"));
+        desk.catch_up(&mut around);
+        act(&mut **desk, &mut around)
     }
 
     fn throttled(&self, request: &Request, api: Api, retry_after: RetryAfter) -> Reply {

@@ -2,9 +2,10 @@
 
 use jiff::SignedDuration;
 
+use crate::connectors::Declined;
 use crate::model::{
     Action, AuditKind, Comments, Field, Intent, IntentEvent, IntentId, IntentState, MemberState, Native,
-    Patch, RecordRef, Snapshot,
+    Patch, RecordKind, RecordRef, Snapshot,
 };
 use crate::reconcile::{Late, Mark, patch_for};
 
@@ -34,6 +35,7 @@ impl Run<'_, '_> {
             Err(failure) => return self.read_failed(&intent, &failure),
         };
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
+        let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
         if decision.stale.contains(&intent.target) {
             self.plan(decision.wishes, decision.copies);
             return self.later(id, None);
@@ -127,10 +129,12 @@ impl Run<'_, '_> {
         }
     }
 
-    /// Nothing stands under the derived id: create, unless an earlier try may still be on its way, or the system has
-    /// not been listed since and may hold a record of its own for this incident.
+    /// Nothing stands under the derived name: create, unless an earlier try may still be on its way, or the system has
+    /// not been listed since and may hold a record of its own for this incident. Nobody but us opens a ticket for one.
     fn create(&mut self, intent: &Intent) {
-        if (self.context.listed)(&intent.target.system).is_none_or(|listed| listed < intent.planned) {
+        let ticket = intent.target.kind == RecordKind::Ticket;
+        let listed = (self.context.listed)(&intent.target.system);
+        if !ticket && listed.is_none_or(|listed| listed < intent.planned) {
             return self.later(intent.id, None);
         }
         if matches!(intent.state, IntentState::Unknown { .. }) {
@@ -172,14 +176,27 @@ impl Run<'_, '_> {
         id: IntentId,
         result: Result<Option<Box<Snapshot>>, Failure>,
         request_id: Option<String>,
-        elsewhere: &[RecordRef],
+        (declined, elsewhere): (Vec<Declined>, &[RecordRef]),
     ) {
         let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
-        let IntentState::Sending { patch } = intent.state.clone() else { return };
+        let IntentState::Sending { mut patch } = intent.state.clone() else { return };
+        for field in declined {
+            self.declined(&intent, &mut patch, field);
+        }
         match result {
             Ok(answer) => self.answered(&intent, &patch, (answer, request_id), elsewhere),
             Err(failure) => self.write_failed(&intent, patch, &failure),
         }
+    }
+
+    /// What a record cannot take is left to differ there, and told.
+    fn declined(&mut self, intent: &Intent, patch: &mut Patch, Declined { field, reason }: Declined) {
+        let Some(value) = patch.native.remove(&field) else { return };
+        if let Some(member) = self.lane.mapping.member_mut(&intent.target) {
+            member.exempt.insert(field);
+        }
+        let (what_of, value) = (field.as_str().to_owned(), value.to_string());
+        self.note(&intent.target, AuditKind::NotCarried { what_of, value, reason });
     }
 
     fn answered(
@@ -200,7 +217,9 @@ impl Run<'_, '_> {
             let decision = self.decide(&[], &[]);
             return self.plan(decision.wishes, decision.copies);
         };
+        let snapshot = Box::new(as_planned(intent, *snapshot));
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
+        let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
         // A 2xx is no proof where the API lies: the answer must show what was written.
         if decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
             self.applied(intent, patch, request_id, "the answer shows it");
@@ -245,13 +264,18 @@ impl Run<'_, '_> {
     /// Whether a record shows what an intent wanted.
     fn shows(&self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) -> bool {
         let Action::Comment { key, .. } = &intent.action else {
+            if intent.action == Action::Create && intent.target.kind == RecordKind::Ticket {
+                return true; // it is there; what its system made of the fields is judged when it joins
+            }
             let (policy, record) = (&self.context.rules.policy, &snapshot.record);
             let shown = |(field, written): (&Field, &Native)| {
                 snapshot.native.get(field).is_some_and(|now| policy.same(record, *field, written, now))
             };
             return patch.native.iter().all(shown);
         };
-        let Comments::Listed(comments) = &snapshot.comments else { return false };
+        let (Comments::Listed(comments) | Comments::Recent(comments)) = &snapshot.comments else {
+            return false;
+        };
         comments.iter().any(|c| self.context.rules.marker.read(&c.text) == Mark::Ours(key.clone()))
     }
 
@@ -352,4 +376,12 @@ impl Run<'_, '_> {
             intent.due = due;
         }
     }
+}
+
+/// The answer to a creation is about what was planned, also where its system lost the key.
+fn as_planned(intent: &Intent, mut snapshot: Snapshot) -> Snapshot {
+    if intent.action == Action::Create && snapshot.record != intent.target {
+        snapshot.planned_as = Some(intent.target.clone());
+    }
+    snapshot
 }

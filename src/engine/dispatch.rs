@@ -193,8 +193,8 @@ impl Dispatcher {
         let event = Event::Observed { snapshots: vec![snapshot.clone()], elsewhere };
         let step = shell.step(&mut lane, event, &Listed::new());
         batch.changes.extend(step.changes);
-        for member in &lane.mapping.members {
-            batch.index.insert((bridge.clone(), member.record.clone()), id);
+        for (name, _) in lane.mapping.names() {
+            batch.index.insert((bridge.clone(), name.clone()), id);
         }
         batch.adopted.insert(id, lane);
         Ok(())

@@ -11,7 +11,7 @@
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 
-use crate::connectors::Depth;
+use crate::connectors::{Declined, Depth};
 use crate::model::{
     Action, AuditEntry, AuditKind, CommentKey, Intent, IntentEvent, IntentId, IntentState, Mapping, Patch,
     RecordRef, Snapshot, SystemName,
@@ -85,6 +85,8 @@ pub enum Event {
         result: Result<Option<Box<Snapshot>>, Failure>,
         /// The service's id of the request, where known.
         request_id: Option<String>,
+        /// Fields that the record cannot take.
+        declined: Vec<Declined>,
         /// Linked records that belong to other mappings: the answer too may say that the record was merged away.
         elsewhere: Vec<RecordRef>,
     },
@@ -136,6 +138,8 @@ pub struct Context<'a> {
     /// When the last complete list of a system began whose records are all routed (our clock). A record that is to be
     /// created might be among what was not listed yet.
     pub listed: &'a dyn Fn(&SystemName) -> Option<Timestamp>,
+    /// Whether a system takes comment ids of our choice, so that a repeated one is harmless.
+    pub chooses_comment_ids: &'a dyn Fn(&SystemName) -> bool,
     /// Jitter.
     pub rng: &'a mut StdRng,
 }
@@ -148,8 +152,8 @@ impl Lane {
         match event {
             Event::Observed { snapshots, elsewhere } => run.observed(&snapshots, &elsewhere),
             Event::Read { intent, result, elsewhere } => run.read(intent, result, &elsewhere),
-            Event::Wrote { intent, result, request_id, elsewhere } => {
-                run.wrote(intent, result, request_id, &elsewhere);
+            Event::Wrote { intent, result, request_id, declined, elsewhere } => {
+                run.wrote(intent, result, request_id, (declined, &elsewhere));
             }
             Event::Restarted => run.restarted(),
         }
@@ -165,11 +169,17 @@ impl Lane {
     }
 
     /// The intent to work on now: closing first, comments last; and how much of its target to read.
-    pub fn next_due(&self, now: Timestamp) -> Option<(IntentId, RecordRef, Depth)> {
+    /// `chooses_comment_ids` says so of a system; see [`Context`].
+    pub fn next_due(
+        &self,
+        now: Timestamp,
+        chooses_comment_ids: &dyn Fn(&SystemName) -> bool,
+    ) -> Option<(IntentId, RecordRef, Depth)> {
         let due =
             self.intents.iter().filter(|i| !matches!(i.state, IntentState::Dead { .. }) && i.due <= now);
         let next = due.min_by_key(|i| (i.action.priority(), i.id))?;
-        Some((next.id, next.target.clone(), self.depth(next)))
+        let looks_up = !chooses_comment_ids(&next.target.system);
+        Some((next.id, next.target.clone(), self.depth(next, looks_up)))
     }
 
     /// When the lane wants to be worked on next, and how urgent that is.
@@ -178,7 +188,7 @@ impl Lane {
         live.map(|i| (i.due, i.action.priority())).min()
     }
 
-    fn depth(&self, intent: &Intent) -> Depth {
+    fn depth(&self, intent: &Intent, looks_up: bool) -> Depth {
         let known = self.mapping.member(&intent.target).is_some_and(|m| m.base.is_some());
         match (&intent.action, &intent.state) {
             (Action::Fetch, _) if known => {
@@ -186,6 +196,7 @@ impl Lane {
                 if alone { Depth::Links } else { Depth::Comments }
             }
             (Action::Comment { .. }, IntentState::Unknown { .. }) => Depth::Comments,
+            (Action::Comment { .. }, _) if looks_up => Depth::Comments,
             _ => Depth::Record,
         }
     }
@@ -248,7 +259,19 @@ impl Run<'_, '_> {
         let mut decision = decide(&self.lane.mapping, observed, self.context.rules);
         self.audit.append(&mut decision.audit);
         self.lane.mapping = decision.mapping.clone();
+        self.rename_targets();
         decision
+    }
+
+    /// A ticket that was met under its key has an id of its own from now on.
+    fn rename_targets(&mut self) {
+        let Lane { mapping, intents } = &mut *self.lane;
+        for intent in intents.iter_mut().filter(|i| mapping.member(&i.target).is_none()) {
+            let member = mapping.members.iter().find(|m| m.key.as_ref() == Some(&intent.target));
+            if let Some(member) = member {
+                intent.target = member.record.clone();
+            }
+        }
     }
 
     /// Applies the one list of legal transitions; an illegal one is a defect of ours, is logged and changes nothing.

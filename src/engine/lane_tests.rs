@@ -47,6 +47,7 @@ impl World {
             now: self.now,
             settle: &|_| SignedDuration::from_secs(30),
             listed: &|_| None,
+            chooses_comment_ids: &|_| false,
             rng: &mut self.rng,
         };
         let step = self.lane.step(event, &mut context);
@@ -61,7 +62,7 @@ impl World {
     /// Goes on to when the lane wants to be worked on, and answers its read. `None` when nothing is left to do.
     fn read(&mut self, answer: Snapshot) -> Option<Step> {
         self.now = self.now.max(self.lane.wake_at()?.0);
-        let (intent, _, _) = self.lane.next_due(self.now)?;
+        let (intent, _, _) = self.lane.next_due(self.now, &|_| false)?;
         Some(self.step(Event::Read { intent, result: Ok(Box::new(answer)), elsewhere: Vec::new() }))
     }
 }
@@ -87,7 +88,7 @@ fn a_write_that_is_not_permitted_waits_longer_and_is_told_once() {
             retry_after: None,
         };
         let (intent, result, elsewhere) = (effect.intent, Err(denied), Vec::new());
-        world.step(Event::Wrote { intent, result, request_id: None, elsewhere });
+        world.step(Event::Wrote { intent, result, request_id: None, declined: Vec::new(), elsewhere });
     }
     let told = world.audit.iter().filter(|(_, kind)| matches!(kind, AuditKind::Failed { .. })).count();
     assert_eq!(told, 1, "the history keeps a thousand entries, and has better ones");
@@ -105,7 +106,13 @@ fn a_merge_that_only_the_answer_to_a_write_tells_of_takes_no_record_from_its_map
     let mut answer = snapshot("defender/incident/1", 6, "redirected");
     answer.lifecycle = Lifecycle::Redirected { to: Some(target.clone()) };
     let (intent, result) = (effect.intent, Ok(Some(Box::new(answer))));
-    world.step(Event::Wrote { intent, result, request_id: None, elsewhere: vec![target.clone()] });
+    world.step(Event::Wrote {
+        intent,
+        result,
+        request_id: None,
+        declined: Vec::new(),
+        elsewhere: vec![target.clone()],
+    });
     assert_eq!(world.lane.mapping.member(&target), None, "it has a mapping of its own");
     assert!(world.lane.mapping.is_closed(), "what is left here is closed as merged");
 }

@@ -75,7 +75,7 @@ impl Connector for Partly {
         Err(self.denied())
     }
 
-    async fn create(&self, _: &RecordRef, _: &Patch) -> Result<Written, CallError> {
+    async fn create(&self, _: &RecordRef, _: &crate::connectors::Opening) -> Result<Written, CallError> {
         Err(self.denied())
     }
 

@@ -78,6 +78,11 @@ impl Shell {
         self.parts.systems.get(system).map(|watched| &watched.connector)
     }
 
+    /// Whether a system takes comment ids of our choice.
+    pub(super) fn chooses_comment_ids(&self, system: &SystemName) -> bool {
+        self.connector(system).is_some_and(|connector| connector.chooses_comment_ids())
+    }
+
     /// Loads a lane. `None` where the mapping or its bridge is unknown (removed from the configuration).
     pub(super) fn load(&self, id: MappingId) -> Result<Option<Lane>, StoreError> {
         let Some(mapping) = self.store().mapping(id)? else { return Ok(None) };
@@ -108,6 +113,7 @@ impl Shell {
             now: Timestamp::now(),
             settle: &settle,
             listed: &|system| listed.get(system).copied(),
+            chooses_comment_ids: &|system| self.chooses_comment_ids(system),
             rng: &mut rng,
         };
         lane.step(event, &mut context)

@@ -139,6 +139,7 @@ mod tests {
             lifecycle: Lifecycle::Present,
             links: Vec::new(),
             parent: None,
+            planned_as: None,
             facts: Facts::default(),
             raw: serde_json::Value::Null,
         }

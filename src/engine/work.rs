@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::connectors::{Depth, Written};
+use crate::connectors::{Declined, Depth, Opening, Written};
 use crate::http::{CallError, NotSentCause};
-use crate::model::{IntentId, MappingId, RecordRef, Snapshot};
+use crate::model::{IntentId, MappingId, MemberState, Patch, RecordKind, RecordRef, Snapshot};
 use crate::store::{Change, StoreError};
 
 use super::crash;
@@ -32,7 +32,11 @@ pub(super) async fn work(
         if shell.stop.is_cancelled() {
             break;
         }
-        let Some((intent, target, depth)) = lane.next_due(Timestamp::now()) else { break };
+        let Some((intent, target, depth)) =
+            lane.next_due(Timestamp::now(), &|system| shell.chooses_comment_ids(system))
+        else {
+            break;
+        };
         deliver(shell, &mut lane, intent, (&target, depth), listed).await?;
     }
     Ok(lane.wake_at())
@@ -94,7 +98,8 @@ async fn deliver(
     (target, depth): (&RecordRef, Depth),
     listed: &Listed,
 ) -> Result<(), StoreError> {
-    let result = read(shell, target, depth).await;
+    let planned = lane.mapping.member(target).is_some_and(|m| m.state == MemberState::Planned);
+    let result = if planned { find(shell, target, depth).await } else { read(shell, target, depth).await };
     let elsewhere = match &result {
         Ok(snapshot) => elsewhere_of(shell, lane, snapshot)?,
         Err(_) => Vec::new(),
@@ -104,13 +109,13 @@ async fn deliver(
     shell.commit(&lane.mapping, step.changes).await?;
     let Some(effect) = step.effect else { return Ok(()) };
     crash::point("send-after-commit");
-    let (result, request_id) = write(shell, &effect).await;
+    let Answered { result, request_id, declined } = write(shell, lane, &effect).await;
     crash::point("settle-before-commit");
     let elsewhere = match &result {
         Ok(Some(snapshot)) => elsewhere_of(shell, lane, snapshot)?,
         Ok(None) | Err(_) => Vec::new(),
     };
-    let step = shell.step(lane, Event::Wrote { intent, result, request_id, elsewhere }, listed);
+    let step = shell.step(lane, Event::Wrote { intent, result, request_id, declined, elsewhere }, listed);
     shell.commit(&lane.mapping, step.changes).await?;
     crash::point("settle-after-commit");
     Ok(())
@@ -129,31 +134,80 @@ async fn read(shell: &Shell, target: &RecordRef, depth: Depth) -> Result<Box<Sna
     }
 }
 
-type Answered = (Result<Option<Box<Snapshot>>, Failure>, Option<String>);
+/// Looks for a record that is planned. That a call to a ticket system found nothing at its address is no proof that
+/// there is no ticket, and stops the creation.
+async fn find(shell: &Shell, planned: &RecordRef, depth: Depth) -> Result<Box<Snapshot>, Failure> {
+    let Some(connector) = shell.connector(&planned.system) else { return Err(unconfigured(planned)) };
+    match connector.find(planned, depth).await {
+        Ok(Some(mut snapshot)) => {
+            snapshot.fresh = true;
+            if planned.kind == RecordKind::Ticket {
+                snapshot.planned_as = Some(planned.clone());
+            } else {
+                snapshot.record = planned.clone();
+            }
+            Ok(Box::new(snapshot))
+        }
+        Ok(None) => Err(Failure {
+            kind: FailureKind::NotFound,
+            message: format!("{planned}: there is none yet"),
+            request_id: None,
+            retry_after: None,
+        }),
+        Err(error) => {
+            let mut failure = failure(planned, &error);
+            if failure.kind == FailureKind::NotFound {
+                failure.kind = FailureKind::Denied;
+            }
+            Err(failure)
+        }
+    }
+}
 
-async fn write(shell: &Shell, effect: &Effect) -> Answered {
+/// What came of a write.
+struct Answered {
+    result: Result<Option<Box<Snapshot>>, Failure>,
+    request_id: Option<String>,
+    declined: Vec<Declined>,
+}
+
+impl Answered {
+    fn failed(failure: Failure) -> Self {
+        Self { result: Err(failure), request_id: None, declined: Vec::new() }
+    }
+}
+
+async fn write(shell: &Shell, lane: &Lane, effect: &Effect) -> Answered {
     let Some(connector) = shell.connector(&effect.target.system) else {
-        return (Err(unconfigured(&effect.target)), None);
+        return Answered::failed(unconfigured(&effect.target));
     };
     let written = match (&effect.request, &effect.current) {
-        (Request::Create(patch), _) => connector.create(&effect.target, patch).await,
+        (Request::Create(patch), _) => {
+            let opening = opening(shell, lane, &effect.target, patch).await;
+            connector.create(&effect.target, &opening).await
+        }
         (Request::Update(patch), Some(current)) => connector.update(current, patch).await,
         (Request::Comment(key, text), Some(current)) => connector.comment(current, key, text).await,
-        (_, None) => return (Err(unconfigured(&effect.target)), None),
+        (_, None) => return Answered::failed(unconfigured(&effect.target)),
     };
     match written {
-        Ok(Written { snapshot, request_id }) => {
+        Ok(Written { snapshot, request_id, declined }) => {
             let fresh = |mut s: Snapshot| {
                 s.fresh = true;
                 Box::new(s)
             };
-            (Ok(snapshot.map(fresh)), request_id)
+            Answered { result: Ok(snapshot.map(fresh)), request_id, declined }
         }
         Err(error) => {
             let request_id = error.request_ids().0.map(str::to_owned);
-            (Err(failure(&effect.target, &error)), request_id)
+            Answered { request_id, ..Answered::failed(failure(&effect.target, &error)) }
         }
     }
+}
+
+/// What a record is opened with. A ticket gets a description; what cannot be read for it does not hold it up.
+async fn opening(_shell: &Shell, _lane: &Lane, _target: &RecordRef, patch: &Patch) -> Opening {
+    Opening { patch: patch.clone(), description: String::new() }
 }
 
 fn unconfigured(target: &RecordRef) -> Failure {

@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::azure_cli::AzureCli;
 use super::cache::{Cached, Fetch};
 use super::client::Http;
-use super::entra::{Entra, Proof, unresolved};
+use super::entra::{Entra, Proof};
 use super::identity::{Env, Identity};
-use super::token::{Token, TokenError, TokenSource};
+use super::login::basic;
+use super::token::TokenSource;
 use crate::http::secret::SecretRef;
 
 /// How lockstep proves who it is, `credential = { kind = "...", ... }`.
@@ -203,30 +201,6 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn basic(username: &str, password: &SecretRef) -> Result<Arc<dyn TokenSource>, CredentialError> {
-    if username.contains(':') {
-        return Err(CredentialError::UserName);
-    }
-    Ok(Arc::new(Basic { username: username.to_owned(), password: password.clone() }))
-}
-
-/// User name and password; read at each use, so a rotated file is picked up.
-struct Basic {
-    username: String,
-    password: SecretRef,
-}
-
-#[async_trait]
-impl TokenSource for Basic {
-    async fn token(&self) -> Result<Token, TokenError> {
-        let password = self.password.resolve().map_err(|e| unresolved(&e))?;
-        let pair = SecretString::from(format!("{}:{}", self.username, password.expose_secret()));
-        Ok(Token::basic(SecretString::from(STANDARD.encode(pair.expose_secret()))))
-    }
-
-    fn invalidate(&self, _used: &Token) {}
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -279,12 +253,5 @@ mod tests {
         let (id, proof_found) = proof(&cred, &env).unwrap();
         assert!(id == "from-env" && matches!(proof_found, Proof::Federated(p) if p.ends_with("token")));
         assert!(proof(&cred, &|_| None).is_err());
-    }
-
-    #[tokio::test]
-    async fn basic_is_encoded() {
-        let source = basic("u", &SecretRef::Inline("p".into())).unwrap();
-        assert_eq!(source.token().await.unwrap().authorization().expose_secret(), "Basic dTpw");
-        assert_eq!(basic("a:b", &SecretRef::Inline("p".into())).err(), Some(CredentialError::UserName));
     }
 }

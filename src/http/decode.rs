@@ -37,14 +37,28 @@ fn from_json(value: &Value) -> RemoteError {
         let inner = [&error["innerError"], &error["innererror"]].into_iter().find(|v| v.is_object());
         let inner_of = |key: &str| inner.and_then(|i| i[key].as_str()).unwrap_or_default();
         let code = first(&[error["code"].as_str().unwrap_or_default(), inner_of("code")]);
+        // ServiceNow puts what matters into the detail (ticketing.md 1.8).
+        let detail = error["detail"].as_str().filter(|detail| !detail.is_empty());
         let message = first(&[error["message"].as_str().unwrap_or_default(), inner_of("message")]);
+        let message = &detail.map_or(message.to_owned(), |detail| format!("{message}: {detail}"));
         return RemoteError { code: shorten(code), message: shorten(message) };
+    }
+    if value["errorMessages"].is_array() || value["errors"].is_object() {
+        return RemoteError { code: String::new(), message: shorten(&jira(value)) };
     }
     let text = |key: &str| value[key].as_str().unwrap_or_default();
     let code = error.as_str().unwrap_or_default();
     let message = first(&[text("error_description"), text("message"), text("detail"), text("title")]);
     let message = if message.is_empty() && !value.is_null() { value.to_string() } else { message.to_owned() };
     RemoteError { code: shorten(code), message: shorten(&message) }
+}
+
+/// `{"errorMessages":["..."],"errors":{"field":"..."}}` (Jira, ticketing.md 2.7).
+fn jira(value: &Value) -> String {
+    let general = value["errorMessages"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let fields = value["errors"].as_object().into_iter().flatten();
+    let fields = fields.map(|(field, why)| format!("{field}: {}", why.as_str().unwrap_or_default()));
+    general.map(str::to_owned).chain(fields).collect::<Vec<_>>().join("; ")
 }
 
 fn first<'a>(candidates: &[&'a str]) -> &'a str {

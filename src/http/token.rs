@@ -8,8 +8,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// How a token goes into the `Authorization` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
+pub enum Scheme {
+    /// `Bearer`.
     Bearer,
+    /// `Authorization: token ...`, as Request Tracker wants it.
+    Token,
+    /// `Basic`.
     Basic,
 }
 
@@ -27,14 +31,16 @@ impl Token {
         Self { scheme: Scheme::Bearer, secret, serial }
     }
 
-    pub(crate) fn basic(secret: SecretString) -> Self {
-        Self { scheme: Scheme::Basic, secret, serial: 0 }
+    /// A secret that does not expire by itself.
+    pub(crate) fn lasting(scheme: Scheme, secret: SecretString) -> Self {
+        Self { scheme, secret, serial: 0 }
     }
 
     /// Value of the `Authorization` header.
     pub(crate) fn authorization(&self) -> SecretString {
         let scheme = match self.scheme {
             Scheme::Bearer => "Bearer",
+            Scheme::Token => "token",
             Scheme::Basic => "Basic",
         };
         SecretString::from(format!("{scheme} {}", self.secret.expose_secret()))
@@ -48,7 +54,9 @@ impl Token {
     /// Whether asking again with `self` after `other` was refused cannot help and may lock the account: the
     /// same password.
     pub(crate) fn is_same_password(&self, other: &Self) -> bool {
-        self.scheme == Scheme::Basic && self.secret.expose_secret() == other.secret.expose_secret()
+        self.serial == 0
+            && self.scheme == other.scheme
+            && self.secret.expose_secret() == other.secret.expose_secret()
     }
 }
 

@@ -117,6 +117,11 @@ impl RecordRef {
         Self { system: system.clone(), kind: RecordKind::Incident, id }
     }
 
+    /// A ticket of a system.
+    pub fn ticket(system: &SystemName, id: RecordId) -> Self {
+        Self { system: system.clone(), kind: RecordKind::Ticket, id }
+    }
+
     /// An alert of a system.
     pub fn alert(system: &SystemName, id: RecordId) -> Self {
         Self { system: system.clone(), kind: RecordKind::Alert, id }

@@ -66,6 +66,9 @@ pub struct Closing {
 pub struct Member {
     /// Which record.
     pub record: RecordRef,
+    /// The name under which lockstep planned it, where the system gave it an id of its own. It is inside the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<RecordRef>,
     /// Where it stands.
     pub state: MemberState,
     /// What this mapping last acknowledged of it. `None` until it was read.
@@ -84,6 +87,9 @@ pub struct Member {
     /// A list hinted at something that only a read by id can tell (a tie of times, new comments).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unread: bool,
+    /// Records that we created and that still lack this one's earlier comments.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub backfill: BTreeSet<RecordRef>,
 }
 
 /// Where a member stands.
@@ -100,6 +106,9 @@ pub enum MemberState {
     Redirected,
     /// Deleted, or not visible any more.
     Gone,
+    /// Another ticket stands for the incident here: an older one with the same key, or the one that followed it after a
+    /// reopening. Nothing is written to it.
+    Superseded,
     /// Taken out by an operator: nothing it says counts here, and nothing is written to it.
     Detached,
 }
@@ -121,6 +130,9 @@ pub struct Base {
     pub comment_count: u32,
     /// Comments up to this time of the record's clock were there when it was linked, and are not carried over.
     pub linked_at: Timestamp,
+    /// When the record was created, by its own clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
     /// The link for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -175,6 +187,13 @@ impl Mapping {
         self.state == MappingState::Live && !follows_incident && !detached
     }
 
+    /// Every name under which a record of this mapping can be met, keys of planned tickets included, and whether it
+    /// [claims](Self::claims) what is met.
+    pub fn names(&self) -> impl Iterator<Item = (&RecordRef, bool)> {
+        let keys = self.members.iter().filter_map(|member| member.key.as_ref());
+        self.members.iter().map(|member| &member.record).chain(keys).map(|name| (name, self.claims(name)))
+    }
+
     /// Takes the next intent number.
     pub fn take_intent_id(&mut self) -> IntentId {
         let number = self.next_intent;
@@ -188,12 +207,14 @@ impl Member {
     pub fn new(record: RecordRef, state: MemberState) -> Self {
         Self {
             record,
+            key: None,
             state,
             base: None,
             exempt: BTreeSet::new(),
             expected: Vec::new(),
             unknown: Natives::new(),
             unread: false,
+            backfill: BTreeSet::new(),
         }
     }
 

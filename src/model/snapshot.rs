@@ -33,6 +33,9 @@ pub struct Snapshot {
     pub links: Vec<RecordRef>,
     /// The incident an alert belongs to.
     pub parent: Option<RecordRef>,
+    /// The name under which lockstep planned a ticket, read from the key inside the ticket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_as: Option<RecordRef>,
     /// What adoption and people want to know.
     pub facts: Facts,
     /// The answer as received, for connectors whose write replaces the whole record. Never stored.
@@ -77,6 +80,10 @@ pub enum Comments {
     Listed(Vec<Comment>),
     /// How many there are; the list needs a call of its own.
     Counted(u32),
+    /// Those that were written lately; there may be older ones.
+    Recent(Vec<Comment>),
+    /// Nothing is said of comments; only a read at the depth of comments tells.
+    Untold,
 }
 
 /// One comment as read.

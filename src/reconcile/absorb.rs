@@ -1,7 +1,7 @@
 //! What of a record changed since it was acknowledged, and whose doing that is.
 
 use crate::model::{
-    AuditKind, Base, Comments, Field, MemberState, Native, Natives, RecordKind, Snapshot, Value,
+    AuditKind, Base, Comments, Field, MemberState, Native, Natives, Patch, RecordKind, Snapshot, Value,
 };
 
 use crate::translate::Translation;
@@ -51,6 +51,7 @@ impl Work<'_> {
             comments: kept.as_ref().map(|b| b.comments.clone()).unwrap_or_default(),
             comment_count: kept.as_ref().map_or(0, |b| b.comment_count),
             linked_at: kept.as_ref().map_or(snapshot.modified, |b| b.linked_at),
+            created: snapshot.facts.created.or_else(|| kept.as_ref().and_then(|b| b.created)),
             url: snapshot.facts.url.clone().or_else(|| kept.and_then(|b| b.url)),
         });
     }
@@ -105,21 +106,44 @@ impl Work<'_> {
         }
         // A field that the table does not carry.
         let Some(value) = self.read(at, field, new) else { return };
-        let Some(agreed) = self.mapping.agreed.get(&field) else {
+        let Some(agreed) = self.mapping.agreed(field).cloned() else {
             return self.contend(at, snapshot, value, None, true);
         };
         let direction = self.policy().direction(field);
-        if self.satisfied(at, field, new) || !direction.leaves(&snapshot.record.system) {
+        if self.satisfied(at, field, new) || self.opened_with(at, field, new) {
             return;
         }
-        if value.is_empty() && !agreed.value.is_empty() {
+        if !direction.leaves(&snapshot.record.system) {
             return;
         }
-        if agreed.value.is_closed() && self.is_merge_target(at) {
+        if value.is_empty() && !agreed.is_empty() {
+            return;
+        }
+        if agreed.is_closed() && self.is_merge_target(at) {
             let reason = "a closed incident was merged into this open one, and a merge carries no close";
             return self.leave_alone(at, field, new.to_string(), reason);
         }
-        self.contend(at, snapshot, value, None, false);
+        // What nobody has said yet, anybody may say.
+        let first_word = agreed.is_empty();
+        self.contend(at, snapshot, value, None, first_word);
+    }
+
+    /// Whether a record that we just created differs because of how it begins: where its status begins is no edit, and
+    /// neither is what its system made of a value that it was opened with.
+    fn opened_with(&mut self, at: usize, field: Field, new: &Native) -> bool {
+        let Some(patch) = self.opening(at) else { return false };
+        if patch.native.contains_key(&field) {
+            let reason = "the system made something else of what the record was opened with";
+            self.leave_alone(at, field, new.to_string(), reason);
+            return true;
+        }
+        matches!(field, Field::Status | Field::Verdict)
+    }
+
+    /// What a record that joins right now was created with, if that was our doing.
+    pub(super) fn opening(&self, at: usize) -> Option<&Patch> {
+        let planned = self.mapping.members[at].state == MemberState::Planned;
+        self.in_flight(at).next().filter(|_| planned)
     }
 
     /// Whether the record joined because another one was merged into it.
@@ -268,7 +292,7 @@ impl Work<'_> {
     fn cause(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) -> Cause {
         let (policy, record) = (self.policy(), &snapshot.record);
         let same = |written: &Native| policy.same(record, field, written, new);
-        if self.in_flight(record).any(|patch| patch.native.get(&field).is_some_and(same)) {
+        if self.in_flight(at).any(|patch| patch.native.get(&field).is_some_and(same)) {
             return Cause::Ours;
         }
         let expected = &mut self.mapping.members[at].expected;
@@ -332,9 +356,16 @@ impl Work<'_> {
     }
 
     /// Takes the comments in: what is new and not ours is copied to the other records.
-    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot) {
+    /// `moved` says whether the record changed since it was acknowledged.
+    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, moved: bool) {
         let joined = self.mapping.members[at].state != MemberState::Linked;
         match &snapshot.comments {
+            Comments::Untold => {
+                self.mapping.members[at].unread |= moved && !joined && self.comments_travel(at)
+            }
+            Comments::Recent(comments) => {
+                self.new_comments(at, snapshot, comments, joined);
+            }
             Comments::Counted(count) => self.count_comments(at, *count, joined, snapshot.fresh),
             Comments::Listed(comments) => {
                 self.list_comments(at, snapshot, comments, joined);
@@ -349,7 +380,7 @@ impl Work<'_> {
         let Some(base) = &mut member.base else { return };
         if joined || !travel || count <= base.comment_count {
             base.comment_count = count;
-            member.unread &= !fresh;
+            member.unread &= !fresh || !member.backfill.is_empty();
         } else {
             member.unread = true;
         }

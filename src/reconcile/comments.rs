@@ -1,9 +1,14 @@
 //! Comments: an append-only set; what is new on one record is copied to the others, once.
 
+use std::collections::BTreeSet;
+
 use crate::model::{Action, AuditKind, Comment, CommentKey, MemberState, RecordKind, RecordRef, Snapshot};
 
 use super::decide::Work;
 use super::marker::{Mark, copy_name};
+
+/// Comments from before a record was opened that are carried over, per record.
+const MAX_BACKFILL: usize = 50;
 
 /// A comment to be copied.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +59,7 @@ impl Work<'_> {
             .collect()
     }
 
+    /// All comments of a record.
     pub(super) fn list_comments(
         &mut self,
         at: usize,
@@ -61,19 +67,78 @@ impl Work<'_> {
         comments: &[Comment],
         joined: bool,
     ) {
+        let owed = std::mem::take(&mut self.mapping.members[at].backfill);
+        let earlier = self.new_comments(at, snapshot, comments, joined);
+        self.carry_earlier(at, snapshot, &earlier, &owed);
+        if let Some(base) = &mut self.mapping.members[at].base {
+            base.comment_count = u32::try_from(comments.len()).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Copies what is new. Returns what was known, or there before the record was linked.
+    pub(super) fn new_comments<'c>(
+        &mut self,
+        at: usize,
+        snapshot: &Snapshot,
+        comments: &'c [Comment],
+        joined: bool,
+    ) -> Vec<&'c Comment> {
         let travel = self.comments_travel(at);
+        let mut earlier = Vec::new();
         for comment in comments {
-            let Some(base) = &mut self.mapping.members[at].base else { return };
+            let Some(base) = &mut self.mapping.members[at].base else { return earlier };
             let linked_at = base.linked_at;
             let known = !base.comments.insert(comment.key.clone());
-            // What was there when the record was linked is not carried over.
             let older = joined || comment.created.is_some_and(|created| created <= linked_at);
-            if !known && !older {
+            if known || older {
+                earlier.push(comment);
+            } else {
                 self.new_comment(at, snapshot, comment, travel);
             }
         }
-        if let Some(base) = &mut self.mapping.members[at].base {
-            base.comment_count = u32::try_from(comments.len()).unwrap_or(u32::MAX);
+        earlier
+    }
+
+    /// A record that we opened wants the comments that the others had before (at most [`MAX_BACKFILL`] of each, the
+    /// latest). They are read again for that, since their texts are not kept.
+    pub(super) fn owe_earlier_comments(&mut self, to: usize) {
+        let target = self.mapping.members[to].record.clone();
+        for at in 0..self.mapping.members.len() {
+            if self.targets(at).contains(&target)
+                && self.comments_travel(at)
+                && self.mapping.members[at].base.is_some()
+            {
+                let member = &mut self.mapping.members[at];
+                member.backfill.insert(target.clone());
+                member.unread = true;
+            }
+        }
+    }
+
+    fn carry_earlier(
+        &mut self,
+        at: usize,
+        snapshot: &Snapshot,
+        earlier: &[&Comment],
+        owed: &BTreeSet<RecordRef>,
+    ) {
+        if owed.is_empty() {
+            return;
+        }
+        let marker = &self.rules.marker;
+        let people: Vec<&&Comment> = earlier
+            .iter()
+            .filter(|c| marker.read(&c.text) == Mark::None && !c.text.trim().is_empty())
+            .collect();
+        let too_many = people.len().saturating_sub(MAX_BACKFILL);
+        for comment in &people[..too_many] {
+            let reason =
+                format!("only the latest {MAX_BACKFILL} comments from before the ticket are carried over");
+            self.comment_not_carried(at, comment, &reason);
+        }
+        let targets: Vec<RecordRef> = self.targets(at).into_iter().filter(|t| owed.contains(t)).collect();
+        for comment in &people[too_many..] {
+            self.copy(snapshot, comment, &targets);
         }
     }
 
@@ -95,9 +160,14 @@ impl Work<'_> {
                 "there is no record that comments of this one go to",
             );
         }
+        let targets = self.targets(at);
+        self.copy(snapshot, comment, &targets);
+    }
+
+    fn copy(&mut self, snapshot: &Snapshot, comment: &Comment, targets: &[RecordRef]) {
         let origin = snapshot.record.clone();
         let name: CommentKey = copy_name(&origin, &comment.key);
-        for target in self.targets(at) {
+        for target in targets.iter().cloned() {
             let text = self.rules.marker.copy_text(&name, &origin, comment);
             let cause = format!("comment by {} on {origin}", comment.author.as_deref().unwrap_or("someone"));
             self.copies.push(CopyWish { target, action: Action::Comment { key: name.clone(), text }, cause });

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+
 use crate::model::{
     Agreed, AuditKind, Field, Lifecycle, Mapping, MappingState, Member, MemberState, Native, Patch,
     RecordKind, RecordRef, Snapshot, Status, SystemName, Value,
@@ -12,7 +14,7 @@ use super::comments::CopyWish;
 use super::marker::MarkerKey;
 use super::merge::Contender;
 use super::needs::{self, Wish};
-use super::policy::Policy;
+use super::policy::{Policy, Reopen, TicketGone};
 
 /// What `decide` goes by.
 #[derive(Debug, Clone)]
@@ -114,7 +116,7 @@ impl<'a> Work<'a> {
     /// Takes one snapshot in: who it is about, whether it is news, and what in it was edited.
     fn take(&mut self, snapshot: &Snapshot) {
         let at = self.member_for(snapshot);
-        if self.mapping.members[at].state == MemberState::Detached {
+        if matches!(self.mapping.members[at].state, MemberState::Detached | MemberState::Superseded) {
             return;
         }
         if self.is_stale(at, snapshot) {
@@ -139,23 +141,82 @@ impl<'a> Work<'a> {
             return;
         }
         self.add_links(snapshot);
-        let joined = self.mapping.members[at].base.is_none();
+        let base = self.mapping.members[at].base.as_ref();
+        let joined = base.is_none();
+        let moved = base.is_some_and(|b| b.modified != snapshot.modified || b.revision != snapshot.revision);
+        let opened = joined && self.opening(at).is_some();
         if joined {
+            if !opened && self.is_closed_predecessor(at, snapshot) {
+                return self.supersede(at, "it is closed, and the incident went on: another ticket follows");
+            }
             let how = self.how_linked(at, snapshot);
             self.note(&snapshot.record, AuditKind::Linked { how });
         }
         self.take_fields(at, snapshot);
-        self.take_comments(at, snapshot);
-        let member = &mut self.mapping.members[at];
-        member.state = MemberState::Linked;
+        self.take_comments(at, snapshot, moved);
+        self.mapping.members[at].state = MemberState::Linked;
+        if opened {
+            self.owe_earlier_comments(at);
+        }
+    }
+
+    /// Where a reopening means a new ticket, a closed one that is found again after its mapping was lost says nothing.
+    fn is_closed_predecessor(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let member = &self.mapping.members[at];
+        let status =
+            snapshot.native.get(&Field::Status).and_then(|native| self.read(at, Field::Status, native));
+        member.state == MemberState::Planned
+            && member.record.kind == RecordKind::Ticket
+            && self.policy().closing.reopen == Reopen::NewTicket
+            && !self.mapping.is_closed()
+            && status.is_some_and(|value| value.is_closed())
+    }
+
+    pub(super) fn supersede(&mut self, at: usize, reason: &str) {
+        self.mapping.members[at].key = None;
+        self.leave(at, MemberState::Superseded, reason.to_owned());
     }
 
     fn member_for(&mut self, snapshot: &Snapshot) -> usize {
         if let Some(at) = self.mapping.members.iter().position(|m| m.record == snapshot.record) {
             return at;
         }
+        let planned = snapshot.planned_as.as_ref();
+        if let Some(at) =
+            self.mapping.members.iter().position(|m| m.key.as_ref().is_some_and(|k| Some(k) == planned))
+        {
+            return self.met_under_key(at, snapshot);
+        }
         self.mapping.members.push(Member::new(snapshot.record.clone(), MemberState::Awaited));
         self.mapping.members.len() - 1
+    }
+
+    /// A ticket turned up under a key. If another one has it, the older of the two stands for the incident, and the
+    /// other is left alone: somebody copied the key, or two installations ran.
+    fn met_under_key(&mut self, at: usize, snapshot: &Snapshot) -> usize {
+        let member = &mut self.mapping.members[at];
+        if member.state == MemberState::Planned {
+            member.record = snapshot.record.clone();
+            return at;
+        }
+        let created = |at: Option<Timestamp>| at.unwrap_or(Timestamp::MAX);
+        let present = created(member.base.as_ref().and_then(|base| base.created));
+        let is_older = member.is_live()
+            && (created(snapshot.facts.created), &snapshot.record.id) < (present, &member.record.id);
+        let (key, other) = (member.key.clone(), member.record.clone());
+        let mut newcomer = Member::new(snapshot.record.clone(), MemberState::Awaited);
+        if is_older {
+            let reason =
+                format!("{} bears the same key and is older; this one is left alone", snapshot.record);
+            self.supersede(at, &reason);
+            newcomer.key = key;
+            self.mapping.members.push(newcomer);
+            return self.mapping.members.len() - 1;
+        }
+        self.mapping.members.push(newcomer);
+        let last = self.mapping.members.len() - 1;
+        self.supersede(last, &format!("it bears the key of {other}; it is left alone"));
+        last
     }
 
     fn how_linked(&self, at: usize, snapshot: &Snapshot) -> String {
@@ -238,6 +299,13 @@ impl<'a> Work<'a> {
         }
         let Some(to) = to else { return };
         if self.mapping.member(to).is_some() {
+            return;
+        }
+        if to.kind == RecordKind::Ticket {
+            // Merging tickets says nothing of the incident.
+            if self.policy().tickets.gone == TicketGone::Follow && !self.observed.elsewhere.contains(to) {
+                self.mapping.members.push(Member::new(to.clone(), MemberState::Awaited));
+            }
             return;
         }
         if self.observed.elsewhere.contains(to) {
@@ -336,10 +404,12 @@ impl<'a> Work<'a> {
         native.and_then(|n| self.read(at, Field::Status, n)).is_some_and(|v| v.is_closed())
     }
 
-    /// The write of ours that may have reached a record.
-    pub(super) fn in_flight(&self, record: &RecordRef) -> impl Iterator<Item = &'a Patch> {
-        let record = record.clone();
-        self.observed.in_flight.iter().filter(move |(target, _)| *target == record).map(|(_, patch)| patch)
+    /// The write of ours that may have reached a record, under its own name or the one it was planned under.
+    pub(super) fn in_flight(&self, at: usize) -> impl Iterator<Item = &'a Patch> {
+        let member = &self.mapping.members[at];
+        let (record, key) = (member.record.clone(), member.key.clone());
+        let ours = move |target: &RecordRef| *target == record || Some(target) == key.as_ref();
+        self.observed.in_flight.iter().filter(move |(target, _)| ours(target)).map(|(_, patch)| patch)
     }
 
     /// Where the bridge opens missing records, they are planned under ids derived from the mapping. A plan falls when
@@ -354,15 +424,21 @@ impl<'a> Work<'a> {
                 || !found.contains(&m.record.system)
                 || under_way.contains(&&m.record)
         });
-        if self.mapping.is_closed() || self.mapping.state != MappingState::Live || found.is_empty() {
+        let ripe = self.mapping.state == MappingState::Live && !found.is_empty();
+        if !ripe || (self.mapping.is_closed() && !self.policy().tickets.open_closed) {
             return;
         }
         for system in &self.policy().create_in {
-            let has = |m: &Member| m.record.system == *system && m.record.kind != RecordKind::Alert;
-            if !self.mapping.members.iter().any(has) {
-                let record = super::route::derived_record(self.mapping.id, system);
-                self.mapping.members.push(Member::new(record, MemberState::Planned));
+            let main = |m: &Member| m.record.system == *system && m.record.kind != RecordKind::Alert;
+            let stands = |m: &Member| main(m) && m.state != MemberState::Superseded;
+            if self.mapping.members.iter().any(stands) {
+                continue;
             }
+            let generation = self.mapping.members.iter().filter(|m| main(m)).count();
+            let record = super::route::derived_record(self.mapping.id, system, generation, self.policy());
+            let mut member = Member::new(record.clone(), MemberState::Planned);
+            member.key = (record.kind == RecordKind::Ticket).then_some(record);
+            self.mapping.members.push(member);
         }
     }
 }

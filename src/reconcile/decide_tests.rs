@@ -333,6 +333,7 @@ fn a_determination_travels_although_the_classification_was_agreed_before() {
     let mut rules = rules();
     rules.policy.systems.push(SystemPolicy {
         name: system("other"),
+        main: crate::model::RecordKind::Incident,
         translation: Arc::new(Translation::builtin("defender").unwrap()),
     });
     let mut third = defender(0, "active", None);

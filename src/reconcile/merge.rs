@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 use super::decide::Work;
-use super::policy::Conflicts;
+use super::policy::{Conflicts, Reopen};
 
 /// A value that wants to be agreed.
 #[derive(Debug, Clone)]
@@ -162,6 +162,7 @@ impl Work<'_> {
         let field = value.field();
         let from = record.system.clone();
         if field == Field::Status {
+            self.retire_tickets(contender, &value);
             self.mapping.closing = value.is_closed().then(|| Closing {
                 system: from.clone(),
                 actor: contender.by.clone(),
@@ -175,6 +176,36 @@ impl Work<'_> {
         self.mapping.agreed.insert(field, Agreed { value, from, at: contender.modified });
         for member in &mut self.mapping.members {
             member.exempt.remove(&field);
+        }
+        self.tell_of_closed_tickets(contender.member, field);
+    }
+
+    fn tell_of_closed_tickets(&mut self, from: usize, field: Field) {
+        if matches!(field, Field::Status | Field::Verdict) {
+            return;
+        }
+        for at in 0..self.mapping.members.len() {
+            let member = &self.mapping.members[at];
+            let closed = super::needs::is_closed_ticket(&self.mapping, self.policy(), member);
+            if at != from && closed && !self.states(at, field) && member.native(field).is_some() {
+                let value = self.mapping.agreed(field).map(ToString::to_string).unwrap_or_default();
+                self.not_carried(at, field, value, "the ticket is closed, and is not touched for that");
+            }
+        }
+    }
+
+    /// Where a reopening means a new ticket, those that are closed are done with, but for one that was reopened itself.
+    fn retire_tickets(&mut self, contender: &Contender, value: &Value) {
+        let reopened = self.mapping.is_closed() && !value.is_closed();
+        if !reopened || self.policy().closing.reopen != Reopen::NewTicket {
+            return;
+        }
+        for at in 0..self.mapping.members.len() {
+            let member = &self.mapping.members[at];
+            if at != contender.member && super::needs::is_closed_ticket(&self.mapping, self.policy(), member)
+            {
+                self.supersede(at, "the incident was reopened: another ticket follows");
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod comments;
 mod decide;
 #[cfg(test)]
 mod decide_tests;
+pub(crate) mod description;
 mod marker;
 mod merge;
 mod needs;
@@ -19,6 +20,7 @@ pub use decide::{Decision, Observed, Rules, decide};
 pub use marker::{Mark, MarkerKey, copy_name};
 pub use needs::{Wish, patch_for};
 pub use policy::{
-    ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy,
+    ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
+    TicketPolicy,
 };
-pub use route::{Route, derived_record, route};
+pub use route::{Route, TICKET_KEY, derived_record, route};

@@ -45,7 +45,7 @@ fn write(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
     let member = &mapping.members[at];
     let target = member.record.clone();
     match member.state {
-        MemberState::Planned if mapping.is_closed() => None,
+        MemberState::Planned if mapping.is_closed() && !rules.policy.tickets.open_closed => None,
         MemberState::Planned => {
             let patch = creation(mapping, rules, member);
             Some(Wish {
@@ -56,7 +56,11 @@ fn write(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
             })
         }
         MemberState::Linked => update(mapping, rules, at),
-        MemberState::Awaited | MemberState::Redirected | MemberState::Gone | MemberState::Detached => None,
+        MemberState::Awaited
+        | MemberState::Redirected
+        | MemberState::Gone
+        | MemberState::Superseded
+        | MemberState::Detached => None,
     }
 }
 
@@ -161,6 +165,7 @@ fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field
         || member.unknown.contains_key(&field)
         || !policy.direction(field).reaches(&member.record.system)
         || (member.record.kind == RecordKind::Alert && !alert_field)
+        || (!alert_field && is_closed_ticket(mapping, policy, member))
     {
         return false;
     }
@@ -168,6 +173,15 @@ fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field
     member.native(field).is_some()
         && mapping.agreed(field).is_some()
         && !satisfied(mapping, policy, member, field)
+}
+
+/// A closed ticket is not touched for anything but its status and verdict: a write would restart the clock after which
+/// it is archived, or even reopen it (`ticketing.md` F27).
+pub(super) fn is_closed_ticket(mapping: &Mapping, policy: &Policy, member: &Member) -> bool {
+    let table = policy.translation(&member.record.system);
+    member.record.kind == RecordKind::Ticket
+        && mapping.is_closed()
+        && table.is_some_and(|t| states_closed(t, member))
 }
 
 /// Whether a record states the agreed value of a field, or there is none.
@@ -213,8 +227,12 @@ fn closing_verdict(mapping: &Mapping, table: &Translation, kind: RecordKind) -> 
 pub(super) fn creation(mapping: &Mapping, rules: &Rules, member: &Member) -> Patch {
     let mut patch = Patch::default();
     let Some(table) = rules.policy.translation(&member.record.system) else { return patch };
+    let begins_new = member.record.kind == RecordKind::Ticket;
     for field in Field::ALL {
-        if field == Field::Verdict && table.verdict_only_when_closed() {
+        if field == Field::Verdict && (begins_new || table.verdict_only_when_closed()) {
+            continue;
+        }
+        if field == Field::Status && begins_new {
             continue;
         }
         let native = mapping.agreed(field).and_then(|value| table.write(member.record.kind, value));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::model::{BridgeName, Field, Native, RecordRef, Severity, SystemName, Verdict};
+use crate::model::{BridgeName, Field, Native, RecordKind, RecordRef, Severity, SystemName, Verdict};
 use crate::translate::{Reading, Translation};
 
 /// What a bridge wants.
@@ -31,6 +31,44 @@ pub struct Policy {
     pub conflicts: Conflicts,
     /// How closes and reopenings travel.
     pub closing: ClosingPolicy,
+    /// How tickets are opened and let go.
+    pub tickets: TicketPolicy,
+    /// What tells the keys of this bridge's tickets from those of another installation with equal names, such as the
+    /// tenant.
+    pub scope: String,
+}
+
+/// How tickets are opened and let go.
+#[derive(Debug, Clone)]
+pub struct TicketPolicy {
+    /// Whether an incident that is closed already when it is met gets a ticket.
+    pub open_closed: bool,
+    /// What becomes of the mapping when a ticket was merged into another one.
+    pub gone: TicketGone,
+    /// Template of the description (see [`super::description`]).
+    pub description: String,
+}
+
+/// What becomes of the mapping when a ticket was merged into another one. A deleted ticket leaves in any case, and no
+/// new one is opened for it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TicketGone {
+    /// The ticket leaves the mapping.
+    #[default]
+    Detach,
+    /// The ticket it was merged into takes its place.
+    Follow,
+}
+
+impl Default for TicketPolicy {
+    fn default() -> Self {
+        Self {
+            open_closed: false,
+            gone: TicketGone::Detach,
+            description: super::description::DEFAULT.to_owned(),
+        }
+    }
 }
 
 /// One system of a bridge.
@@ -38,6 +76,8 @@ pub struct Policy {
 pub struct SystemPolicy {
     /// Its name.
     pub name: SystemName,
+    /// What stands for an incident there: an incident, or a ticket.
+    pub main: RecordKind,
     /// Its table.
     pub translation: Arc<Translation>,
 }
@@ -121,6 +161,8 @@ pub enum Reopen {
     Propagate,
     /// No; the other records stay closed.
     Ignore,
+    /// Yes, but closed tickets stay closed: a new one is opened.
+    NewTicket,
 }
 
 impl Default for ClosingPolicy {
@@ -145,6 +187,11 @@ impl Policy {
     /// Whether a system is one of the bridge's.
     pub fn has(&self, system: &SystemName) -> bool {
         self.systems.iter().any(|s| s.name == *system)
+    }
+
+    /// What stands for an incident in a system.
+    pub fn main_kind(&self, system: &SystemName) -> RecordKind {
+        self.systems.iter().find(|s| s.name == *system).map_or(RecordKind::Incident, |s| s.main)
     }
 
     /// The table of a system.

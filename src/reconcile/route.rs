@@ -14,6 +14,9 @@ use super::policy::Policy;
 /// Namespace of the ids that we derive for records to be created.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_636b_7374_6570_0000_0000_0000_0001);
 
+/// How the keys begin that tickets carry inside them: `lockstep-` and 32 hexadecimal digits.
+pub const TICKET_KEY: &str = "lockstep-";
+
 /// Where an observed record belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
@@ -25,13 +28,30 @@ pub enum Route {
     Ignored(&'static str),
 }
 
-/// The id under which a missing record of a mapping is created (`sentinel.md` 1.4: client-chosen GUIDs). Derived, so
-/// that a rebuilt store finds the record instead of creating another.
-pub fn derived_record(mapping: MappingId, system: &SystemName) -> RecordRef {
-    let id = Uuid::new_v5(&NAMESPACE, format!("{mapping}/{system}").as_bytes()).to_string();
-    // A UUID is never blank.
+/// The name under which a missing record of a mapping is created: a client-chosen GUID (`sentinel.md` 1.4), or the key
+/// inside a ticket. Derived, so that a rebuilt store finds the record instead of creating another. `generation` counts
+/// the tickets that this one follows. A ticket's key also holds the bridge's scope, so that two tenants with equal
+/// configurations can share one ticket system (`ticketing.md` F22).
+pub fn derived_record(
+    mapping: MappingId,
+    system: &SystemName,
+    generation: usize,
+    policy: &Policy,
+) -> RecordRef {
+    let ticket = policy.main_kind(system) == RecordKind::Ticket;
+    let mut name = format!("{mapping}/{system}");
+    if ticket {
+        name = format!("{name}/{generation}/{}", policy.scope);
+    }
+    let id = Uuid::new_v5(&NAMESPACE, name.as_bytes());
+    let id = if ticket { format!("{TICKET_KEY}{}", id.simple()) } else { id.to_string() };
+    // Neither is ever blank.
     let id = RecordId::new(&id).unwrap_or_else(|_| unreachable!("a UUID is not blank"));
-    RecordRef::incident(system, id)
+    RecordRef {
+        system: system.clone(),
+        kind: if ticket { RecordKind::Ticket } else { RecordKind::Incident },
+        id,
+    }
 }
 
 /// Finds the mapping of a record. `find` looks a record up in the store's index, for this bridge.
@@ -42,6 +62,10 @@ pub fn route<E>(
 ) -> Result<Route, E> {
     if let Some(id) = find(&snapshot.record)? {
         return Ok(Route::Known(id));
+    }
+    if snapshot.record.kind == RecordKind::Ticket {
+        let planned = snapshot.planned_as.as_ref().map(&mut find).transpose()?.flatten();
+        return Ok(planned.map_or(Route::Ignored("lockstep did not open this ticket"), Route::Known));
     }
     if snapshot.record.kind == RecordKind::Alert {
         let parent = snapshot.parent.as_ref().map(&mut find).transpose()?.flatten();
@@ -55,7 +79,7 @@ pub fn route<E>(
     let id = MappingId::derive(&policy.bridge, root(snapshot));
     // After a lost store, the record that we once created may be met first.
     for system in &policy.create_in {
-        if let Some(id) = find(&derived_record(id, system))? {
+        if let Some(id) = find(&derived_record(id, system, 0, policy))? {
             return Ok(Route::Known(id));
         }
     }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Policy, Rules, SystemPolicy};
-use crate::model::{BridgeName, Comments, Facts, Field, Lifecycle, Native, Snapshot, SystemName};
+use super::{
+    ClosingPolicy, Conflicts, Direction, Filter, MarkerKey, Policy, Rules, SystemPolicy, TicketPolicy,
+};
+use crate::model::{BridgeName, Comments, Facts, Field, Lifecycle, Native, RecordKind, Snapshot, SystemName};
 use crate::translate::Translation;
 
 /// A bridge `corp` of `defender` and `sentinel`, with every default.
 pub(crate) fn rules() -> Rules {
     let system = |kind: &str| SystemPolicy {
         name: SystemName::new(kind).unwrap(),
+        main: RecordKind::Incident,
         translation: Arc::new(Translation::builtin(kind).unwrap()),
     };
     let policy = Policy {
@@ -26,6 +29,8 @@ pub(crate) fn rules() -> Rules {
         comments: Direction::Both,
         conflicts: Conflicts::CloseWins,
         closing: ClosingPolicy::default(),
+        tickets: TicketPolicy::default(),
+        scope: String::new(),
     };
     Rules { policy, marker: MarkerKey::new([1; 32]) }
 }
@@ -44,6 +49,7 @@ pub(crate) fn snapshot(record: &str, modified: Timestamp, native: &[(Field, Nati
         lifecycle: Lifecycle::Present,
         links: Vec::new(),
         parent: None,
+        planned_as: None,
         facts: Facts::default(),
         raw: serde_json::Value::Null,
     }

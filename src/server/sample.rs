@@ -73,6 +73,7 @@ fn member(record: RecordRef, status: &str, url: Option<&str>) -> Member {
             comments: BTreeSet::new(),
             comment_count: 0,
             linked_at: at(0),
+            created: None,
             url: url.map(str::to_owned),
         }),
         ..Member::new(record, MemberState::Linked)

@@ -326,6 +326,7 @@ impl Side {
             lifecycle: if to.is_some() { Lifecycle::Redirected { to } } else { Lifecycle::Present },
             links: self.twins.get(id).cloned().into_iter().collect(),
             parent: self.alerts.get(id).map(|parent| RecordRef::incident(&self.name, parent.clone())),
+            planned_as: None,
             facts: Facts::default(),
             raw: serde_json::Value::Null,
         }

@@ -15,7 +15,8 @@ use crate::model::{
     RecordRef, Snapshot, SystemName,
 };
 use crate::reconcile::{
-    ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy, route,
+    ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy,
+    TicketPolicy, route,
 };
 use crate::store::{Change, MemoryStore, Store};
 use crate::translate::{Reading, Translation};
@@ -137,7 +138,7 @@ impl World {
             if self.profile.pairing == Pairing::Created {
                 let root = RecordRef::incident(&system(0), defender.clone());
                 let mapping = MappingId::derive(&self.rules.policy.bridge, &root);
-                sentinel = crate::reconcile::derived_record(mapping, &system(1)).id;
+                sentinel = crate::reconcile::derived_record(mapping, &system(1), 0, &self.rules.policy).id;
             } else {
                 self.sides[1].create(self.now, Actor::Human, &sentinel, initial(Flavour::Sentinel, n));
                 let link = RecordRef::incident(&system(0), defender.clone());
@@ -330,7 +331,7 @@ impl World {
     fn deliver(&mut self, id: MappingId) -> Result<(), Killed> {
         let Some(mapping) = self.store.mapping(id).ok().flatten() else { return Ok(()) };
         let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
-        let Some((intent, target, depth)) = lane.next_due(self.now) else { return Ok(()) };
+        let Some((intent, target, depth)) = lane.next_due(self.now, &|_| false) else { return Ok(()) };
         let result = self.read(&target, depth);
         let elsewhere = result.as_ref().map_or(Vec::new(), |snapshot| self.elsewhere(id, snapshot));
         let step = self.step(&mut lane, Event::Read { intent, result, elsewhere });
@@ -346,7 +347,10 @@ impl World {
         }
         let answer = result.as_ref().ok().and_then(Option::as_ref);
         let elsewhere = answer.map_or(Vec::new(), |snapshot| self.elsewhere(id, snapshot));
-        let step = self.step(&mut lane, Event::Wrote { intent, result, request_id: None, elsewhere });
+        let step = self.step(
+            &mut lane,
+            Event::Wrote { intent, result, request_id: None, declined: Vec::new(), elsewhere },
+        );
         self.commit(step.changes)
     }
 
@@ -436,6 +440,7 @@ impl World {
             now: self.now,
             settle: &|_| SETTLE,
             listed: &|name| self.listed[usize::from(*name != system(0))],
+            chooses_comment_ids: &|_| false,
             rng: &mut rng,
         };
         lane.step(event, &mut context)
@@ -553,7 +558,11 @@ fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
     let systems = names
         .iter()
         .zip(tables)
-        .map(|(name, table)| SystemPolicy { name: name.clone(), translation: Arc::clone(table) })
+        .map(|(name, table)| SystemPolicy {
+            name: name.clone(),
+            main: RecordKind::Incident,
+            translation: Arc::clone(table),
+        })
         .collect();
     let native_sync = (profile.pairing == Pairing::NativeSync).then(|| NativeSync {
         writer: system(0),
@@ -574,6 +583,8 @@ fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
         comments: Direction::Both,
         conflicts: profile.conflicts,
         closing: ClosingPolicy::default(),
+        tickets: TicketPolicy::default(),
+        scope: String::new(),
     };
     Rules { policy, marker: MarkerKey::new([7; 32]) }
 }

@@ -29,6 +29,15 @@ pub struct Pace {
     pub settle_ms: u64,
 }
 
+/// A third system beside Defender and Sentinel, called `tickets`.
+#[derive(Debug, Clone, Copy)]
+pub struct Third<'a> {
+    /// Which of the emulators; `None` for a real one elsewhere.
+    pub system: Option<System>,
+    /// Its `kind`, and further lines of its table: address, credential, and what its kind wants. Pace is given already.
+    pub settings: &'a str,
+}
+
 /// A configuration for these emulators. `bridge` holds further lines of the bridge.
 pub fn configuration(
     emulator: &Emulator,
@@ -36,6 +45,7 @@ pub fn configuration(
     listen: SocketAddr,
     pace: Pace,
     bridge: &str,
+    third: Option<Third<'_>>,
 ) -> String {
     let (login, graph, arm) = (emulator.login_url(), emulator.graph_url(), emulator.arm_url());
     let Pace { poll_ms, settle_ms } = pace;
@@ -45,6 +55,17 @@ pub fn configuration(
          authority_url = \"{login}\"\n\
          credential = {{ kind = \"client-secret\", client_id = \"{CLIENT_ID}\", secret = \"{CLIENT_SECRET}\" }}"
     );
+    let (tickets, name) = match third {
+        Some(third) => (
+            format!(
+                "\n[[systems]]\nname = \"tickets\"\npoll = \"{poll_ms}ms\"\nsettle = \"{settle_ms}ms\"\n\
+                 overlap = \"10s\"\n{}\n",
+                third.settings
+            ),
+            ", \"tickets\"",
+        ),
+        None => (String::new(), ""),
+    };
     format!(
         r#"[store]
 path = "{}"
@@ -69,10 +90,10 @@ resource_group = "rg-soc"
 workspace = "law-soc"
 arm_url = "{arm}"
 {shared}
-
+{tickets}
 [[bridges]]
 name = "corp"
-systems = ["defender", "sentinel"]
+systems = ["defender", "sentinel"{name}]
 since = "2020-01-01T00:00:00Z"
 {bridge}
 "#,
@@ -88,11 +109,12 @@ impl Stage {
         program: &Path,
         pace: Pace,
         bridge: &str,
+        third: Option<Third<'_>>,
     ) -> io::Result<Self> {
         let listen = free_address()?;
         let stage =
             Self { emulator, folder: folder.to_owned(), program: program.to_owned(), listen, worker: None };
-        let text = configuration(&stage.emulator, &folder.join("data"), listen, pace, bridge);
+        let text = configuration(&stage.emulator, &folder.join("data"), listen, pace, bridge, third);
         fs::write(stage.config(), text)?;
         Ok(stage)
     }
@@ -198,10 +220,16 @@ impl Stage {
     /// How often anything was listed since the emulator's calls were last reset.
     pub fn list_calls(&self) -> u64 {
         let calls = self.emulator.calls();
-        ["graph/list-incidents", "graph/list-alerts", "sentinel/list-incidents"]
-            .iter()
-            .map(|operation| calls.get(*operation).copied().unwrap_or(0))
-            .sum()
+        let polls = ["graph/list-incidents", "graph/list-alerts", "sentinel/list-incidents"];
+        let is_poll = |operation: &str| polls.contains(&operation) || operation.ends_with("/list-tickets");
+        calls.iter().filter(|(operation, _)| is_poll(operation)).map(|(_, count)| count).sum()
+    }
+
+    /// What lockstep did to a ticket, in order; writes that changed nothing are not among it. `as_user` is the name
+    /// under which lockstep works there.
+    pub fn ticket_writes(&self, system: System, id: &str, as_user: &str) -> Vec<Entry> {
+        let ours = |e: &Entry| e.system == system && e.id == id && e.actor == as_user && e.is_effective();
+        self.emulator.ledger().into_iter().filter(ours).collect()
     }
 
     /// What lockstep did to an incident, in order; writes that changed nothing are not among it.

@@ -134,15 +134,16 @@ impl State {
     fn put_mapping(&mut self, mapping: &Mapping) {
         let key = |record: &RecordRef| (mapping.bridge.clone(), record.clone());
         if let Some(before) = self.mappings.insert(mapping.id, mapping.clone()) {
-            for member in before.members.iter().filter(|member| mapping.member(&member.record).is_none()) {
-                if self.index.get(&key(&member.record)) == Some(&mapping.id) {
-                    self.index.remove(&key(&member.record));
+            for (name, _) in before.names().filter(|(name, _)| mapping.names().all(|(kept, _)| kept != *name))
+            {
+                if self.index.get(&key(name)) == Some(&mapping.id) {
+                    self.index.remove(&key(name));
                 }
             }
         }
-        for member in &mapping.members {
-            let entry = self.index.entry(key(&member.record)).or_insert(mapping.id);
-            if mapping.claims(&member.record) {
+        for (name, claimed) in mapping.names() {
+            let entry = self.index.entry(key(name)).or_insert(mapping.id);
+            if claimed {
                 *entry = mapping.id;
             }
         }

@@ -9,9 +9,7 @@ use super::codec::{self, Rows};
 use super::database::Trees;
 use super::layout::{Tree, audit_key, chunk_key, cursor_key, inbox_key, index_key, intent_key, mapping_key};
 use super::{AUDIT_LIMIT, Change, Counts};
-use crate::model::{
-    AuditEntry, Intent, IntentId, IntentState, Mapping, MappingId, RecordKind, RecordRef, SystemName,
-};
+use crate::model::{AuditEntry, Intent, IntentId, IntentState, Mapping, MappingId, RecordKind, SystemName};
 
 /// A cursor as stored; the key says the same, but the value is what is read.
 #[derive(Debug, Serialize, Deserialize)]
@@ -237,6 +235,5 @@ pub(super) fn is_dead(intent: &Intent) -> bool {
 
 /// The index entries that a mapping wants, and whether it claims them or only takes what nobody else has.
 pub(super) fn index_entries(mapping: &Mapping) -> impl Iterator<Item = (Vec<u8>, bool)> {
-    let entry = |record: &RecordRef| (index_key(&mapping.bridge, record), mapping.claims(record));
-    mapping.members.iter().map(move |member| entry(&member.record))
+    mapping.names().map(|(record, claimed)| (index_key(&mapping.bridge, record), claimed))
 }

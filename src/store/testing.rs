@@ -48,6 +48,7 @@ fn member(record: RecordRef) -> Member {
         comments: BTreeSet::from([CommentKey::from_id("c1")]),
         comment_count: 1,
         linked_at: time(0),
+        created: None,
         url: None,
     };
     Member { base: Some(base), ..Member::new(record, MemberState::Linked) }
@@ -97,6 +98,7 @@ pub(super) fn snapshot(number: u64, comment_bytes: usize) -> Snapshot {
         lifecycle: Lifecycle::Present,
         links: vec![record(number + 1)],
         parent: None,
+        planned_as: None,
         facts: Facts::default(),
         raw: serde_json::Value::Null,
     }

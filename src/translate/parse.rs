@@ -46,7 +46,7 @@ type Item<'i> = Spanned<DeValue<'i>>;
 type Rules = BTreeMap<(RecordKind, Field), Rule>;
 
 const TOP_KEYS: [&str; 5] = ["kind", "verdict_only_when_closed", "incident", "alert", "ticket"];
-const WORD_KEYS: [&str; 3] = ["read", "write", "legal"];
+const WORD_KEYS: [&str; 4] = ["read", "write", "legal", "coarse"];
 const IDENTITY: &str = "identity";
 const AS_INCIDENT: &str = "as-incident";
 
@@ -103,12 +103,14 @@ fn section(record: RecordKind, item: &Item<'_>, rules: &mut Rules) -> Parsed<()>
 
 fn rule(record: RecordKind, field: Field, item: &Item<'_>, rules: &Rules) -> Parsed<Rule> {
     let allowed = match (has_words(field), record) {
+        (false, _) if field == Field::Title => "`\"identity\"` or `{ max = 255 }`",
         (false, _) => "`\"identity\"`",
         (true, RecordKind::Incident) => "a table with `read`, `write` and `legal`",
         (true, _) => "a table with `read`, `write` and `legal`, or `\"as-incident\"`",
     };
     match item.get_ref() {
         DeValue::String(word) if word == IDENTITY && !has_words(field) => Ok(Rule::Identity),
+        DeValue::Table(table) if field == Field::Title => limit(table, item).map(Rule::Cut),
         DeValue::String(word)
             if word == AS_INCIDENT && has_words(field) && record != RecordKind::Incident =>
         {
@@ -134,6 +136,7 @@ fn words(field: Field, item: &Item<'_>) -> Parsed<Words> {
         read: read_entries(field, part("read")?)?,
         write: write_entries(field, part("write")?)?,
         legal: legal_entries(part("legal")?)?,
+        coarse: table.get("coarse").map_or(Ok(BTreeSet::new()), coarse_entries(field))?,
     })
 }
 
@@ -158,6 +161,25 @@ fn write_entries(field: Field, item: &Item<'_>) -> Parsed<BTreeMap<String, Strin
         .iter()
         .map(|(ours, native)| Ok((ours.get_ref().to_string(), text_of(native)?.to_owned())))
         .collect()
+}
+
+/// `{ max = 255 }`: how many characters of a text a system keeps.
+fn limit(table: &DeTable<'_>, item: &Item<'_>) -> Parsed<usize> {
+    check_keys(table, &["max"])?;
+    let max = table.get("max").and_then(|max| max.get_ref().as_integer());
+    let max = max.and_then(|max| max.as_str().parse::<usize>().ok()).filter(|max| *max >= 10);
+    max.ok_or_else(|| wrong(item, "`{ max = 255 }`, a number of at least 10"))
+}
+
+fn coarse_entries(field: Field) -> impl Fn(&Item<'_>) -> Parsed<BTreeSet<String>> {
+    move |item| {
+        let words = legal_entries(item)?;
+        let known: Vec<String> = vocabulary(field).iter().map(ToString::to_string).collect();
+        match words.iter().find(|word| !known.contains(word)) {
+            Some(word) => Err(fault(item, format!("`{word}` is no {field}{}", hint(word, &known)))),
+            None => Ok(words),
+        }
+    }
 }
 
 fn legal_entries(item: &Item<'_>) -> Parsed<BTreeSet<String>> {

@@ -12,6 +12,8 @@ const STRANGER: &str = "somethingNew";
 pub(super) enum Rule {
     /// Both sides state the same text or set of texts.
     Identity,
+    /// The same text, but the system keeps no more than so many characters of it.
+    Cut(usize),
     /// A table of words.
     Words(Words),
 }
@@ -25,13 +27,15 @@ pub(super) struct Words {
     pub(super) write: BTreeMap<String, String>,
     /// What the service accepts.
     pub(super) legal: BTreeSet<String>,
+    /// Our words for which the service has only a coarser one. Written, they read as another word, and that is known.
+    pub(super) coarse: BTreeSet<String>,
 }
 
 impl Rule {
     /// What a native value means, where the rule knows it.
     pub(super) fn read(&self, field: Field, native: &Native) -> Option<Value> {
         match self {
-            Self::Identity => read_identity(field, native),
+            Self::Identity | Self::Cut(_) => read_identity(field, native),
             Self::Words(words) => words.read(field, native),
         }
     }
@@ -49,10 +53,16 @@ impl Rule {
         samples
     }
 
+    /// Whether a value is knowingly written as a coarser one.
+    pub(super) fn is_coarse(&self, value: &Value) -> bool {
+        matches!(self, Self::Words(words) if words.coarse.contains(&value.to_string()))
+    }
+
     /// The preferred native value for ours.
     pub(super) fn write(&self, value: &Value) -> Option<Native> {
         match self {
             Self::Identity => write_identity(value),
+            Self::Cut(limit) => write_identity(value).map(|native| cut(native, *limit)),
             Self::Words(words) => look_up(&words.write, &value.to_string()).cloned().map(Native::Text),
         }
     }
@@ -92,6 +102,17 @@ fn look_up<'t, T>(entries: &'t BTreeMap<String, T>, text: &str) -> Option<&'t T>
 
 fn first_half(text: &str) -> &str {
     text.split_once('/').map_or(text, |(first, _)| first)
+}
+
+/// The text, or as much of its beginning as fits, with a sign that it goes on.
+fn cut(native: Native, limit: usize) -> Native {
+    match native {
+        Native::Text(text) if text.chars().count() > limit => {
+            let head: String = text.chars().take(limit.saturating_sub(1)).collect();
+            Native::Text(format!("{}…", head.trim_end()))
+        }
+        native => native,
+    }
 }
 
 fn read_identity(field: Field, native: &Native) -> Option<Value> {

@@ -49,7 +49,7 @@ impl Rig {
     pub(crate) fn with(options: EmulatorOptions, bridge: &str) -> Self {
         let (emulator, dir) = (Emulator::start(options).unwrap(), TempDir::new().unwrap());
         let program = Path::new(env!("CARGO_BIN_EXE_lockstep"));
-        Self { stage: Stage::new(emulator, dir.path(), program, PACE, bridge).unwrap(), dir }
+        Self { stage: Stage::new(emulator, dir.path(), program, PACE, bridge, None).unwrap(), dir }
     }
 
     /// Starts the worker; with a crash point it dies there.

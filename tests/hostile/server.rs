@@ -66,6 +66,7 @@ fn connectors(url: &Url) -> [std::sync::Arc<dyn Connector>; 2] {
         budget_factor: 1000.0,
         settle: DefenderSettings::DEFAULT_SETTLE,
         overlap: DefenderSettings::DEFAULT_OVERLAP,
+        hook: None,
     };
     let sentinel = SentinelSettings {
         name: SystemName::new("sentinel").unwrap(),
@@ -81,6 +82,7 @@ fn connectors(url: &Url) -> [std::sync::Arc<dyn Connector>; 2] {
         budget_factor: 1000.0,
         settle: SentinelSettings::DEFAULT_SETTLE,
         overlap: SentinelSettings::DEFAULT_OVERLAP,
+        hook: None,
         peer: Some(SystemName::new("defender").unwrap()),
     };
     let options = ClientOptions { timeout: Duration::from_secs(5), ..ClientOptions::default() };

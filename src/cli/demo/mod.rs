@@ -39,7 +39,7 @@ fn play(args: &DemoArgs) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     let emulator = Emulator::start(EmulatorOptions { seed, ..EmulatorOptions::default() })
         .context("the emulators cannot listen on loopback")?;
-    let mut stage = Stage::new(emulator, &folder.path, &program, PACE, "")?;
+    let mut stage = Stage::new(emulator, &folder.path, &program, PACE, "", None)?;
     print(&introduction(&stage, seed))?;
     let deeds = day::play(&mut stage, seed)?;
     let verdict = verdict::judge(&stage, &deeds);

@@ -25,9 +25,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{ConnectError, Connector, Depth, Page, PageToken, Probe, Written};
+use super::{ConnectError, Connector, Depth, Opening, Page, PageToken, Probe, Written};
+use crate::http::secret::SecretRef;
 use crate::http::{
-    Budgets, Call, CallError, CallObserver, Credential, GRAPH_BUDGETS, Http, Method, RequestIds,
+    Budgets, Call, CallError, CallObserver, Credential, GRAPH_BUDGETS, Http, Method, RequestIds, token_source,
 };
 use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 
@@ -52,6 +53,8 @@ pub struct DefenderSettings {
     pub settle: Duration,
     /// How far lists reach back before the cursor, for what the index shows late.
     pub overlap: Duration,
+    /// What its webhooks prove themselves with; without it none are taken.
+    pub hook: Option<SecretRef>,
 }
 
 impl DefenderSettings {
@@ -76,18 +79,21 @@ impl Defender {
         http: &Http,
         observer: Option<Arc<dyn CallObserver>>,
     ) -> Result<Self, ConnectError> {
+        let tokens = token_source(
+            &settings.credential,
+            &settings.tenant_id,
+            &settings.authority_url,
+            &settings.scope,
+            http,
+        );
         let parts = Parts {
             system: &settings.name,
-            credential: &settings.credential,
-            tenant: &settings.tenant_id,
-            authority: &settings.authority_url,
             base: &settings.graph_url,
             example: "https://graph.microsoft.com",
-            scope: &settings.scope,
             budgets: Budgets::new(GRAPH_BUDGETS, settings.budget_factor),
             ids: RequestIds::GRAPH,
         };
-        let endpoint = Endpoint::new(parts, http, observer)?;
+        let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         Ok(Self { endpoint, settle: settings.settle, overlap: settings.overlap })
     }
 
@@ -179,9 +185,9 @@ impl Connector for Defender {
         self.patch(current, patch).await
     }
 
-    async fn create(&self, record: &RecordRef, _patch: &Patch) -> Result<Written, CallError> {
+    async fn create(&self, planned: &RecordRef, _opening: &Opening) -> Result<Written, CallError> {
         let what =
-            format!("{record}: Defender makes its incidents and alerts itself; take it out of `create_in`");
+            format!("{planned}: Defender makes its incidents and alerts itself; take it out of `create_in`");
         Err(self.endpoint.invalid("incidents.create", what))
     }
 

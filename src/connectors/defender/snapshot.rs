@@ -52,6 +52,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
         lifecycle,
         links: Vec::new(),
         parent: None,
+        planned_as: None,
         facts: Facts {
             created: optional_time(&wire.created_date_time),
             url: wire.incident_web_url.text().map(str::to_owned),
@@ -87,6 +88,7 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
         lifecycle: Lifecycle::Present,
         links: Vec::new(),
         parent: parent.map(|id| RecordRef::incident(system, id)),
+        planned_as: None,
         facts: Facts {
             created: optional_time(&wire.created_date_time),
             url: wire.alert_web_url.text().map(str::to_owned),

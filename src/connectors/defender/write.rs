@@ -29,7 +29,7 @@ impl Defender {
         // The write was made; an answer that cannot be read only means that a read must tell.
         let read = snapshot(&self.endpoint.system, kind, &answer.body, true).ok();
         let read = read.filter(|written| written.record == current.record);
-        Ok(Written { snapshot: read, request_id: answer.request_id })
+        Ok(Written::new(read, answer.request_id))
     }
 
     /// POST of one comment; the answer lists all of them (2.9).
@@ -43,7 +43,7 @@ impl Defender {
             Comments::Listed(list) if !list.is_empty() => Some(with_comments(current, list, &answer.body)),
             _ => None,
         };
-        Ok(Written { snapshot: read, request_id: answer.request_id })
+        Ok(Written::new(read, answer.request_id))
     }
 }
 

@@ -20,8 +20,11 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{ConnectError, Connector, Depth, Page, PageToken, Probe, Written};
-use crate::http::{Budgets, Call, CallError, CallObserver, Credential, Http, RequestIds, SENTINEL_BUDGETS};
+use super::{ConnectError, Connector, Depth, Opening, Page, PageToken, Probe, Written};
+use crate::http::secret::SecretRef;
+use crate::http::{
+    Budgets, Call, CallError, CallObserver, Credential, Http, RequestIds, SENTINEL_BUDGETS, token_source,
+};
 use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 
 pub use write::comment_id;
@@ -57,6 +60,8 @@ pub struct SentinelSettings {
     pub overlap: Duration,
     /// The Defender system of the same tenant, whose incidents this workspace mirrors.
     pub peer: Option<SystemName>,
+    /// What its webhooks prove themselves with; without it none are taken.
+    pub hook: Option<SecretRef>,
 }
 
 impl SentinelSettings {
@@ -86,20 +91,23 @@ impl Sentinel {
         http: &Http,
         observer: Option<Arc<dyn CallObserver>>,
     ) -> Result<Self, ConnectError> {
+        let tokens = token_source(
+            &settings.credential,
+            &settings.tenant_id,
+            &settings.authority_url,
+            &settings.scope,
+            http,
+        );
         let parts = Parts {
             system: &settings.name,
-            credential: &settings.credential,
-            tenant: &settings.tenant_id,
-            authority: &settings.authority_url,
             base: &settings.arm_url,
             example: "https://management.azure.com",
-            scope: &settings.scope,
             budgets: Budgets::new(SENTINEL_BUDGETS, settings.budget_factor),
             ids: RequestIds::ARM,
         };
         let names = [&settings.subscription_id, &settings.resource_group, &settings.workspace];
         Ok(Self {
-            endpoint: Endpoint::new(parts, http, observer)?,
+            endpoint: Endpoint::new(parts, tokens, http, observer)?,
             workspace: names.map(Clone::clone),
             api_version: settings.api_version.clone(),
             settle: settings.settle,
@@ -190,9 +198,9 @@ impl Connector for Sentinel {
         self.replace(current, patch).await
     }
 
-    async fn create(&self, record: &RecordRef, patch: &Patch) -> Result<Written, CallError> {
-        self.only_incidents("incidents.create", record)?;
-        self.put_new(record, patch).await
+    async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
+        self.only_incidents("incidents.create", planned)?;
+        self.put_new(planned, &opening.patch).await
     }
 
     async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError> {
@@ -200,8 +208,8 @@ impl Connector for Sentinel {
         self.put_comment(&current.record, key, text).await
     }
 
-    fn comment_key(&self, record: &RecordRef, key: &CommentKey) -> Option<CommentKey> {
-        Some(comment_id(record.id.as_str(), key))
+    fn chooses_comment_ids(&self) -> bool {
+        true
     }
 
     async fn probe(&self) -> Vec<Probe> {

@@ -65,6 +65,7 @@ pub(super) fn incident(
         lifecycle: lifecycle(properties, closed),
         links: twin(properties, additional, peer).into_iter().collect(),
         parent: None,
+        planned_as: None,
         facts: Facts {
             created: optional_time(&properties.created_time_utc),
             url: additional

@@ -30,6 +30,7 @@ fn connector(server: &Server) -> Sentinel {
         budget_factor: 1.0,
         settle: SentinelSettings::DEFAULT_SETTLE,
         overlap: SentinelSettings::DEFAULT_OVERLAP,
+        hook: None,
         peer: Some(peer()),
     };
     Sentinel::new(&settings, &http(), None).unwrap()
@@ -329,11 +330,21 @@ async fn a_creation_needs_the_essentials_and_carries_no_etag() {
     let server = Server::start([(201, incident())]).await;
     let connector = connector(&server);
     let some = [(Field::Title, text("T")), (Field::Severity, text("Low"))];
-    let error = connector.create(&record(), &patch(&some, None)).await.unwrap_err();
+    let error = connector
+        .create(&record(), &Opening { patch: patch(&some, None), ..Opening::default() })
+        .await
+        .unwrap_err();
     assert!(error.to_string().contains("without status"), "{error}");
     let all: Vec<_> =
         some.into_iter().chain([(Field::Status, text("New")), (Field::Owner, text("a@b.c"))]).collect();
-    assert!(connector.create(&record(), &patch(&all, None)).await.unwrap().snapshot.is_some());
+    assert!(
+        connector
+            .create(&record(), &Opening { patch: patch(&all, None), ..Opening::default() })
+            .await
+            .unwrap()
+            .snapshot
+            .is_some()
+    );
     let body = server.last().body;
     assert_eq!(
         body,
@@ -354,7 +365,7 @@ async fn a_comment_has_one_id_per_key() {
     }
     let seen = server.seen();
     assert_eq!(seen[0].path, seen[1].path);
-    let id = connector.comment_key(&current.record, &key).unwrap();
+    let id = super::comment_id(current.record.id.as_str(), &key);
     assert_eq!(seen[0].path, format!("{BASE}/{ID}/comments/{}", id.as_str()));
     assert_eq!(seen[0].body, json!({"properties": {"message": "text"}}));
     assert_eq!(comment_id(&ID.to_uppercase(), &key), id);

@@ -67,7 +67,7 @@ impl Sentinel {
         // The write was made; an answer that cannot be read only means that a read must tell.
         let read = incident(&self.endpoint.system, self.peer.as_ref(), &answer.body, true).ok();
         let read = read.filter(|written| written.record == *record);
-        Ok(Written { snapshot: read, request_id: answer.request_id })
+        Ok(Written::new(read, answer.request_id))
     }
 
     /// PUT of one comment. Its answer says nothing of the incident, whose etag it moves (`sentinel.md` 1.4).
@@ -82,7 +82,7 @@ impl Sentinel {
         let url = self.url(operation, &[record.id.as_str(), "comments", id.as_str()], &[])?;
         let call = Call::write(operation, "put-comment", Method::PUT, url, comment_body(text));
         let answer = self.endpoint.send(call).await?;
-        Ok(Written { snapshot: None, request_id: answer.request_id })
+        Ok(Written::new(None, answer.request_id))
     }
 }
 

@@ -1,0 +1,15 @@
+//! `kind = "sidecar"`.
+
+use std::time::Duration;
+
+use super::reader::Section;
+use super::ticketing::ticket_system;
+use crate::connectors::SystemSettings;
+use crate::connectors::sidecar::SidecarSettings;
+use crate::model::SystemName;
+
+pub(super) fn read(section: &mut Section<'_>, name: &SystemName) -> Option<SystemSettings> {
+    let times = (Duration::from_secs(5), Duration::from_secs(60));
+    let system = ticket_system(section, name, times)?;
+    Some(SystemSettings::Sidecar(SidecarSettings { system }))
+}
