@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, System};
 use crate::connectors::{Connector, SystemSettings, connect};
-use crate::engine::{Engine, Parts, Watched};
+use crate::engine::{Engine, Hints, Parts, Watched};
 use crate::http::{CallObserver, Http};
 use crate::model::{BridgeName, SystemName};
 use crate::reconcile::{MarkerKey, Rules};
-use crate::server::{self, AppState};
+use crate::server::{self, AppState, Hooks};
 use crate::store::{SledStore, Store};
 use crate::telemetry::{Event, Telemetry};
 
@@ -41,11 +41,14 @@ pub(super) async fn run(
     let listener = server::bind(config.server.listen).await?;
     tracing::info!(listen = %listener.local_addr().context("the server has no address")?, "lockstep runs; the status page is at /");
     let bridges = rules(config, &*store)?;
+    let hints = Hints::default();
+    let hooks = systems.values().filter_map(|s| Some((s.connector.system().clone(), s.connector.hook()?)));
     let state = AppState {
         store: Arc::clone(&store),
         telemetry: telemetry.clone(),
         bridges: bridges.keys().cloned().collect(),
         token: config.server.token.clone(),
+        hooks: Hooks::new(hooks, hints.clone()),
     };
     telemetry.set_depths(store.counts());
     let report = Arc::new(telemetry.clone());
@@ -59,7 +62,7 @@ pub(super) async fn run(
         draining.cancelled().await;
         health.set_draining();
     });
-    let outcome = drained(Engine::new(parts, stop.clone()), &stop).await;
+    let outcome = drained(Engine::new(parts, stop.clone()).following(hints), &stop).await;
     ended.cancel();
     let _ = tokio::time::timeout(Duration::from_millis(500), serving).await;
     if let Err(error) = &outcome {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::super::clock::seven;
+use super::super::graph::AlertFacts;
 use super::super::odata::Operand;
 
 /// Members of the incident's enumerations.
@@ -74,6 +75,7 @@ pub(in super::super) struct Alert {
     pub(in super::super) product: String,
     pub(in super::super) severity: String,
     pub(in super::super) at: Timestamp,
+    pub(in super::super) facts: AlertFacts,
 }
 
 /// An incident.
@@ -116,6 +118,14 @@ impl Place {
             "/subscriptions/{subscription}/{groups}/{group}/providers/Microsoft.OperationalInsights/workspaces/{workspace}"
         );
         Self { prefix, collection: if in_list { "Incidents" } else { "incidents" } }
+    }
+
+    pub(super) fn entity(&self, kind: &str, properties: &Value) -> Value {
+        let name = object_id(&format!("{kind}{properties}"));
+        json!({
+            "id": self.resource(&format!("Entities/{name}")), "name": name,
+            "type": "Microsoft.SecurityInsights/Entities", "kind": kind, "properties": properties,
+        })
     }
 
     fn resource(&self, rest: &str) -> String {
@@ -178,9 +188,14 @@ impl Incident {
         let mut products: Vec<&str> = self.alerts.iter().map(|alert| alert.product.as_str()).collect();
         products.sort_unstable();
         products.dedup();
+        // The stable API versions do not tell the techniques.
+        let mut tactics: Vec<&str> =
+            self.alerts.iter().flat_map(|a| &a.facts.categories).map(String::as_str).collect();
+        tactics.sort_unstable();
+        tactics.dedup();
         let mut data = json!({
             "alertsCount": self.alerts.len(), "bookmarksCount": 0, "commentsCount": self.comments.len(),
-            "alertProductNames": products, "tactics": [],
+            "alertProductNames": products, "tactics": tactics,
         });
         if let Some(id) = self.defender {
             data["providerIncidentUrl"] = json!(super::super::graph::incident_url(id, tenant));
@@ -244,7 +259,7 @@ impl Alert {
                 "systemAlertId": self.id, "providerAlertId": self.provider_id, "alertDisplayName": self.title,
                 "friendlyName": self.title, "alertType": "SuspiciousActivity", "severity": self.severity,
                 "status": "New", "vendorName": "Microsoft", "productName": self.product,
-                "confidenceLevel": "Unknown", "tactics": [], "intent": "Unknown",
+                "confidenceLevel": "Unknown", "tactics": self.facts.categories, "intent": "Unknown",
                 "alertLink": format!("https://security.microsoft.com/alerts/{}", self.provider_id),
                 "startTimeUtc": at, "endTimeUtc": at, "timeGenerated": at, "processingEndTime": at,
                 "resourceIdentifiers": [], "additionalData": { "AlertMessageEnqueueTime": at },
