@@ -181,7 +181,7 @@ async fn look(shell: &Shell, record: &RecordRef, reads: &Semaphore) -> Result<Hi
                     () = tokio::time::sleep(SECOND_LOOK) => {}
                 }
             }
-            Ok(_) => return Ok(Hinted::NothingNew),
+            Ok(_) | Err(CallError::NotFound { .. }) => return Ok(Hinted::NothingNew),
             Err(error) => {
                 tracing::debug!(%record, %error, "a hint could not be followed; polling finds what changed");
                 return Ok(Hinted::Failed);

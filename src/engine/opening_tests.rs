@@ -12,12 +12,12 @@ use super::opening::opening;
 use super::poll_tests::Nobody;
 use super::shell::{Parts, Shell, Watched};
 use crate::config::Config;
-use crate::connectors::{Depth, connect};
+use crate::connectors::{Depth, SystemSettings, connect};
 use crate::emulator::{
     AlertFacts, AlertSeed, Api, Emulator, EmulatorOptions, Fault, FaultKind, IncidentSeed, SentinelSeed, When,
 };
 use crate::http::Http;
-use crate::model::{Patch, RecordRef};
+use crate::model::{Patch, RecordRef, SystemName};
 use crate::reconcile::testing::rules;
 use crate::stage::{Pace, configuration};
 use crate::store::{Change, MemoryStore};
@@ -26,6 +26,11 @@ const KEY: &str = "lockstep-0123456789abcdef0123456789abcdef";
 
 /// The description of the ticket for a mapping of these records.
 async fn described(emulator: &Emulator, records: &[String]) -> String {
+    described_after(emulator, records, || {}).await
+}
+
+/// The same, with something that happens once the records are known.
+async fn described_after(emulator: &Emulator, records: &[String], then: impl FnOnce()) -> String {
     let pace = Pace { poll_ms: 100, settle_ms: 100 };
     let listen = "127.0.0.1:1".parse().unwrap();
     let text = configuration(emulator, Path::new("unused"), listen, pace, "", None);
@@ -35,7 +40,11 @@ async fn described(emulator: &Emulator, records: &[String]) -> String {
         .systems
         .iter()
         .map(|system| {
-            let connector = connect(&system.settings, &http, None).unwrap();
+            let mut settings = system.settings.clone();
+            if let SystemSettings::Sentinel(sentinel) = &mut settings {
+                sentinel.peer = SystemName::new("defender").ok();
+            }
+            let connector = connect(&settings, &http, None).unwrap();
             (system.name.clone(), Watched { connector, poll: Duration::from_hours(1) })
         })
         .collect();
@@ -58,6 +67,7 @@ async fn described(emulator: &Emulator, records: &[String]) -> String {
     Dispatcher::new(Arc::clone(&shell)).observe_all().await.unwrap();
     let mapping = shell.store().mappings(None, 1).unwrap().remove(0);
     let lane = shell.load(mapping.id).unwrap().unwrap();
+    then();
     let target: RecordRef = format!("tickets/ticket/{KEY}").parse().unwrap();
     opening(&shell, &lane, &target, &Patch::default()).await.description
 }
@@ -133,10 +143,10 @@ async fn what_cannot_be_read_is_told_and_holds_nothing_up() {
     let text = described(&emulator, &records).await;
     assert!(text.contains("Its alerts could not be read"), "{text}");
     assert!(!text.contains("mallory") && text.contains("sentinel incident"), "{text}");
-    // The read that met the incident succeeds, and what is asked for the description fails.
-    let denied = Fault::new(FaultKind::ErrorBefore { status: 403 }).on(Api::Sentinel, "get-incident");
-    emulator.add_fault(denied.when(When::Always));
-    let text = described(&emulator, &records[..1]).await;
+    let denied = Fault::new(FaultKind::ErrorBefore { status: 403 }).when(When::Always);
+    let denied = denied.on(Api::Sentinel, "get-incident");
+    let text = described_after(&emulator, &records, || emulator.add_fault(denied)).await;
+    assert!(text.contains("The details of sentinel could not be read"), "{text}");
     assert!(text.contains("Title: Phishing wave") && text.contains(KEY), "{text}");
 }
 

@@ -159,7 +159,7 @@ impl Gate {
     async fn admit(&self, request: Request) -> Result<Option<Value>, Refused> {
         let (parts, body) = request.into_parts();
         let body = tokio::time::timeout(PATIENCE, to_bytes(body, MAX_BODY)).await;
-        // Of errors, only one that is due to the sender's haste is not its size.
+        // Who hangs up hears no answer, so what is left of errors is the size.
         let body: Bytes = body.map_err(|_| Refused::Broken)?.map_err(|_| Refused::TooLarge)?;
         self.proven(&parts.headers, &body)?;
         self.rate.take(RATE[0].class, Duration::ZERO).await.map_err(|_| Refused::Limited)?;

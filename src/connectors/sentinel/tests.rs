@@ -404,5 +404,5 @@ async fn a_probe_names_the_missing_role() {
     let probes = connector(&server).probe().await;
     assert!(probes[1].result.as_ref().unwrap_err().contains("Microsoft Sentinel Responder"));
     assert!(probes[2].result.as_ref().unwrap().contains("not tried"));
-    assert_eq!(connector(&server).budget_left().len(), 6);
+    assert_eq!(connector(&server).budget_left().len(), 7);
 }
