@@ -16,6 +16,27 @@ pub(super) const CLASSIFICATION: &[&str] =
 pub(super) const REASON: &[&str] =
     &["SuspiciousActivity", "SuspiciousButExpected", "IncorrectAlertLogic", "InaccurateData"];
 
+/// What may stand among tactics (`sentinel.md` 1.2); Defender has further categories.
+const TACTICS: &[&str] = &[
+    "Reconnaissance",
+    "ResourceDevelopment",
+    "InitialAccess",
+    "Execution",
+    "Persistence",
+    "PrivilegeEscalation",
+    "DefenseEvasion",
+    "CredentialAccess",
+    "Discovery",
+    "LateralMovement",
+    "Collection",
+    "Exfiltration",
+    "CommandAndControl",
+    "Impact",
+    "PreAttack",
+    "ImpairProcessControl",
+    "InhibitResponseFunction",
+];
+
 /// An id that always comes out the same for the same name, in the form of a directory's object id.
 pub(super) fn object_id(name: &str) -> String {
     Uuid::new_v5(&Uuid::NAMESPACE_OID, name.to_lowercase().as_bytes()).to_string()
@@ -189,8 +210,7 @@ impl Incident {
         products.sort_unstable();
         products.dedup();
         // The stable API versions do not tell the techniques.
-        let mut tactics: Vec<&str> =
-            self.alerts.iter().flat_map(|a| &a.facts.categories).map(String::as_str).collect();
+        let mut tactics: Vec<&str> = self.alerts.iter().flat_map(Alert::tactics).collect();
         tactics.sort_unstable();
         tactics.dedup();
         let mut data = json!({
@@ -248,6 +268,10 @@ impl Incident {
 }
 
 impl Alert {
+    fn tactics(&self) -> impl Iterator<Item = &str> {
+        self.facts.categories.iter().map(String::as_str).filter(|category| TACTICS.contains(category))
+    }
+
     pub(super) fn json(&self, place: &Place) -> Value {
         let at = seven(self.at);
         json!({
@@ -259,7 +283,7 @@ impl Alert {
                 "systemAlertId": self.id, "providerAlertId": self.provider_id, "alertDisplayName": self.title,
                 "friendlyName": self.title, "alertType": "SuspiciousActivity", "severity": self.severity,
                 "status": "New", "vendorName": "Microsoft", "productName": self.product,
-                "confidenceLevel": "Unknown", "tactics": self.facts.categories, "intent": "Unknown",
+                "confidenceLevel": "Unknown", "tactics": self.tactics().collect::<Vec<_>>(), "intent": "Unknown",
                 "alertLink": format!("https://security.microsoft.com/alerts/{}", self.provider_id),
                 "startTimeUtc": at, "endTimeUtc": at, "timeGenerated": at, "processingEndTime": at,
                 "resourceIdentifiers": [], "additionalData": { "AlertMessageEnqueueTime": at },
