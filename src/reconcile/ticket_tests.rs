@@ -400,3 +400,40 @@ fn f12_f13_a_close_in_the_ticket_closes_the_incident_with_its_verdict_and_note()
     assert_eq!(case.mapping.agreed(Field::Verdict).map(Value::to_string).as_deref(), Some("false-positive"));
     assert_eq!(case.mapping.closing.as_ref().unwrap().comment.as_deref(), Some("test traffic"));
 }
+
+#[test]
+fn an_edit_of_a_closed_ticket_in_a_field_it_was_spared_is_newer_than_what_it_was_spared() {
+    let mut case = Case::new(ticket_rules(), incident(1, "resolved"));
+    case.rules.policy.tickets.open_closed = true;
+    case.see(incident(2, "resolved"));
+    case.open("42", 3);
+    let closed = |second, title: &str| {
+        let mut seen = ticket("42", second, "resolved", None);
+        seen.native.insert(Field::Verdict, text("unclear"));
+        seen.native.insert(Field::Title, text(title));
+        seen
+    };
+    case.see(closed(4, "Odd sign-in"));
+    let mut renamed = incident(5, "resolved");
+    renamed.native.insert(Field::Title, text("One"));
+    case.see(renamed);
+    case.see(closed(6, "Two"));
+    assert_eq!(case.agreed(Field::Title), "Two");
+}
+
+#[test]
+fn a_comment_in_a_ticket_whose_opening_was_confirmed_late_is_news() {
+    let mut case = Case::new(ticket_rules(), incident(1, "active"));
+    let key = case.key();
+    let note = Comment {
+        key: CommentKey::from_id("n"),
+        author: Some("ben".to_owned()),
+        created: Some(at(3)),
+        text: "seen".to_owned(),
+    };
+    let found = Snapshot { comments: Comments::Listed(vec![note]), ..ticket("42", 5, "new", Some(&key)) };
+    let opened = case.wish(&key).patch;
+    assert_eq!(case.see_while(found.clone(), &[(key, opened)]).copies.len(), 1);
+    let mut lost_store = Case::new(ticket_rules(), incident(1, "active"));
+    assert_eq!(lost_store.see(found).copies.len(), 0, "but not where the mapping was lost");
+}
