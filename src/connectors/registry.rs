@@ -39,7 +39,7 @@ impl SystemSettings {
         match self {
             Self::Defender(_) => "defender",
             Self::Sentinel(_) => "sentinel",
-            Self::ServiceNow(_) => "servicenow",
+            Self::ServiceNow(settings) => settings.table.translation(),
             Self::Jira(_) => "jira",
             Self::RequestTracker(_) => "request-tracker",
             Self::TheHive(_) => "thehive",
