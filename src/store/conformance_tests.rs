@@ -118,7 +118,8 @@ fn documents_stand_on_their_shelf_in_the_order_of_their_keys() {
         assert_eq!(keys("t", None, 9), [""; 0]);
         let text = |key| store.document("s", key).unwrap().map(|v| v["text"].as_str().unwrap().len());
         assert_eq!(text("b"), Some(9_000));
-        commit(store, vec![put_document("s", "b", 3), Change::RemoveDocument("s".into(), "a".into())]).unwrap();
+        commit(store, vec![put_document("s", "b", 3), Change::RemoveDocument("s".into(), "a".into())])
+            .unwrap();
         assert_eq!((text("a"), text("b")), (None, Some(3)));
         commit(store, vec![Change::RemoveDocument("s".into(), "never".into())]).unwrap();
         assert_eq!(keys("s", None, 9), ["", "b"]);

@@ -12,7 +12,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{self, Request, Shared, Writer};
 use super::database::Trees;
-use super::layout::{Tree, document_end, document_key, inbox_key, inbox_number, index_key, intent_key, mapping_key};
+use super::layout::{
+    Tree, document_end, document_key, inbox_key, inbox_number, index_key, intent_key, mapping_key,
+};
 use super::opening::{self, Opened};
 use super::owner::Owner;
 use super::plan::StoredCursor;
