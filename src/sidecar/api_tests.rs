@@ -153,7 +153,7 @@ async fn hostile_requests_are_refused_with_a_reason_and_leave_no_trace() {
         ("{", 400, "EOF"),
         ("\u{feff}{}", 400, ""),
         (r#"{"status":"done"}"#, 400, "done"),
-        (r#"{"status":7}"#, 400, "invalid"),
+        (r#"{"status":7}"#, 400, "expected"),
         (r#"{"verdict":"true-positive/not-malicious"}"#, 400, "no verdict"),
         (r#"{"state":"closed"}"#, 400, "unknown field"),
         (r#"{"title":"a","title":"b"}"#, 400, "duplicate"),
@@ -240,10 +240,11 @@ async fn a_stop_ends_a_long_poll_at_once() {
     let (_, found) = rig.send("GET", "/v1/changes", "").await;
     let ids = json!({ "messages": [found["messages"][0]["id"]] }).to_string();
     rig.send("POST", "/v1/changes/ack", ids).await;
-    let stop = rig.stop.clone();
-    let (answer, ()) = tokio::join!(rig.send("GET", "/v1/changes?wait=60", ""), async move {
-        tokio::task::yield_now().await;
-        stop.cancel();
+    let (answer, ()) = tokio::join!(rig.send("GET", "/v1/changes?wait=60", ""), async {
+        while rig.mailbox.0.latest.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        rig.stop.cancel();
     });
     assert_eq!(answer, (200, json!({ "messages": [] })));
 }
@@ -315,7 +316,8 @@ async fn the_description_is_the_committed_one_and_all_of_it_is_served() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for method in operations.as_object().unwrap().keys().filter(|m| *m != "parameters") {
             let (status, answer) = rig.send(&method.to_uppercase(), &path.replace("{key}", KEY), "{}").await;
-            assert!(![404, 405].contains(&status), "{method} {path}: {status} {answer}");
+            let unknown = answer["error"].as_str().is_some_and(|error| error.contains("openapi.json"));
+            assert!(!unknown, "{method} {path}: {status} {answer}");
             assert!(
                 document["paths"][path][method]["responses"].get(status.to_string()).is_some(),
                 "{method} {path}: {status} is not described"

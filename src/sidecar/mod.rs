@@ -36,6 +36,9 @@ mod wire;
 mod api_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod connector_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod mailbox_tests;
 
 use std::time::Duration;

@@ -3,10 +3,6 @@
 
 mod ticket;
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -116,7 +112,8 @@ impl Sidecar {
         Ok(Snapshot {
             planned_as: Some(record.clone()),
             record,
-            revision: ticket.revision.to_string(),
+            // A comment moves the record, and leaves the revision of its fields.
+            revision: format!("{}.{}", ticket.revision, ticket.comments),
             modified: ticket.modified,
             modified_by: ticket.modified_by,
             fresh: true,
@@ -225,7 +222,8 @@ impl Connector for Sidecar {
     async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         let operation = "tickets.update";
         let mailbox = self.mailbox(operation)?;
-        let Ok(revision) = current.revision.parse() else {
+        let fields = current.revision.split('.').next().unwrap_or_default();
+        let Ok(revision) = fields.parse() else {
             let reason =
                 format!("revision `{}` of {} is no number", shown(&current.revision), current.record);
             return Err(self.failed(operation, MailboxError::Invalid(reason)));
