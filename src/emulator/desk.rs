@@ -33,6 +33,11 @@ pub(super) trait Desk: Send {
     /// system's prefix, decoded.
     fn operation(&self, method: &str, path: &[&str]) -> &'static str;
 
+    /// The same, for systems that only tell operations apart by query or body.
+    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
+        self.operation(&request.method, path)
+    }
+
     /// Carries a request out. Drops, delays, throttling, errors before and after, and spoilt answers are dealt with
     /// outside; `plan` is for faults that the system must know of, such as a stale read.
     fn answer(

@@ -13,7 +13,7 @@
 //! which is what browsers can send.
 
 mod api;
-mod auth;
+pub(crate) mod auth;
 mod hooks;
 mod page;
 pub mod views;

@@ -1,46 +1,405 @@
-//! TheHive: not built yet.
+//! TheHive 5: alerts, cases and comments of one organisation (`ticketing.md` 4 and 8).
+//!
+//! What it does that a client gets wrong if it were kinder: cases have no key; an alert's (type, source, sourceRef) is
+//! unique, but promoting one twice makes two cases; PATCH answers 204 and shows nothing; the search index lags behind
+//! the database; a comment does not move the date of its case; whoever opens a case is its assignee; closing is refused
+//! while mandatory custom fields are empty; reopening needs a permission; a merge makes a new case and the old ones are
+//! gone; `closedDate` stays after a reopening. [`Settings`] switches the rest.
+//!
+//! Seeds and edits of people are in the words common to all ticket systems (`title`, `status`, `verdict`, `severity`,
+//! `owner`, `tags`, `comment`, `notes`, `key`, `delete`), and `merge_into` (an id), `native_status` (a status value) and
+//! `untag` (a list of tags, lockstep's own among them).
 
+mod edit;
+mod query;
+mod record;
+mod write;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::clock::earlier;
 use super::desk::{Desk, Surroundings};
-use super::faults::Plan;
-use super::ledger::Actor;
+use super::faults::{FaultKind, Plan, http_date};
+use super::ledger::{Actor, System, What};
+use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
+use record::{Alert, Case, Comment, STATUSES, number};
+
+/// The service user and its secret, password and API key alike.
+const USER: &str = "lockstep";
+const SECRET: &str = "emulator-secret";
+
+/// Lasting imperfections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches, not states of one thing")]
+pub(super) struct Settings {
+    /// The one organisation; another name in `X-Organisation` is refused.
+    organisation: String,
+    /// Seconds until a change shows in lists. Objects named by id are shown as they are.
+    index_lag: f64,
+    /// Whether a comment moves `_updatedAt` of its case (not published).
+    comment_moves_case: bool,
+    /// Whether listed comments name their case in `extraData.links` (named in the documentation, form not published).
+    comment_links: bool,
+    /// Whether an alert that has a case can be promoted again, as in older versions.
+    promotes_twice: bool,
+    /// Whether two alerts with one name can come about, as in two truly parallel requests.
+    duplicate_alerts: bool,
+    /// Whether cases lose the tags of lockstep when they are made, as a careless function would do it.
+    drops_key: bool,
+    /// Custom fields without which a case cannot be closed.
+    mandatory_fields: Vec<String>,
+    /// Whether the service user may reopen cases (`manageCase/reopen`).
+    may_reopen: bool,
+    /// Whether an assignee can be taken off.
+    can_unassign: bool,
+    /// Whether filters are ignored, so that lists show everything.
+    ignores_filters: bool,
+    /// Accounts of this domain exist; all others do not.
+    accounts_at: String,
+    /// The most rows of a page, whatever is asked for.
+    page_cap: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            organisation: "soc".to_owned(),
+            index_lag: 0.1,
+            comment_moves_case: false,
+            comment_links: true,
+            promotes_twice: true,
+            duplicate_alerts: false,
+            drops_key: false,
+            mandatory_fields: Vec::new(),
+            may_reopen: true,
+            can_unassign: true,
+            ignores_filters: false,
+            accounts_at: "example.org".to_owned(),
+            page_cap: 100_000,
+        }
+    }
+}
 
 /// The system.
 #[derive(Debug, Default)]
-pub(super) struct TheHive {}
+pub(super) struct TheHive {
+    settings: Settings,
+    cases: BTreeMap<u64, Versions<Case>>,
+    alerts: BTreeMap<u64, Versions<Alert>>,
+    comments: Vec<Comment>,
+    last_id: u64,
+    last_number: u64,
+}
 
-impl Desk for TheHive {
-    fn operation(&self, _method: &str, _path: &[&str]) -> &'static str {
-        "unknown"
+/// Who makes a write, and when.
+struct Act<'a, 'b> {
+    actor: &'a Actor,
+    around: &'a mut Surroundings<'b>,
+}
+
+impl Act<'_, '_> {
+    fn now(&self) -> Timestamp {
+        self.around.now
     }
 
-    fn answer(&mut self, _: &Request, _: &[&str], _: &Plan, _: &mut Surroundings<'_>) -> Reply {
-        self.failure(404)
+    fn by(&self) -> String {
+        self.actor.as_str().to_owned()
+    }
+
+    fn note(&mut self, case: u64, what: What) {
+        self.around.note(System::TheHive, &record::id(case), self.actor, what);
+    }
+}
+
+impl TheHive {
+    fn take_id(&mut self) -> u64 {
+        // Ids of the graph database are far apart.
+        self.last_id += 4_096;
+        self.last_id
+    }
+
+    fn case(&self, id: &str) -> Result<&Case, Refusal> {
+        let found = number(id).and_then(|number| self.cases.get(&number));
+        // Cases may also be named by their number.
+        let by_number = || self.cases.values().find(|case| case.current().number.to_string() == id);
+        let case = found.or_else(by_number).map(Versions::current);
+        case.ok_or_else(|| Refusal::new(404, "NotFoundError", format!("Case not found: {id}")))
+    }
+
+    fn may_enter(&self, request: &Request) -> Result<(), Refusal> {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{SECRET}")));
+        let header = request.header("authorization").unwrap_or_default();
+        if header != format!("Bearer {SECRET}") && header != basic {
+            return Err(Refusal::new(401, "AuthenticationError", "Authentication failure"));
+        }
+        match request.header("x-organisation") {
+            Some(name) if name != self.settings.organisation => {
+                Err(Refusal::new(403, "AuthorizationError", format!("Unknown organisation {name}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn route(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        plan: &Plan,
+        act: &mut Act<'_, '_>,
+    ) -> Result<Reply, Refusal> {
+        let stale = plan.is(&FaultKind::StaleRead);
+        match (request.method.as_str(), path) {
+            ("POST", ["api", "v1", "query"]) => self.answer_query(&body(request)?, stale, act.now()),
+            ("GET", ["api", "v1", "user", "current"]) => Ok(Reply::json(200, self.account())),
+            ("GET", ["api", "v1", "case", id]) => {
+                let id = self.case(id)?.id;
+                let versions = self.cases.get(&id);
+                let seen = versions.map(|v| if stale { v.previous() } else { v.current() });
+                Ok(Reply::json(200, seen.map(Case::json).unwrap_or_default()))
+            }
+            ("PATCH", ["api", "v1", "case", id]) => {
+                self.patch(id, &body(request)?, act)?;
+                Ok(Reply::empty(204))
+            }
+            ("POST", ["api", "v1", "case", id, "comment"]) => {
+                let body = body(request)?;
+                let text = body["message"].as_str().filter(|text| !text.trim().is_empty());
+                let text = text.ok_or_else(|| Refusal::bad_request("message is required"))?;
+                let comment = self.comment(id, text, act)?;
+                Ok(Reply::json(201, comment.json(false)))
+            }
+            ("POST", ["api", "v1", "alert"]) => {
+                let alert = self.create_alert(&body(request)?, act)?;
+                Ok(Reply::json(201, alert.json()))
+            }
+            ("POST", ["api", "v1", "alert", id, "case"]) => {
+                let case = self.promote(id, &body(request)?, act)?;
+                Ok(Reply::json(201, case.json()))
+            }
+            _ => Err(Refusal::new(404, "NotFoundError", "no such endpoint")),
+        }
+    }
+
+    fn account(&self) -> Value {
+        let mut permissions = vec!["manageAlert/create", "manageCase/create", "manageCase/update"];
+        if self.settings.may_reopen {
+            permissions.push("manageCase/reopen");
+        }
+        json!({"_id": "~8", "_type": "User", "login": USER, "name": "lockstep", "profile": "lockstep",
+               "permissions": permissions, "organisation": self.settings.organisation})
+    }
+
+    fn answer_query(&self, body: &Value, stale: bool, now: Timestamp) -> Result<Reply, Refusal> {
+        let steps = body["query"].as_array().ok_or_else(|| Refusal::bad_request("query is required"))?;
+        let Some((start, rest)) = steps.split_first() else {
+            return Err(Refusal::bad_request("query is empty"));
+        };
+        let mut rows = self.rows(start, rest, stale, now)?;
+        let mut links = false;
+        for step in rest {
+            match step["_name"].as_str().unwrap_or_default() {
+                "filter" => {
+                    let mut kept = Vec::new();
+                    for row in rows {
+                        if query::passes(step, &row)? || self.settings.ignores_filters {
+                            kept.push(row);
+                        }
+                    }
+                    rows = kept;
+                }
+                "sort" => query::sort(&mut rows, step)?,
+                "page" => {
+                    let (page, extra) = query::page(rows, step, self.settings.page_cap)?;
+                    links = extra.iter().any(|name| name == "links") && self.settings.comment_links;
+                    rows = page;
+                }
+                "comments" => {}
+                other => return Err(Refusal::bad_request(format!("unknown step {other}"))),
+            }
+        }
+        let excluded: Vec<&str> =
+            body["excludeFields"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        for row in &mut rows {
+            if let Some(row) = row.as_object_mut() {
+                row.retain(|name, _| !excluded.contains(&name.as_str()));
+                if !links && row.get("_type").is_some_and(|kind| kind == "Comment") {
+                    row.insert("extraData".to_owned(), json!({}));
+                }
+            }
+        }
+        Ok(Reply::json(200, Value::Array(rows)))
+    }
+
+    /// What the first step names. Lists come from the index, objects by name from the database.
+    fn rows(
+        &self,
+        start: &Value,
+        rest: &[Value],
+        stale: bool,
+        now: Timestamp,
+    ) -> Result<Vec<Value>, Refusal> {
+        let seen = earlier(now, self.settings.index_lag);
+        let wants_comments = rest.iter().any(|step| step["_name"] == "comments");
+        let name = start["idOrName"].as_str().unwrap_or_default();
+        Ok(match start["_name"].as_str().unwrap_or_default() {
+            "listCase" => indexed(&self.cases, stale, seen).map(Case::json).collect(),
+            "listAlert" => indexed(&self.alerts, stale, seen).map(Alert::json).collect(),
+            "listComment" => {
+                let shown = self.comments.iter().filter(|c| c.created <= seen);
+                shown.map(|c| c.json(true)).collect()
+            }
+            "listCaseStatus" => (STATUSES.iter())
+                .map(|(value, stage)| json!({"_type": "CaseStatus", "value": value, "stage": stage, "hidden": false}))
+                .collect(),
+            "getCase" => {
+                let case = self.case(name)?;
+                if wants_comments {
+                    self.comments.iter().filter(|c| c.case == case.id).map(|c| c.json(true)).collect()
+                } else {
+                    vec![case.json()]
+                }
+            }
+            "getAlert" => {
+                let is_it = |alert: &&Alert| {
+                    record::id(alert.id) == name
+                        || format!("{};{};{}", alert.kind, alert.source, alert.reference) == name
+                };
+                let found = self.alerts.values().map(Versions::current).find(is_it);
+                let missing = || Refusal::new(404, "NotFoundError", format!("Alert not found: {name}"));
+                vec![found.ok_or_else(missing)?.json()]
+            }
+            other => return Err(Refusal::bad_request(format!("unknown query {other}"))),
+        })
+    }
+}
+
+/// What the index shows.
+fn indexed<T>(all: &BTreeMap<u64, Versions<T>>, stale: bool, seen: Timestamp) -> impl Iterator<Item = &T> {
+    all.values().filter_map(move |v| if stale { Some(v.previous()) } else { v.as_of(seen) })
+}
+
+fn body(request: &Request) -> Result<Value, Refusal> {
+    request.json().filter(Value::is_object).ok_or_else(|| Refusal::bad_request("the body is no JSON object"))
+}
+
+fn refused(refusal: &Refusal) -> Reply {
+    Reply::json(refusal.status, json!({"type": refusal.code, "message": refusal.message}))
+}
+
+/// What a query is for, by its steps: all go to one path.
+fn query_operation(body: &Value) -> &'static str {
+    let steps = body["query"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let start = steps.first().map_or("", |step| step["_name"].as_str().unwrap_or_default());
+    let by_tag = steps.iter().any(|step| step["_eq"]["_field"] == "tags");
+    match start {
+        "listAlert" | "getAlert" => "find-ticket",
+        "listCase" if by_tag => "find-ticket",
+        "listCase" | "listComment" => "list-tickets",
+        "getCase" => "list-comments",
+        _ => "query",
+    }
+}
+
+impl Desk for TheHive {
+    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
+        match (method, path) {
+            ("POST", ["api", "v1", "query"]) => "query",
+            ("GET", ["api", "v1", "user", _]) => "get-user",
+            ("GET", ["api", "v1", "case", _]) => "get-ticket",
+            ("PATCH", ["api", "v1", "case", _]) => "update-ticket",
+            ("POST", ["api", "v1", "case", _, "comment"]) => "comment-ticket",
+            ("POST", ["api", "v1", "alert"]) => "create-alert",
+            ("POST", ["api", "v1", "alert", _, "case"]) => "create-ticket",
+            _ => "unknown",
+        }
+    }
+
+    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
+        match self.operation(&request.method, path) {
+            "query" => query_operation(&request.json().unwrap_or_default()),
+            operation => operation,
+        }
+    }
+
+    fn answer(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        plan: &Plan,
+        around: &mut Surroundings<'_>,
+    ) -> Reply {
+        let actor = Actor::App(USER.to_owned());
+        let now = around.now;
+        let mut act = Act { actor: &actor, around };
+        let reply = match self.may_enter(request) {
+            Ok(()) => self.route(request, path, plan, &mut act),
+            Err(refusal) => Err(refusal),
+        };
+        reply.unwrap_or_else(|refusal| refused(&refusal)).with("date", http_date(now))
     }
 
     fn failure(&self, status: u16) -> Reply {
-        Reply::json(status, json!({}))
+        let (kind, message) = match status {
+            401 => ("AuthenticationError", "Authentication failure"),
+            403 => ("AuthorizationError", "Your are not authorized"),
+            404 => ("NotFoundError", "Not found"),
+            429 => ("TooManyRequests", "Too many requests"),
+            400..=499 => ("BadRequest", "Bad request"),
+            _ => ("InternalError", "Internal error"),
+        };
+        Reply::json(status, json!({"type": kind, "message": message}))
     }
 
-    fn open(&mut self, _: &Value, _: &Actor, _: &mut Surroundings<'_>) -> Result<String, Refusal> {
-        Err(Refusal::bad_request("not built yet"))
+    fn open(
+        &mut self,
+        seed: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<String, Refusal> {
+        self.opened_by_person(seed, &mut Act { actor, around })
     }
 
-    fn edit(&mut self, _: &str, _: &Value, _: &Actor, _: &mut Surroundings<'_>) -> Result<(), Refusal> {
-        Err(Refusal::bad_request("not built yet"))
+    fn edit(
+        &mut self,
+        id: &str,
+        edit: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Refusal> {
+        self.edited_by_person(id, edit, &mut Act { actor, around })
     }
 
-    fn ticket(&self, _id: &str) -> Option<Value> {
-        None
+    fn ticket(&self, id: &str) -> Option<Value> {
+        let case = self.cases.get(&number(id)?)?.current();
+        let mut json = case.json();
+        json["common"] = self.common(case);
+        json["comments"] = json["common"]["comments"].clone();
+        Some(json)
     }
 
     fn ids(&self) -> Vec<String> {
-        Vec::new()
+        self.cases.keys().map(|number| record::id(*number)).collect()
     }
 
-    fn set(&mut self, _settings: &Value) -> Result<(), String> {
-        Err("not built yet".to_owned())
+    fn set(&mut self, settings: &Value) -> Result<(), String> {
+        let mut all = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
+        let members = settings.as_object().ok_or("settings are a JSON object")?;
+        if let Some(all) = all.as_object_mut() {
+            all.extend(members.clone());
+        }
+        self.settings = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        Ok(())
     }
 }

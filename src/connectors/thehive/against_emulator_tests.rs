@@ -1,0 +1,422 @@
+//! The connector against the emulator, over real HTTP.
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::*;
+use crate::connectors::Audience;
+use crate::connectors::testing::http;
+use crate::emulator::{Clock, Emulator, EmulatorOptions, Entry, Fault, FaultKind, System, What};
+use crate::http::secret::SecretRef;
+use crate::model::{Field, Lifecycle, Native, RecordId};
+
+const KEY: &str = "lockstep-0123456789abcdef0123456789abcdef";
+const OTHER: &str = "lockstep-ffffffffffffffffffffffffffffffff";
+const ANA: &str = "ana@example.org";
+
+struct Rig {
+    emulator: Emulator,
+    hive: TheHive,
+}
+
+fn settings(url: &str) -> TheHiveSettings {
+    TheHiveSettings {
+        system: TicketSystem {
+            name: SystemName::new("hive").unwrap(),
+            url: Url::parse(url).unwrap(),
+            login: Login::Token { token: SecretRef::Inline(SecretString::from("emulator-secret".to_owned())) },
+            settle: Duration::from_secs(1),
+            overlap: Duration::from_secs(180),
+            budget_factor: 1.0,
+            comments: Audience::Internal,
+            hook: None,
+        },
+        organisation: Some("soc".to_owned()),
+        alert_type: "lockstep".to_owned(),
+        source: "lockstep".to_owned(),
+        case_template: None,
+        new_status: "New".to_owned(),
+        in_progress_status: "InProgress".to_owned(),
+        closed_status: "Indeterminate".to_owned(),
+        impact_status: "NotApplicable".to_owned(),
+        close_fields: BTreeMap::new(),
+    }
+}
+
+/// On a clock that stands still.
+fn rig() -> Rig {
+    rig_with(|_| ())
+}
+
+fn rig_with(change: impl FnOnce(&mut TheHiveSettings)) -> Rig {
+    let clock = Clock::Manual("2026-11-02T08:15:30.5Z".parse().unwrap());
+    let emulator = Emulator::start(EmulatorOptions { clock, ..EmulatorOptions::default() }).unwrap();
+    let mut settings = settings(&emulator.ticket_url(System::TheHive));
+    change(&mut settings);
+    let hive = TheHive::new(&settings, &http(), None).unwrap();
+    Rig { emulator, hive }
+}
+
+fn planned(key: &str) -> RecordRef {
+    RecordRef::ticket(&SystemName::new("hive").unwrap(), RecordId::new(key).unwrap())
+}
+
+fn text(text: &str) -> Native {
+    Native::Text(text.to_owned())
+}
+
+fn patch(fields: &[(Field, Native)], note: Option<&str>) -> Patch {
+    Patch { native: fields.iter().cloned().collect(), closing_comment: note.map(str::to_owned) }
+}
+
+fn opening(title: &str) -> Opening {
+    let fields = [(Field::Title, text(title)), (Field::Severity, text("3"))];
+    Opening { patch: patch(&fields, None), description: "Seen on [host](http://x)".to_owned() }
+}
+
+impl Rig {
+    async fn open(&self) -> Snapshot {
+        let written = self.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+        assert_eq!(written.declined, []);
+        self.emulator.advance(1.0);
+        written.snapshot.unwrap()
+    }
+
+    fn person(&self, case: &Snapshot, edit: &Value) {
+        self.emulator.human_ticket(System::TheHive, case.record.id.as_str(), ANA, edit).unwrap();
+        self.emulator.advance(1.0);
+    }
+
+    fn set(&self, settings: &Value) {
+        self.emulator.set_ticketing(System::TheHive, settings).unwrap();
+    }
+
+    fn native(&self, case: &Snapshot) -> Value {
+        self.emulator.ticket(System::TheHive, case.record.id.as_str()).unwrap()
+    }
+
+    fn ours(&self) -> Vec<Entry> {
+        self.emulator.ledger().into_iter().filter(|e| e.actor == "lockstep").collect()
+    }
+
+    /// Every page of one poll.
+    async fn poll(&self, since: &str) -> (Vec<Snapshot>, usize) {
+        let (mut all, mut pages, mut next) = (Vec::new(), 0, None);
+        loop {
+            let since = since.parse().unwrap();
+            let page = self.hive.list(RecordKind::Ticket, since, next.as_ref()).await.unwrap();
+            assert_eq!(page.malformed, []);
+            all.extend(page.snapshots);
+            pages += 1;
+            next = page.next;
+            if next.is_none() {
+                return (all, pages);
+            }
+        }
+    }
+}
+
+const BEFORE: &str = "2026-11-02T08:00:00Z";
+
+#[tokio::test]
+async fn a_ticket_is_opened_once_with_its_key_in_it() {
+    let rig = rig();
+    assert!(rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().is_none());
+    let case = rig.open().await;
+    assert_eq!(case.planned_as, Some(planned(KEY)));
+    assert_eq!(case.native[&Field::Owner], Native::Empty, "who opened it is nobody's word");
+    assert_eq!(case.native[&Field::Severity], text("3"));
+    assert_eq!(case.native[&Field::Tags], Native::Set([].into()));
+    assert!(!case.native.contains_key(&Field::Verdict));
+    let native = rig.native(&case);
+    assert_eq!(native["description"], "Seen on \\[host\\](http://x)");
+    let found = rig.hive.find(&planned(KEY), Depth::Comments).await.unwrap().unwrap();
+    assert_eq!((&found.record, &found.comments), (&case.record, &Comments::Listed(Vec::new())));
+    let again = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+    assert_eq!(again.snapshot.unwrap().record, case.record);
+    assert_eq!(rig.emulator.tickets(System::TheHive).len(), 1);
+    assert!(rig.hive.find(&planned(OTHER), Depth::Record).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn an_answer_lost_at_either_half_of_opening_makes_no_second_case() {
+    for operation in ["create-alert", "create-ticket"] {
+        for kind in [FaultKind::DropAfter, FaultKind::DropBefore, FaultKind::ErrorAfter { status: 502 }] {
+            let rig = rig();
+            rig.emulator.add_fault(Fault::new(kind.clone()).on(crate::emulator::Api::TheHive, operation));
+            let lost = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap_err();
+            assert!(matches!(lost, CallError::Unknown { .. }), "{lost}");
+            rig.emulator.advance(1.0);
+            let found = rig.hive.find(&planned(KEY), Depth::Record).await.unwrap();
+            if found.is_none() {
+                rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+            }
+            rig.emulator.advance(1.0);
+            assert_eq!(rig.emulator.tickets(System::TheHive).len(), 1, "{operation} {kind:?}");
+            assert!(rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_promotion_that_the_index_does_not_show_is_not_made_again() {
+    let rig = rig();
+    rig.set(&json!({"index_lag": 1000.0}));
+    let first = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+    assert!(rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().is_none(), "the index lags");
+    let second = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+    assert_eq!(second.snapshot.unwrap().record, first.snapshot.unwrap().record);
+    assert_eq!(rig.emulator.tickets(System::TheHive).len(), 1);
+}
+
+#[tokio::test]
+async fn a_look_up_is_never_believed_blindly() {
+    let rig = rig();
+    rig.open().await;
+    rig.set(&json!({"ignores_filters": true}));
+    let error = rig.hive.find(&planned(OTHER), Depth::Record).await.unwrap_err();
+    assert!(matches!(error, CallError::Malformed { .. }), "{error}");
+    let probes = rig.hive.probe().await;
+    let key = probes.iter().find(|probe| probe.what == "look-up by key").unwrap();
+    assert!(key.result.as_ref().unwrap_err().contains("asked for the alert"), "{key:?}");
+    for odd in ["", "lockstep-", "lockstep-a\" or 1", "x", "lockstep-A"] {
+        let Ok(id) = RecordId::new(odd) else { continue };
+        let record = RecordRef::ticket(&SystemName::new("hive").unwrap(), id);
+        assert!(matches!(rig.hive.find(&record, Depth::Record).await, Err(CallError::NotSent { .. })), "{odd}");
+    }
+}
+
+#[tokio::test]
+async fn a_close_carries_verdict_and_note_in_one_write() {
+    let rig = rig();
+    let case = rig.open().await;
+    let before = rig.ours().len();
+    let fields = [(Field::Status, text("Closed")), (Field::Verdict, text("TruePositive"))];
+    let written = rig.hive.update(&case, &patch(&fields, Some("Re-imaged *twice*"))).await.unwrap();
+    let closed = written.snapshot.unwrap();
+    assert_eq!(closed.native[&Field::Verdict], text("TruePositive"));
+    let native = rig.native(&case);
+    assert_eq!(native["summary"], "Re-imaged \\*twice\\*");
+    assert_eq!(native["common"]["closing_note"], "Re-imaged *twice*");
+    assert_eq!(native["impactStatus"], "NotApplicable");
+    assert_eq!(rig.ours().len(), before + 1);
+    rig.emulator.advance(1.0);
+    let open = patch(&[(Field::Status, text("InProgress"))], None);
+    let reopened = rig.hive.update(&closed, &open).await.unwrap().snapshot.unwrap();
+    assert!(!reopened.native.contains_key(&Field::Verdict));
+    assert!(rig.native(&case)["closedDate"].is_i64(), "the date of the first closing stays (F12)");
+    let note = rig.hive.update(&reopened, &patch(&fields, Some("another"))).await.unwrap();
+    assert_eq!(note.snapshot.unwrap().closing_comment.as_deref(), Some("Re-imaged \\*twice\\*"), "F13");
+}
+
+#[tokio::test]
+async fn mandatory_fields_and_reopening_say_what_to_mend() {
+    let lacking = rig();
+    let case = lacking.open().await;
+    lacking.set(&json!({"mandatory_fields": ["business-unit"], "may_reopen": false}));
+    let close = patch(&[(Field::Status, text("Closed"))], None);
+    let error = lacking.hive.update(&case, &close).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("business-unit") && error.to_string().contains("close_fields"), "{error}");
+    let rig = rig_with(|s| drop(s.close_fields.insert("business-unit".to_owned(), "SOC".to_owned())));
+    let case = rig.open().await;
+    rig.set(&json!({"mandatory_fields": ["business-unit"], "may_reopen": false}));
+    let closed = rig.hive.update(&case, &close).await.unwrap().snapshot.unwrap();
+    assert_eq!(closed.native[&Field::Verdict], text("Indeterminate"));
+    let error = rig.hive.update(&closed, &patch(&[(Field::Status, text("New"))], None)).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+    assert!(error.to_string().contains("manageCase/reopen"), "{error}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_is_declined_and_the_rest_is_written() {
+    let rig = rig();
+    let case = rig.open().await;
+    let fields = [(Field::Owner, text("eve@elsewhere.example")), (Field::Severity, text("1"))];
+    let written = rig.hive.update(&case, &patch(&fields, None)).await.unwrap();
+    assert_eq!(written.declined.len(), 1);
+    assert_eq!(written.declined[0].field, Field::Owner);
+    let now = written.snapshot.unwrap();
+    assert_eq!((&now.native[&Field::Severity], &now.native[&Field::Owner]), (&text("1"), &Native::Empty));
+    let only = patch(&[(Field::Owner, text("eve@elsewhere.example"))], None);
+    assert_eq!(rig.hive.update(&case, &only).await.unwrap().declined.len(), 1);
+    let ana = patch(&[(Field::Owner, text(ANA))], None);
+    let owned = rig.hive.update(&now, &ana).await.unwrap().snapshot.unwrap();
+    assert_eq!(owned.native[&Field::Owner], text(ANA));
+    rig.set(&json!({"can_unassign": false}));
+    let nobody = patch(&[(Field::Owner, Native::Empty)], None);
+    assert_eq!(rig.hive.update(&owned, &nobody).await.unwrap().declined.len(), 1);
+    let opened = Opening { patch: only, description: String::new() };
+    let written = rig.hive.create(&planned(OTHER), &opened).await.unwrap();
+    assert_eq!(written.declined.len(), 1);
+}
+
+#[tokio::test]
+async fn tags_change_one_by_one_and_ours_stay() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.person(&case, &json!({"tags": ["vip", "mail"]}));
+    let now = rig.hive.read(&case.record, Depth::Record).await.unwrap();
+    rig.person(&case, &json!({"tags": ["vip", "mail", "late"]}));
+    let wanted = Native::Set(["mail".to_owned(), "new".to_owned()].into());
+    let written = rig.hive.update(&now, &patch(&[(Field::Tags, wanted)], None)).await.unwrap();
+    let all = ["mail", "late", "new"].map(str::to_owned);
+    assert_eq!(written.snapshot.unwrap().native[&Field::Tags], Native::Set(all.into()));
+    assert!(rig.native(&case)["tags"].as_array().unwrap().contains(&json!(KEY)));
+}
+
+#[tokio::test]
+async fn a_case_that_loses_its_key_stops_further_openings() {
+    let rig = rig();
+    rig.set(&json!({"drops_key": true}));
+    let case = rig.open().await;
+    assert_eq!(case.planned_as, Some(planned(KEY)), "it is linked by its id all the same");
+    let error = rig.hive.create(&planned(OTHER), &opening("Next")).await.unwrap_err();
+    assert!(matches!(error, CallError::Denied { .. }) && error.to_string().contains("lost the tag"), "{error}");
+    rig.set(&json!({"drops_key": false}));
+    rig.person(&case, &json!({"key": KEY}));
+    rig.hive.create(&planned(OTHER), &opening("Next")).await.unwrap();
+}
+
+#[tokio::test]
+async fn comments_go_and_come_in_either_kind_of_hive() {
+    for moves in [false, true] {
+        let rig = rig();
+        rig.set(&json!({"comment_moves_case": moves}));
+        let case = rig.open().await;
+        let ours = "see <b>it</b> [x](y) \n\n— ana in defender [lockstep 0123456789ab.cdef]";
+        let key = CommentKey::from_id("k");
+        rig.hive.comment(&case, &key, ours).await.unwrap();
+        rig.emulator.advance(1.0);
+        let (first, pages) = rig.poll(BEFORE).await;
+        assert_eq!((first.len(), pages), (1, 2), "the first poll lists both halves: {first:#?}");
+        rig.person(&case, &json!({"comment": "\\\\server\\[share]"}));
+        let mut seen = Vec::new();
+        for _ in 0..4 {
+            let (rows, pages) = rig.poll(BEFORE).await;
+            assert_eq!(pages, 1);
+            for row in rows {
+                let Comments::Recent(comments) = row.comments else { panic!("{row:?}") };
+                seen.extend(comments.into_iter().map(|c| (c.author.unwrap(), c.text)));
+            }
+        }
+        assert_eq!(seen, [(ANA.to_owned(), "\\\\server\\[share]".to_owned())], "told once");
+        let read = rig.hive.read(&case.record, Depth::Comments).await.unwrap();
+        let Comments::Listed(all) = read.comments else { panic!() };
+        assert_eq!(all.iter().map(|c| c.text.as_str()).collect::<Vec<_>>(), [ours, "\\\\server\\[share]"]);
+        let shown = rig.native(&case)["comments"][0]["text"].as_str().unwrap().to_owned();
+        assert_eq!(shown, ours);
+    }
+}
+
+#[tokio::test]
+async fn a_comment_that_its_index_shows_late_is_told_late_and_not_lost() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.set(&json!({"index_lag": 60.0}));
+    rig.person(&case, &json!({"comment": "late"}));
+    for _ in 0..2 {
+        assert!(rig.poll("2026-11-02T08:15:31Z").await.0.iter().all(|s| s.comments == Comments::Recent(vec![])));
+    }
+    rig.emulator.advance(60.0);
+    let (mut rows, _) = rig.poll("2026-11-02T08:15:31Z").await;
+    rows.extend(rig.poll("2026-11-02T08:15:31Z").await.0);
+    let told = |s: &Snapshot| matches!(&s.comments, Comments::Recent(c) if c.len() == 1);
+    assert_eq!(rows.iter().filter(|s| told(s)).count(), 1, "{rows:#?}");
+}
+
+#[tokio::test]
+async fn what_a_cycle_has_seen_is_the_earlier_of_both_halves() {
+    let rig = rig();
+    rig.open().await;
+    rig.poll(BEFORE).await;
+    let listed_at = rig.emulator.now();
+    rig.emulator.advance(600.0);
+    let since = BEFORE.parse().unwrap();
+    let page = rig.hive.list(RecordKind::Ticket, since, None).await.unwrap();
+    let claimed = page.server_time.unwrap();
+    assert!(claimed <= listed_at, "{claimed} is later than the other half's {listed_at}");
+    let page = rig.hive.list(RecordKind::Ticket, since, None).await.unwrap();
+    assert!(page.server_time.unwrap() > listed_at);
+}
+
+#[tokio::test]
+async fn ties_and_full_pages_are_drained() {
+    let rig = rig();
+    for n in 0..350 {
+        rig.emulator.open_ticket(System::TheHive, ANA, &json!({"title": format!("c{n}")})).unwrap();
+        if n >= 250 {
+            rig.emulator.advance(0.002);
+        }
+    }
+    rig.emulator.advance(1.0);
+    let (rows, pages) = rig.poll(BEFORE).await;
+    let ids: std::collections::BTreeSet<_> = rows.iter().map(|row| row.record.id.clone()).collect();
+    assert_eq!(ids.len(), 350);
+    assert!(pages < 12, "{pages}");
+}
+
+#[tokio::test]
+async fn a_merge_is_followed_and_a_copied_key_is_not() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.poll(BEFORE).await;
+    let clone = json!({"title": "Cloned", "key": KEY});
+    let clone = rig.emulator.open_ticket(System::TheHive, ANA, &clone).unwrap();
+    rig.emulator.advance(1.0);
+    let (rows, _) = rig.poll(BEFORE).await;
+    assert!(rows.iter().all(|row| row.lifecycle == Lifecycle::Present));
+    assert_eq!(rows.iter().filter(|row| row.planned_as == Some(planned(KEY))).count(), 2, "both are told");
+    let found = rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().unwrap();
+    assert_eq!(found.record, case.record, "the alert's own case");
+    rig.person(&case, &json!({"merge_into": clone}));
+    let gone = rig.hive.read(&case.record, Depth::Record).await.unwrap();
+    let Lifecycle::Redirected { to: Some(to) } = gone.lifecycle else { panic!("{gone:?}") };
+    let (mut rows, _) = rig.poll(BEFORE).await;
+    rows.extend(rig.poll(BEFORE).await.0);
+    let told = rows.iter().find(|row| row.record == case.record).unwrap();
+    assert_eq!(told.lifecycle, Lifecycle::Redirected { to: Some(to.clone()) });
+    assert_eq!(rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().unwrap().record, to);
+}
+
+#[tokio::test]
+async fn a_deleted_case_is_not_found() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.person(&case, &json!({"delete": true}));
+    let error = rig.hive.read(&case.record, Depth::Record).await.unwrap_err();
+    assert!(matches!(error, CallError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_idle_poll_is_one_call() {
+    let rig = rig();
+    rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.emulator.reset_calls();
+    for _ in 0..6 {
+        rig.poll("2026-11-02T09:00:00Z").await;
+    }
+    let calls = rig.emulator.calls();
+    assert_eq!(calls.into_iter().collect::<Vec<_>>(), [("thehive/list-tickets".to_owned(), 6)]);
+}
+
+#[tokio::test]
+async fn a_sound_system_passes_its_probes_and_others_say_what_to_mend() {
+    let sound = rig();
+    sound.open().await;
+    for probe in sound.hive.probe().await {
+        assert!(probe.result.is_ok(), "{probe:?}");
+    }
+    let elsewhere = rig_with(|s| s.organisation = Some("other".to_owned()));
+    let probes = elsewhere.hive.probe().await;
+    assert!(probes.last().unwrap().result.as_ref().unwrap_err().contains("organisation"), "{probes:?}");
+    let renamed = rig_with(|s| s.in_progress_status = "Triage".to_owned());
+    let probes = renamed.hive.probe().await;
+    let told = probes.last().unwrap().result.as_ref().unwrap_err();
+    assert!(told.contains("in_progress_status to one of: InProgress"), "{told}");
+    assert!(!renamed.emulator.ledger().iter().any(|e| e.what != What::Ineffective), "nothing was written");
+}
