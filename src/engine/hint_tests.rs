@@ -27,7 +27,7 @@ const INCIDENT: &str = "defender/incident/1";
 /// What one read answers.
 #[derive(Clone)]
 enum Answer {
-    Shows(Snapshot),
+    Shows(Box<Snapshot>),
     Missing,
     Denied,
 }
@@ -84,7 +84,7 @@ impl Connector for Scripted {
         self.asked.lock().unwrap().push(Instant::now());
         tokio::time::sleep(self.takes).await;
         match self.answers.lock().unwrap().pop_front().unwrap_or(Answer::Denied) {
-            Answer::Shows(snapshot) => Ok(snapshot),
+            Answer::Shows(snapshot) => Ok(*snapshot),
             answer => Err(self.error(&answer)),
         }
     }
@@ -180,7 +180,7 @@ impl World {
 }
 
 fn shows(second: i64, status: &str) -> Answer {
-    Answer::Shows(snapshot(INCIDENT, second, status))
+    Answer::Shows(Box::new(snapshot(INCIDENT, second, status)))
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,7 +237,7 @@ async fn many_hints_for_one_record_are_one_read_and_one_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lying_hint_reads_no_foreign_ticket_and_changes_nothing() {
-    let foreign = Answer::Shows(snapshot(INCIDENT, 1, "active"));
+    let foreign = shows(1, "active");
     let world = World::new([foreign.clone(), foreign], Duration::ZERO).await;
     world.hint("defender/ticket/4711");
     world.hint("elsewhere/incident/1");
@@ -247,7 +247,7 @@ async fn a_lying_hint_reads_no_foreign_ticket_and_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn an_incident_that_nobody_knows_yet_is_read_and_taken_up() {
-    let new = Answer::Shows(snapshot("defender/incident/2", 5, "active"));
+    let new = Answer::Shows(Box::new(snapshot("defender/incident/2", 5, "active")));
     let world = World::new([new], Duration::ZERO).await;
     world.hint("defender/incident/2");
     assert_eq!(world.minute().await.0, [Hinted::News]);

@@ -11,10 +11,10 @@ pub(super) fn records(body: &Value) -> Vec<(RecordKind, RecordId)> {
     let object = &body["object"];
     let named = if object["name"].is_string() { &object["name"] } else { &object["id"] };
     let all = ids(named).chain(ids(&body["incident"])).chain(ids(&body["incidents"]));
-    let mut names: Vec<RecordId> =
+    let mut found: Vec<RecordId> =
         all.filter_map(|id| RecordId::new(id.as_str().to_ascii_lowercase()).ok()).collect();
-    names.dedup();
-    names.into_iter().map(|name| (RecordKind::Incident, name)).collect()
+    found.dedup();
+    found.into_iter().map(|name| (RecordKind::Incident, name)).collect()
 }
 
 #[cfg(test)]
