@@ -148,7 +148,7 @@ impl ServiceNow {
                 Ok(_) if !filled(row, field).is_some_and(is_ours) => {}
                 Ok(read) => result.snapshots.push(read),
                 Err(reason) => {
-                    result.malformed.push(Malformed { id: filled(row, "sys_id").map(shown), reason })
+                    result.malformed.push(Malformed { id: filled(row, "sys_id").map(shown), reason });
                 }
             }
         }
