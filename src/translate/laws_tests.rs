@@ -34,6 +34,14 @@ fn builtin_tables_obey_all_laws_beside_a_table_that_loses_nothing() {
     assert_lawful(&laws::check_all(&[&full, &defender(), &sentinel()]));
 }
 
+#[test]
+fn servicenow_tables_obey_all_laws_beside_the_others() {
+    for kind in ["servicenow", "servicenow-sir"] {
+        let table = Translation::builtin(kind).unwrap();
+        assert_lawful(&laws::check_all(&[&defender(), &sentinel(), &table]));
+    }
+}
+
 /// A ticket system that states our own words.
 fn full_table() -> Translation {
     let own = |values: Vec<Value>| {
