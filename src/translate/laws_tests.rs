@@ -34,6 +34,13 @@ fn builtin_tables_obey_all_laws_beside_a_table_that_loses_nothing() {
     assert_lawful(&laws::check_all(&[&full, &defender(), &sentinel()]));
 }
 
+#[test]
+fn the_table_of_jira_obeys_all_laws_beside_them() {
+    let jira = Translation::builtin("jira").unwrap();
+    assert_lawful(&laws::check_one(&jira));
+    assert_lawful(&laws::check_all(&[&defender(), &sentinel(), &jira]));
+}
+
 /// A ticket system that states our own words.
 fn full_table() -> Translation {
     let own = |values: Vec<Value>| {
