@@ -23,13 +23,13 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        Self::with(json!({}), |_| {})
+        Self::with(&json!({}), |_| {})
     }
 
-    fn with(emulated: Value, adjust: impl FnOnce(&mut JiraSettings)) -> Self {
+    fn with(emulated: &Value, adjust: impl FnOnce(&mut JiraSettings)) -> Self {
         let clock = Clock::Manual("2026-11-02T08:15:30.5Z".parse().unwrap());
         let emulator = Emulator::start(EmulatorOptions { clock, ..EmulatorOptions::default() }).unwrap();
-        emulator.set_ticketing(System::Jira, &emulated).unwrap();
+        emulator.set_ticketing(System::Jira, emulated).unwrap();
         let mut settings = settings(&emulator.ticket_url(System::Jira));
         adjust(&mut settings);
         let jira = Jira::new(&settings, &http(), None).unwrap();
@@ -44,7 +44,7 @@ impl Pair {
     fn data_center(emulated: &Value) -> Self {
         let mut all = json!({"deployment": "data-center"});
         all.as_object_mut().unwrap().extend(emulated.as_object().unwrap().clone());
-        Self::with(all, |settings| settings.deployment = Deployment::DataCenter)
+        Self::with(&all, |settings| settings.deployment = Deployment::DataCenter)
     }
 
     async fn create(&self, key: &RecordRef) -> Snapshot {
@@ -58,9 +58,9 @@ impl Pair {
         ticket
     }
 
-    fn edit(&self, ticket: &Snapshot, edit: Value) {
+    fn edit(&self, ticket: &Snapshot, edit: &Value) {
         self.emulator.advance(1.0);
-        self.emulator.human_ticket(System::Jira, ticket.record.id.as_str(), BY, &edit).unwrap();
+        self.emulator.human_ticket(System::Jira, ticket.record.id.as_str(), BY, edit).unwrap();
         self.emulator.advance(1.0);
     }
 
@@ -180,7 +180,7 @@ async fn of_two_tickets_with_one_key_the_oldest_is_it_and_both_are_listed() {
 
 #[tokio::test]
 async fn a_query_that_is_not_honoured_is_an_error_and_no_hit() {
-    let pair = Pair::with(json!({"ignore_jql": true}), |_| {});
+    let pair = Pair::with(&json!({"ignore_jql": true}), |_| {});
     pair.emulator.open_ticket(System::Jira, BY, &json!({"title": "foreign"})).unwrap();
     pair.emulator.advance(1.0);
     let error = pair.jira.find(&key(1), Depth::Record).await.unwrap_err().to_string();
@@ -204,7 +204,7 @@ async fn odd_keys_never_get_into_a_query() {
 
 #[tokio::test]
 async fn a_lost_key_is_told_and_stops_creations_until_it_can_be_kept() {
-    let pair = Pair::with(json!({"strip_labels": true}), |_| {});
+    let pair = Pair::with(&json!({"strip_labels": true}), |_| {});
     let created = pair.create(&key(1)).await;
     // The property still tells.
     assert_eq!(created.planned_as, Some(key(1)));
@@ -222,7 +222,7 @@ async fn a_lost_key_is_told_and_stops_creations_until_it_can_be_kept() {
 
 #[tokio::test]
 async fn a_create_screen_without_labels_is_a_denial_and_one_without_priority_is_told() {
-    let pair = Pair::with(json!({"locked_fields": ["labels"]}), |_| {});
+    let pair = Pair::with(&json!({"locked_fields": ["labels"]}), |_| {});
     let error = pair.jira.create(&key(1), &opening()).await.unwrap_err();
     assert!(matches!(error, CallError::Denied { .. }), "{error}");
     pair.emulator.set_ticketing(System::Jira, &json!({"locked_fields": ["priority", "assignee"]})).unwrap();
@@ -274,7 +274,7 @@ async fn a_search_that_lags_shows_it_later_and_a_read_at_once() {
     let ticket = pair.ticket().await;
     let id = ticket.record.id.as_str();
     pair.emulator.set_ticketing(System::Jira, &json!({"index_lag_of": {id: 60.0}})).unwrap();
-    pair.edit(&ticket, json!({"severity": "low"}));
+    pair.edit(&ticket, &json!({"severity": "low"}));
     let (listed, _) = pair.list("2026-11-01T00:00:00Z").await;
     assert!(listed.is_empty() || listed[0].native[&Field::Severity] == text("High"));
     assert_eq!(pair.read(&ticket).await.native[&Field::Severity], text("Low"));
@@ -293,9 +293,12 @@ async fn a_close_takes_one_write_with_verdict_and_note() {
         assert_eq!(written.declined, []);
         let closed = written.snapshot.unwrap();
         assert_eq!(closed.native[&Field::Verdict], text("True Positive"));
-        assert_eq!(closed.closing_comment.as_deref(), Some("Closed in sentinel by ana (lockstep x.y]"));
+        // Nobody's word: it must not travel on as what somebody said when closing, now or after a reopening.
+        assert_eq!(closed.closing_comment, None);
         assert_eq!(pair.writes().len(), 2);
         let shown = pair.shown(&ticket);
+        let note = shown["closing_note"].as_str().unwrap();
+        assert_eq!(note, "Closing note (lockstep): Closed in sentinel by ana (lockstep x.y]");
         assert_eq!((&shown["status"], &shown["verdict"]), (&json!("closed"), &json!("true-positive")));
         // The note is no comment that somebody would have to be told of.
         assert_eq!(comments(&pair.read(&ticket).await), []);
@@ -314,7 +317,7 @@ async fn a_close_takes_one_write_with_verdict_and_note() {
 
 #[tokio::test]
 async fn several_steps_are_taken_where_the_workflow_wants_them() {
-    let pair = Pair::with(json!({"workflow": "steps"}), |_| {});
+    let pair = Pair::with(&json!({"workflow": "steps"}), |_| {});
     let ticket = pair.ticket().await;
     let close = patch(&[(Field::Status, text("done")), (Field::Verdict, text("False Positive"))], None);
     let closed = pair.jira.update(&ticket, &close).await.unwrap().snapshot.unwrap();
@@ -326,7 +329,7 @@ async fn several_steps_are_taken_where_the_workflow_wants_them() {
 
 #[tokio::test]
 async fn a_verdict_that_the_screen_does_not_take_is_declined_and_the_close_is_made() {
-    let pair = Pair::with(json!({"resolutions": ["Duplicate", "Done"]}), |settings| {
+    let pair = Pair::with(&json!({"resolutions": ["Duplicate", "Done"]}), |settings| {
         settings.default_resolution = Some("Done".to_owned());
     });
     let ticket = pair.ticket().await;
@@ -336,19 +339,19 @@ async fn a_verdict_that_the_screen_does_not_take_is_declined_and_the_close_is_ma
     assert_eq!(written.snapshot.unwrap().native[&Field::Verdict], text("Done"));
 
     // Without a screen nothing can go along; the note follows as a comment.
-    let pair = Pair::with(json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
+    let pair = Pair::with(&json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
     let ticket = pair.ticket().await;
     let close = patch(&[(Field::Status, text("done")), (Field::Verdict, text("Done"))], Some("because"));
     let written = pair.jira.update(&ticket, &close).await.unwrap();
     // What the workflow set by itself is what was wanted.
     assert_eq!(written.declined, []);
-    let closed = pair.read(&ticket).await;
-    assert_eq!(closed.closing_comment.as_deref(), Some("because"));
+    assert_eq!(pair.shown(&ticket)["comments"][0]["text"], "Closing note (lockstep): because");
+    assert_eq!(comments(&pair.read(&ticket).await), []);
 }
 
 #[tokio::test]
 async fn the_verdict_can_live_in_a_field_of_its_own() {
-    let pair = Pair::with(json!({}), |settings| {
+    let pair = Pair::with(&json!({}), |settings| {
         settings.verdict_field = Some("customfield_10050".to_owned());
     });
     let ticket = pair.ticket().await;
@@ -364,21 +367,21 @@ async fn the_verdict_can_live_in_a_field_of_its_own() {
 
 #[tokio::test]
 async fn a_close_that_cannot_be_made_is_refused_in_jiras_words() {
-    let pair = Pair::with(json!({"required_on_close": ["customfield_10051"]}), |_| {});
+    let pair = Pair::with(&json!({"required_on_close": ["customfield_10051"]}), |_| {});
     let ticket = pair.ticket().await;
     let close = patch(&[(Field::Status, text("done"))], None);
     let error = pair.jira.update(&ticket, &close).await.unwrap_err();
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
     assert!(error.to_string().contains("customfield_10051 is required"), "{error}");
 
-    let pair = Pair::with(json!({"required_on_close": ["customfield_10051"]}), |settings| {
+    let pair = Pair::with(&json!({"required_on_close": ["customfield_10051"]}), |settings| {
         settings.close_fields.insert("customfield_10051".to_owned(), "root cause".into());
     });
     let ticket = pair.ticket().await;
     pair.jira.update(&ticket, &close).await.unwrap();
     assert_eq!(pair.shown(&ticket)["status"], "closed");
 
-    let pair = Pair::with(json!({"may_transition": false}), |_| {});
+    let pair = Pair::with(&json!({"may_transition": false}), |_| {});
     let ticket = pair.ticket().await;
     let error = pair.jira.update(&ticket, &close).await.unwrap_err();
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
@@ -388,7 +391,7 @@ async fn a_close_that_cannot_be_made_is_refused_in_jiras_words() {
 #[tokio::test]
 async fn automation_that_moves_on_or_back_shows_in_the_answer() {
     for (automation, status) in [("close", "done"), ("back", "indeterminate")] {
-        let pair = Pair::with(json!({"automation": automation}), |_| {});
+        let pair = Pair::with(&json!({"automation": automation}), |_| {});
         let mut ticket = pair.ticket().await;
         let close = patch(&[(Field::Status, text("done"))], Some("noise"));
         // Tried again, the note is not said again.
@@ -402,9 +405,9 @@ async fn automation_that_moves_on_or_back_shows_in_the_answer() {
 
 #[tokio::test]
 async fn somebody_else_was_first() {
-    let pair = Pair::with(json!({"workflow": "steps"}), |_| {});
+    let pair = Pair::with(&json!({"workflow": "steps"}), |_| {});
     let ticket = pair.ticket().await;
-    pair.edit(&ticket, json!({"status": "closed", "verdict": "false-positive"}));
+    pair.edit(&ticket, &json!({"status": "closed", "verdict": "false-positive"}));
     let close = patch(&[(Field::Status, text("done")), (Field::Verdict, text("True Positive"))], None);
     // The snapshot is of before; what was to be done cannot be done any more.
     let written = pair.jira.update(&ticket, &close).await;
@@ -419,7 +422,7 @@ async fn somebody_else_was_first() {
 async fn fields_are_written_and_what_cannot_be_is_told() {
     let pair = Pair::new();
     let ticket = pair.ticket().await;
-    pair.edit(&ticket, json!({"tags": ["vip", "by-hand"]}));
+    pair.edit(&ticket, &json!({"tags": ["vip", "by-hand"]}));
     let fields = [
         (Field::Title, text("New title")),
         (Field::Severity, text("Lowest")),
@@ -451,9 +454,9 @@ async fn fields_are_written_and_what_cannot_be_is_told() {
 
 #[tokio::test]
 async fn an_owner_whose_address_is_hidden_says_nothing() {
-    let pair = Pair::with(json!({"hide_emails": true}), |_| {});
+    let pair = Pair::with(&json!({"hide_emails": true}), |_| {});
     let ticket = pair.ticket().await;
-    pair.edit(&ticket, json!({"owner": "ana@example.org"}));
+    pair.edit(&ticket, &json!({"owner": "ana@example.org"}));
     assert_eq!(pair.read(&ticket).await.native.get(&Field::Owner), None);
     let edit = patch(&[(Field::Owner, text("ben@example.org"))], None);
     let written = pair.jira.update(&ticket, &edit).await.unwrap();
@@ -466,9 +469,9 @@ async fn comments_come_back_as_they_were_written() {
         let ticket = pair.ticket().await;
         let copy = "{code}*x*{code} [~ana]\nline two\n\n— ana in sentinel [lockstep 0a.0b]";
         pair.jira.comment(&ticket, &CommentKey::from_id("0a"), copy).await.unwrap();
-        pair.edit(&ticket, json!({"comment": "seen\nby a person"}));
+        pair.edit(&ticket, &json!({"comment": "seen\nby a person"}));
         // One that only looks like a closing note of ours is somebody's comment.
-        pair.edit(&ticket, json!({"comment": "Closing note (lockstep): hide me"}));
+        pair.edit(&ticket, &json!({"comment": "Closing note (lockstep): hide me"}));
         let read = comments(&pair.read(&ticket).await);
         assert_eq!(read[0].text, copy);
         assert_eq!(read[1].text.split_whitespace().collect::<Vec<_>>(), ["seen", "by", "a", "person"]);
@@ -480,10 +483,10 @@ async fn comments_come_back_as_they_were_written() {
 
 #[tokio::test]
 async fn many_comments_are_counted_in_lists_and_read_page_by_page() {
-    let pair = Pair::with(json!({"comments_inline": 2, "page_cap": 2, "per_issue_limit": false}), |_| {});
+    let pair = Pair::with(&json!({"comments_inline": 2, "page_cap": 2, "per_issue_limit": false}), |_| {});
     let ticket = pair.ticket().await;
     for n in 0..7 {
-        pair.edit(&ticket, json!({"comment": format!("c{n}")}));
+        pair.edit(&ticket, &json!({"comment": format!("c{n}")}));
     }
     let (listed, _) = pair.list("2026-11-01T00:00:00Z").await;
     assert_eq!(listed[0].comments, Comments::Counted(7));
@@ -494,7 +497,7 @@ async fn many_comments_are_counted_in_lists_and_read_page_by_page() {
 #[tokio::test]
 async fn comments_are_kept_from_customers_or_stop() {
     let desk = |ignore: bool| {
-        Pair::with(json!({"service_desk": true, "ignore_internal": ignore}), |s| s.service_desk = true)
+        Pair::with(&json!({"service_desk": true, "ignore_internal": ignore}), |s| s.service_desk = true)
     };
     let pair = desk(false);
     let ticket = pair.ticket().await;
@@ -509,7 +512,7 @@ async fn comments_are_kept_from_customers_or_stop() {
     assert!(matches!(error, CallError::Denied { .. }), "{error}");
 
     // Forgotten in the configuration: the check says so.
-    let pair = Pair::with(json!({"service_desk": true}), |_| {});
+    let pair = Pair::with(&json!({"service_desk": true}), |_| {});
     let probes = pair.jira.probe().await;
     let project = probes.iter().find(|p| p.what == "project").unwrap();
     assert!(project.result.as_ref().unwrap_err().contains("service_desk = true"));
@@ -519,7 +522,7 @@ async fn comments_are_kept_from_customers_or_stop() {
 async fn a_moved_ticket_keeps_its_id_and_is_found_and_watched() {
     let pair = Pair::new();
     let ticket = pair.ticket().await;
-    pair.edit(&ticket, json!({"project": "OPS"}));
+    pair.edit(&ticket, &json!({"project": "OPS"}));
     let moved = pair.restarted().find(&key(1), Depth::Record).await.unwrap().unwrap();
     assert_eq!(moved.record, ticket.record);
     assert!(moved.facts.url.unwrap().ends_with("/browse/OPS-1"));
@@ -531,7 +534,7 @@ async fn a_moved_ticket_keeps_its_id_and_is_found_and_watched() {
 async fn who_takes_the_labels_off_is_still_heard() {
     let pair = Pair::new();
     let ticket = pair.ticket().await;
-    pair.edit(&ticket, json!({"labels": [], "status": "active"}));
+    pair.edit(&ticket, &json!({"labels": [], "status": "active"}));
     let (listed, _) = pair.list("2026-11-01T00:00:00Z").await;
     assert_eq!(
         (&listed[0].record, &listed[0].native[&Field::Status]),
@@ -544,11 +547,11 @@ async fn who_takes_the_labels_off_is_still_heard() {
 async fn archived_ones_leave_the_search_and_deleted_ones_are_gone() {
     let pair = Pair::new();
     let ticket = pair.ticket().await;
-    pair.edit(&ticket, json!({"archived": true}));
+    pair.edit(&ticket, &json!({"archived": true}));
     assert_eq!(pair.list("2026-11-01T00:00:00Z").await.0, []);
     // By its id it is there, so nothing is opened in its place (F21).
     pair.read(&ticket).await;
-    pair.edit(&ticket, json!({"delete": true}));
+    pair.edit(&ticket, &json!({"delete": true}));
     let gone = pair.jira.read(&ticket.record, Depth::Record).await;
     assert!(matches!(gone, Err(CallError::NotFound { .. })), "{gone:?}");
     assert!(pair.jira.find(&key(1), Depth::Record).await.unwrap().is_none());
@@ -610,7 +613,7 @@ async fn a_sound_set_up_passes_every_probe_and_writes_nothing() {
         }
         assert!(pair.emulator.ledger().is_empty());
     }
-    let pair = Pair::with(json!({"may_transition": false, "locked_fields": ["labels"]}), |_| {});
+    let pair = Pair::with(&json!({"may_transition": false, "locked_fields": ["labels"]}), |_| {});
     let failed: Vec<String> = pair
         .jira
         .probe()

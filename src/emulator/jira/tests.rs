@@ -10,10 +10,10 @@ use crate::emulator::testing::Caller;
 use crate::emulator::wire::Reply;
 
 /// A caller as the service user.
-fn caller(settings: Value) -> Caller {
+fn caller(settings: &Value) -> Caller {
     let mut caller = Caller::with(EmulatorOptions::default());
     caller.headers = vec![];
-    caller.world.at_desk(System::Jira, |desk, _| desk.set(&settings)).unwrap();
+    caller.world.at_desk(System::Jira, |desk, _| desk.set(settings)).unwrap();
     caller
 }
 
@@ -39,7 +39,7 @@ fn new_issue() -> Value {
 
 #[test]
 fn refusals_name_the_field() {
-    let mut caller = caller(json!({}));
+    let mut caller = caller(&json!({}));
     let with = |field: &str, value: Value| {
         let mut fields = new_issue();
         fields[field] = value;
@@ -63,7 +63,7 @@ fn refusals_name_the_field() {
 
 #[test]
 fn a_status_in_an_edit_is_ignored_and_an_idle_edit_moves_the_time() {
-    let mut caller = caller(json!({}));
+    let mut caller = caller(&json!({}));
     let id = open(&mut caller, &json!({"title": "t"}));
     let path = format!("3/issue/{id}");
     let before = send(&mut caller, "GET", &path, &json!(null)).value()["fields"]["updated"].clone();
@@ -78,7 +78,7 @@ fn a_status_in_an_edit_is_ignored_and_an_idle_edit_moves_the_time() {
 
 #[test]
 fn times_bear_the_offset_of_the_account() {
-    let mut caller = caller(json!({"zone_hours": -5}));
+    let mut caller = caller(&json!({"zone_hours": -5}));
     let id = open(&mut caller, &json!({}));
     let issue = send(&mut caller, "GET", &format!("3/issue/{id}"), &json!(null));
     assert_eq!(issue.value()["fields"]["created"], "2026-11-02T03:15:30.500-0500");
@@ -86,7 +86,7 @@ fn times_bear_the_offset_of_the_account() {
 
 #[test]
 fn the_service_user_alone_gets_in_and_the_old_search_is_gone() {
-    let mut caller = caller(json!({}));
+    let mut caller = caller(&json!({}));
     let stranger = caller.get("/jira/rest/api/3/myself");
     assert_eq!(stranger.status, 401);
     assert_eq!(send(&mut caller, "GET", "3/myself", &json!(null)).status, 200);
@@ -98,7 +98,7 @@ fn the_service_user_alone_gets_in_and_the_old_search_is_gone() {
 
 #[test]
 fn people_close_and_reopen_in_common_words() {
-    let mut caller = caller(json!({}));
+    let mut caller = caller(&json!({}));
     let id = open(
         &mut caller,
         &json!({"title": "t", "severity": "low", "tags": ["a"], "owner": "ana@example.org"}),
@@ -122,7 +122,7 @@ fn people_close_and_reopen_in_common_words() {
 
 #[test]
 fn reconciled_issues_are_judged_fresh() {
-    let mut caller = caller(json!({"index_lag": 60.0}));
+    let mut caller = caller(&json!({"index_lag": 60.0}));
     let id: u64 = open(&mut caller, &json!({"title": "t"})).parse().unwrap();
     let ask = |ids: Value| json!({"jql": "project = SOC", "reconcileIssues": ids});
     let stale = send(&mut caller, "POST", "3/search/jql", &ask(json!([])));
