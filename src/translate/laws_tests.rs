@@ -35,8 +35,8 @@ fn builtin_tables_obey_all_laws_beside_a_table_that_loses_nothing() {
 }
 
 #[test]
-fn servicenow_tables_obey_all_laws_beside_the_others() {
-    for kind in ["servicenow", "servicenow-sir"] {
+fn every_ticket_table_obeys_all_laws_beside_the_others() {
+    for kind in ["servicenow", "servicenow-sir", "jira", "request-tracker", "rtir", "thehive", "sidecar"] {
         let table = Translation::builtin(kind).unwrap();
         assert_lawful(&laws::check_all(&[&defender(), &sentinel(), &table]));
     }
