@@ -43,7 +43,9 @@ fn query_name(value: &DeValue<'_>) -> Result<String, String> {
     let name = parse::text(value)?;
     match name.chars().find(|c| c.is_control() || "{}'\"\\".contains(*c)) {
         None => Ok(name),
-        Some(bad) => Err(format!("'{}' may not hold {bad:?}, since it is part of searches", name.escape_debug())),
+        Some(bad) => {
+            Err(format!("'{}' may not hold {bad:?}, since it is part of searches", name.escape_debug()))
+        }
     }
 }
 

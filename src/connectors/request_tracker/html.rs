@@ -21,7 +21,8 @@ pub(super) fn text(html: &str) -> String {
 
 /// Reads one tag and returns what follows it; a `<` that begins none is text.
 fn tag<'a>(html: &'a str, out: &mut String) -> &'a str {
-    let name: String = html[1..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/!-".contains(*c)).collect();
+    let name: String =
+        html[1..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/!-".contains(*c)).collect();
     let Some(end) = html.find('>').filter(|_| !name.is_empty()) else {
         out.push('<');
         return &html[1..];

@@ -17,7 +17,8 @@ impl RequestTracker {
         }
         let call = self.url("server.version", &["rt"], &[]);
         let call = call.map(|url| Call::get("server.version", CLASS, url));
-        let needed = "a token or password of a privileged user; a token is sent as `Authorization: token ...`";
+        let needed =
+            "a token or password of a privileged user; a token is sent as `Authorization: token ...`";
         probes.push(self.endpoint.probe_read("log in", call, needed).await);
         probes.push(self.probe_fields().await);
         probes.push(self.probe_key().await);

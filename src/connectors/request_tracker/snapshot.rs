@@ -49,12 +49,7 @@ pub(super) fn asked_for(
 }
 
 /// Reads a ticket. The error says what is missing.
-pub(super) fn ticket(
-    view: &View<'_>,
-    json: &Value,
-    revision: &str,
-    fresh: bool,
-) -> Result<Snapshot, String> {
+pub(super) fn ticket(view: &View<'_>, json: &Value, revision: &str, fresh: bool) -> Result<Snapshot, String> {
     let number = number(&json["id"]).ok_or("this is no ticket: it has no number")?;
     let id = RecordId::new(number.to_string()).map_err(|e| e.to_string())?;
     let status = json["Status"].as_str().filter(|text| !text.trim().is_empty()).ok_or("Status is missing")?;

@@ -122,7 +122,8 @@ impl RequestTracker {
             let left = opening.patch.native.iter().filter(missed).map(|(field, _)| *field);
             let reason = "Request Tracker opened the ticket without it; check the user's rights".to_owned();
             declined.extend(
-                left.filter(|field| !told.contains(field)).map(|field| Declined { field, reason: reason.clone() }),
+                left.filter(|field| !told.contains(field))
+                    .map(|field| Declined { field, reason: reason.clone() }),
             );
         }
         let written = Written::new(opened, answer.request_id);
@@ -173,7 +174,8 @@ impl RequestTracker {
     ) -> Result<Map<String, Value>, CallError> {
         let mut body = Map::new();
         for (field, native) in &patch.native {
-            let illegal = || self.endpoint.invalid(operation, format!("{record}: {field} cannot be `{native}`"));
+            let illegal =
+                || self.endpoint.invalid(operation, format!("{record}: {field} cannot be `{native}`"));
             match (field, native) {
                 (Field::Status, Native::Text(status)) => put(&mut body, "Status", status.as_str()),
                 // Line breaks would be taken out (seen on 5.0.3).
@@ -227,6 +229,5 @@ fn refused(field: Field, current: &Snapshot, after: &Snapshot, patch: &Patch) ->
 /// What the service says of a write, shortened for messages.
 fn sentences(body: &Value) -> String {
     let told: Vec<&str> = body.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    if told.is_empty() { "nothing".to_owned() } else { shown(&told.join("; ")) }
+    if told.is_empty() { "nothing".to_owned() } else { shown(&told.join("; ")).replace("\\'", "'") }
 }
-

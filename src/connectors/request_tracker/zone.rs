@@ -63,8 +63,7 @@ impl RequestTracker {
         let created = row["Created"].as_str().and_then(|text| time(text).ok());
         let created = sql(created.ok_or_else(|| bad("a ticket without its time of creation"))?);
         let exact = format!("id = {id} AND Created >= '{created}' AND Created <= '{created}'");
-        let answer =
-            self.ask(operation, &["tickets"], &[("query", &exact), ("per_page", PER_PAGE)]).await?;
+        let answer = self.ask(operation, &["tickets"], &[("query", &exact), ("per_page", PER_PAGE)]).await?;
         Ok(if self.items(operation, &answer)?.is_empty() { Zone::Other } else { Zone::Utc })
     }
 

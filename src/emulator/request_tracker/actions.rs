@@ -62,13 +62,16 @@ impl RequestTracker {
         match body["Queue"].as_str() {
             None => return error(400, "Could not create ticket. Queue not set"),
             Some(QUEUE) => {}
-            Some(other) => return error(403, format!("No permission to create tickets in the queue '{other}'")),
+            Some(other) => {
+                return error(403, format!("No permission to create tickets in the queue '{other}'"));
+            }
         }
         let mut ticket = self.blank(actor, around);
         ticket.subject = body["Subject"].as_str().unwrap_or_default().replace(['\r', '\n'], "");
         ticket.priority = priority(&body["Priority"]).unwrap_or_default();
         // An owner who does not exist is left out without a word.
-        ticket.owner = body["Owner"].as_str().and_then(|w| self.user_name(w)).unwrap_or_else(|| NOBODY.to_owned());
+        ticket.owner =
+            body["Owner"].as_str().and_then(|w| self.user_name(w)).unwrap_or_else(|| NOBODY.to_owned());
         for (name, value) in body["CustomFields"].as_object().into_iter().flatten() {
             if let (false, Some(at)) = (self.settings.drop_fields, self.field_at(name)) {
                 ticket.set_field(at, value.as_str());
@@ -136,7 +139,14 @@ impl RequestTracker {
         if !self.settings.drop_fields {
             self.change_fields(&mut change, &body["CustomFields"]);
         }
-        let sentences = self.carry_out(change, actor, around);
+        let merges = !body["MergeInto"].is_null();
+        let only_merges = merges && change.lines.is_empty();
+        let mut sentences =
+            if only_merges { change.sentences } else { self.carry_out(change, actor, around) };
+        if merges {
+            let merged = self.merge(current.id, &body["MergeInto"], actor, around);
+            sentences.push(merged.map_or_else(|refusal| refusal.message, |()| "Merge Successful".to_owned()));
+        }
         Ok(Reply::json(200, sentences.into()))
     }
 
@@ -289,7 +299,8 @@ impl RequestTracker {
         actor: &Actor,
         around: &mut Surroundings<'_>,
     ) -> u64 {
-        let (what, mail) = if reply { ("Correspond", "EmailRecord") } else { ("Comment", "CommentEmailRecord") };
+        let (what, mail) =
+            if reply { ("Correspond", "EmailRecord") } else { ("Comment", "CommentEmailRecord") };
         let id = self.add(ticket, actor, around.now, &Line(what, "", "", ""));
         if let Some(own) = self.transactions.last_mut() {
             own.content = Some((kind.to_owned(), text.to_owned()));

@@ -11,8 +11,22 @@ use super::ticket::{DELETED, Line, NOBODY, Ticket, second};
 
 /// The words of seeds and edits.
 const WORDS: [&str; 16] = [
-    "title", "status", "verdict", "severity", "owner", "tags", "comment", "notes", "key", "delete", "state", "priority",
-    "reply", "html", "merge_into", "queue",
+    "title",
+    "status",
+    "verdict",
+    "severity",
+    "owner",
+    "tags",
+    "comment",
+    "notes",
+    "key",
+    "delete",
+    "state",
+    "priority",
+    "reply",
+    "html",
+    "merge_into",
+    "queue",
 ];
 const STATUSES: [(&str, &str); 3] = [("new", "new"), ("active", "open"), ("closed", "resolved")];
 const SEVERITIES: [(&str, i64); 4] = [("high", 75), ("medium", 50), ("low", 25), ("informational", i64::MIN)];
@@ -97,7 +111,8 @@ impl RequestTracker {
             self.change_owner(change, &name.into(), actor);
         }
         let named = [("verdict", "Verdict"), ("notes", "Closing Note"), ("key", "Lockstep Key")];
-        let fields = named.iter().filter_map(|(word, field)| Some(((*field).to_owned(), edit.get(*word)?.clone())));
+        let fields =
+            named.iter().filter_map(|(word, field)| Some(((*field).to_owned(), edit.get(*word)?.clone())));
         self.change_fields(change, &Value::Object(fields.collect()));
         if let Some(queue) = edit["queue"].as_str() {
             let before = std::mem::replace(&mut change.next.queue, queue.to_owned());
@@ -116,7 +131,8 @@ impl RequestTracker {
         }
     }
 
-    fn merge(
+    /// One ticket becomes another's.
+    pub(super) fn merge(
         &mut self,
         source: u64,
         into: &Value,
@@ -125,7 +141,9 @@ impl RequestTracker {
     ) -> Result<(), Refusal> {
         let into = into.as_u64().or_else(|| into.as_str()?.parse().ok());
         let target = into.filter(|into| *into != source).and_then(|into| self.survivor(into));
-        let Some(mut target) = target.map(|v| v.current().clone()) else { return refuse("no such ticket to merge into") };
+        let Some(mut target) = target.map(|v| v.current().clone()) else {
+            return refuse("no such ticket to merge into");
+        };
         let Some(mut merged) = self.tickets.get(&source).map(|v| v.current().clone()) else {
             return refuse("no such ticket");
         };
@@ -168,7 +186,13 @@ impl RequestTracker {
     fn common(&self, ticket: &Ticket, comments: &[Value]) -> Value {
         let closed = self.settings.inactive.contains(&ticket.status) || ticket.status == DELETED;
         let is_new = self.settings.statuses.first() == Some(&ticket.status);
-        let status = if closed { "closed" } else if is_new { "new" } else { "active" };
+        let status = if closed {
+            "closed"
+        } else if is_new {
+            "new"
+        } else {
+            "active"
+        };
         let severity = SEVERITIES.iter().find(|(_, from)| ticket.priority >= *from).map(|(word, _)| *word);
         let address = self.address(&ticket.owner);
         json!({

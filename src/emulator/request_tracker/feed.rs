@@ -26,7 +26,8 @@ impl RequestTracker {
         let query = self.query(request)?;
         let there = self.tickets.values().map(|versions| versions.current());
         let there = there.filter(|ticket| ticket.status != DELETED && ticket.merged_into.is_none());
-        let mut found: Vec<&Ticket> = there.filter(|ticket| query.matches(&Subject::Ticket(ticket))).collect();
+        let mut found: Vec<&Ticket> =
+            there.filter(|ticket| query.matches(&Subject::Ticket(ticket))).collect();
         match request.option("orderby") {
             Some("LastUpdated") => found.sort_by_key(|ticket| (ticket.updated, ticket.id)),
             Some("Created") => found.sort_by_key(|ticket| (ticket.created, ticket.id)),
@@ -43,7 +44,8 @@ impl RequestTracker {
     /// was cut, and nobody says how many there are.
     pub(super) fn feed(&self, request: &Request, root: &str) -> Outcome {
         let query = self.query(request)?;
-        let queue = |t: &Transaction| self.tickets.get(&t.ticket).map(|versions| versions.current().queue.clone());
+        let queue =
+            |t: &Transaction| self.tickets.get(&t.ticket).map(|versions| versions.current().queue.clone());
         let matching = self.transactions.iter().filter(|t| {
             let queue = queue(t).unwrap_or_default();
             query.matches(&Subject::Transaction(t, &queue))

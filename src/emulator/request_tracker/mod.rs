@@ -64,9 +64,12 @@ pub(super) struct Settings {
     pub(super) domains: Vec<String>,
     /// Whether the service user may take a ticket from its owner (ReassignTicket).
     pub(super) reassign: bool,
-    /// Whether notifications leave records of mail among a ticket's transactions, which move its `ETag`.
+    /// Whether notifications leave records of mail among a ticket's transactions.
     pub(super) mail_records: bool,
-    /// Whether the service user may see comments (ShowTicketComments). Where not, pages of the feed come short.
+    /// Whether the service user may see those (ShowOutgoingEmail), so that they move the `ETag`. Where not, pages of
+    /// the feed come short.
+    pub(super) show_mail: bool,
+    /// Whether the service user may see comments (ShowTicketComments).
     pub(super) show_comments: bool,
     /// So many stale `If-Match` headers pass, as they do when two writers meet.
     pub(super) lost_races: u32,
@@ -86,6 +89,7 @@ impl Default for Settings {
             domains: texts(&["example.org", "example.com"]),
             reassign: true,
             mail_records: true,
+            show_mail: false,
             show_comments: true,
             lost_races: 0,
             statuses: texts(&["new", "open", "stalled", "resolved", "rejected"]),
@@ -178,7 +182,12 @@ impl Desk for RequestTracker {
         }
     }
 
-    fn open(&mut self, seed: &Value, actor: &Actor, around: &mut Surroundings<'_>) -> Result<String, Refusal> {
+    fn open(
+        &mut self,
+        seed: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<String, Refusal> {
         self.open_by_hand(seed, actor, around)
     }
 
@@ -224,7 +233,7 @@ impl RequestTracker {
         let ["REST", "2.0", rest @ ..] = path else { return error(404, "Not Found") };
         let app = Actor::App(USER.to_owned());
         match (request.method.as_str(), rest) {
-            ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Plugins": [], "Version": "5.0.3"}))),
+            ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3"}))),
             ("GET", ["queue", name]) => self.queue(name, root),
             ("GET", ["users"]) => self.users(request, root),
             ("GET", ["tickets"]) => self.search(request, root),

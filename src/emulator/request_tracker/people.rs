@@ -35,9 +35,12 @@ impl RequestTracker {
             return String::new();
         }
         let further = self.settings.domains.iter().skip(1);
-        let found = further.filter_map(|domain| Some((name.strip_suffix(domain)?.strip_suffix('-')?, domain))).next();
+        let found =
+            further.filter_map(|domain| Some((name.strip_suffix(domain)?.strip_suffix('-')?, domain))).next();
         let first = self.settings.domains.first();
-        found.or(first.map(|first| (name, first))).map_or_else(String::new, |(name, domain)| format!("{name}@{domain}"))
+        found
+            .or(first.map(|first| (name, first)))
+            .map_or_else(String::new, |(name, domain)| format!("{name}@{domain}"))
     }
 
     /// `GET /users?query=[{"field","operator":"=","value"}]`.

@@ -35,7 +35,8 @@ pub(super) fn wanted(request: &Request) -> Vec<&str> {
 }
 
 fn iso(at: Option<Timestamp>) -> Value {
-    at.map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).into()
+    at.map_or_else(|| "1970-01-01T00:00:00Z".to_owned(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+        .into()
 }
 
 impl RequestTracker {

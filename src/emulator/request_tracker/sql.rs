@@ -32,6 +32,7 @@ pub(super) enum Field {
     Created,
     Updated,
     ObjectType,
+    ObjectId,
     Type,
     /// A custom field of the queue by its place, or one that does not exist.
     Custom(Option<usize>),
@@ -62,9 +63,10 @@ impl Query {
                 };
                 within(at, operator, *from)
             }
-            Self::Condition { field: Field::Id, operator, value } => {
+            Self::Condition { field: field @ (Field::Id | Field::ObjectId), operator, value } => {
                 let id = match subject {
                     Subject::Ticket(ticket) => ticket.id,
+                    Subject::Transaction(transaction, _) if *field == Field::ObjectId => transaction.ticket,
                     Subject::Transaction(transaction, _) => transaction.id,
                 };
                 compare(&id, operator, &value.parse().unwrap_or_default())
@@ -148,7 +150,8 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             '(' => take(&mut found, Token::Open, 1),
             ')' => take(&mut found, Token::Close, 1),
             '\'' | '"' => {
-                let (value, length) = quoted(rest, first).ok_or_else(|| format!("Incomplete query, no closing quote in '{text}'"))?;
+                let (value, length) = quoted(rest, first)
+                    .ok_or_else(|| format!("Incomplete query, no closing quote in '{text}'"))?;
                 take(&mut found, Token::Text(value), length)
             }
             '=' | '!' | '<' | '>' => {
@@ -246,7 +249,9 @@ impl Parser<'_> {
             self.at += 1;
             return Ok(inner);
         }
-        let Some(Token::Word(name)) = self.tokens.get(self.at).cloned() else { return Err(self.wrong("KEYWORD")) };
+        let Some(Token::Word(name)) = self.tokens.get(self.at).cloned() else {
+            return Err(self.wrong("KEYWORD"));
+        };
         self.at += 1;
         let operator = self.operator()?;
         let value = match self.tokens.get(self.at) {
@@ -289,6 +294,7 @@ impl Parser<'_> {
             "created" => Ok(Field::Created),
             "lastupdated" => Ok(Field::Updated),
             "objecttype" => Ok(Field::ObjectType),
+            "objectid" => Ok(Field::ObjectId),
             "type" => Ok(Field::Type),
             _ => Err(format!("Unknown field: {name}")),
         }

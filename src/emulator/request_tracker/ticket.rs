@@ -65,7 +65,12 @@ pub(super) struct Transaction {
 }
 
 /// What a transaction says.
-pub(super) struct Line<'a>(pub(super) &'static str, pub(super) &'a str, pub(super) &'a str, pub(super) &'a str);
+pub(super) struct Line<'a>(
+    pub(super) &'static str,
+    pub(super) &'a str,
+    pub(super) &'a str,
+    pub(super) &'a str,
+);
 
 impl RequestTracker {
     /// Adds a transaction.
@@ -93,7 +98,11 @@ impl RequestTracker {
     }
 
     pub(super) fn is_visible(&self, transaction: &Transaction) -> bool {
-        self.settings.show_comments || !matches!(transaction.kind, "Comment" | "CommentEmailRecord")
+        match transaction.kind {
+            "Comment" => self.settings.show_comments,
+            "EmailRecord" | "CommentEmailRecord" => self.settings.show_mail,
+            _ => true,
+        }
     }
 
     pub(super) fn survivor_id(&self, ticket: u64) -> u64 {
@@ -101,7 +110,13 @@ impl RequestTracker {
     }
 
     /// A new ticket's number; its transaction and its note in the ledger.
-    pub(super) fn insert(&mut self, mut ticket: Ticket, content: String, actor: &Actor, around: &mut Surroundings<'_>) -> u64 {
+    pub(super) fn insert(
+        &mut self,
+        mut ticket: Ticket,
+        content: String,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> u64 {
         let id = self.tickets.last_key_value().map_or(1, |(last, _)| last + 1);
         ticket.id = id;
         self.tickets.insert(id, Versions::new(around.now, ticket));
@@ -118,7 +133,8 @@ impl RequestTracker {
     /// Stores a changed ticket, and notes what changed.
     pub(super) fn save(&mut self, mut next: Ticket, actor: &Actor, around: &mut Surroundings<'_>) {
         let Some(versions) = self.tickets.get_mut(&next.id) else { return };
-        let (before, after) = (flat(versions.current(), &self.settings.fields), flat(&next, &self.settings.fields));
+        let (before, after) =
+            (flat(versions.current(), &self.settings.fields), flat(&next, &self.settings.fields));
         let found = changes(&before, &after, &[]);
         let id = next.id.to_string();
         let deleted = next.status == DELETED && versions.current().status != DELETED;
