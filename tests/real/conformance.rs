@@ -1,13 +1,12 @@
 //! One sequence of calls, sent to the real Request Tracker and to the emulator: the answers must be the same, member
 //! by member, but for numbers and times.
 
-use std::time::Duration;
-
 use lockstep::emulator::{Emulator, EmulatorOptions, System};
 use reqwest::{Client, Method, Url};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::Real;
+use super::{Real, client};
 
 /// One side of the comparison.
 struct Side {
@@ -19,6 +18,8 @@ struct Side {
     tickets: Vec<String>,
     /// The revision last read.
     etag: String,
+    /// The key of the first ticket, another one in each run.
+    key: String,
 }
 
 /// An answer without what differs by nature.
@@ -32,16 +33,23 @@ struct Seen {
 
 impl Side {
     fn new(name: &'static str, url: &str, token: &str) -> Self {
-        let client = Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
         let root = format!("{}/REST/2.0", url.trim_end_matches('/'));
-        Self { name, root, token: token.to_owned(), client, tickets: Vec::new(), etag: String::new() }
+        Self {
+            name,
+            root,
+            token: token.to_owned(),
+            client: client(),
+            tickets: Vec::new(),
+            etag: String::new(),
+            key: String::new(),
+        }
     }
 
-    /// `{0}` stands for the first ticket, `{etag}` for the revision last read.
+    /// `{0}` stands for the first ticket, `{etag}` for the revision last read, `{key}` for the key.
     fn filled(&self, text: &str) -> String {
         let numbered = self.tickets.iter().enumerate();
         let filled = numbered.fold(text.to_owned(), |text, (n, id)| text.replace(&format!("{{{n}}}"), id));
-        filled.replace("{etag}", &self.etag)
+        filled.replace("{etag}", &self.etag).replace("{key}", &self.key)
     }
 
     async fn send(&mut self, step: &Step) -> Seen {
@@ -122,6 +130,25 @@ fn normal(name: &str, json: &Value, root: &str) -> Value {
     }
 }
 
+/// Where two answers differ, and by what.
+fn apart(at: &str, real: &Value, emulated: &Value) -> Vec<String> {
+    match (real, emulated) {
+        (Value::Object(one), Value::Object(other)) => {
+            let names: std::collections::BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            names
+                .into_iter()
+                .flat_map(|name| apart(&format!("{at}/{name}"), &real[name], &emulated[name]))
+                .collect()
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            let pairs = one.iter().zip(other).enumerate();
+            pairs.flat_map(|(n, (one, other))| apart(&format!("{at}/{n}"), one, other)).collect()
+        }
+        _ if real == emulated => Vec::new(),
+        _ => vec![format!("    {at}: real {real}, emulator {emulated}")],
+    }
+}
+
 /// One call.
 #[derive(Debug, Default)]
 struct Step {
@@ -159,13 +186,9 @@ fn steps() -> Vec<Step> {
         Step { anonymous: true, ..get("/rt", &[]) },
         get("/queue/Nope", &[]),
         get("/nothing", &[]),
-        get("/tickets", &[("query", "CF.{Lockstep Key} = 'lockstep-conformance'"), ROW, OWNER]),
-        send(
-            "POST",
-            "/ticket",
-            ticket("first", json!({"Lockstep Key": "lockstep-conformance", "Nope": "x"})),
-        ),
-        get("/tickets", &[("query", "CF.{Lockstep Key} = 'lockstep-conformance'"), ROW, OWNER, RISING]),
+        get("/tickets", &[("query", "CF.{Lockstep Key} = '{key}'"), ROW, OWNER]),
+        send("POST", "/ticket", ticket("first", json!({"Lockstep Key": "{key}", "Nope": "x"}))),
+        get("/tickets", &[("query", "CF.{Lockstep Key} = '{key}'"), ROW, OWNER, RISING]),
         get("/tickets", &[("query", "CF.{Nope} = 'x'")]),
         get("/tickets", &[("query", "Nope = 'x'")]),
         get("/tickets", &[("query", "Queue = 'Nope'")]),
@@ -248,6 +271,8 @@ fn steps() -> Vec<Step> {
         get("/tickets", &[("query", "id = {0} AND Created >= '2001-01-01 00:00:00'")]),
         get("/tickets", &[("query", "id = {0} AND Created >= '2901-01-01 00:00:00'")]),
         get("/tickets", &[("query", "id = {0} AND Created >= '2901-01-01T00:00:00Z'")]),
+        get("/tickets", &[("query", "id = {0} AND Created >= '2901-01-01T00:00:00'")]),
+        get("/tickets", &[("query", "id = {0} AND Created >= '9795507777'")]),
         get("/tickets", &[("query", "id = {0} AND Created >= 'garbage'")]),
         get("/tickets", &[("query", "id = {0} AND Created < 'garbage'")]),
         // A merge: reads and writes of the one lead to the other.
@@ -268,14 +293,21 @@ async fn the_emulator_answers_as_the_real_thing_does() {
     emulator.set_ticketing(System::RequestTracker, &settings).unwrap();
     let mut real = Side::new("real", &real.url, &real.lockstep);
     let mut emulated = Side::new("emulator", &emulator.ticket_url(System::RequestTracker), "emulator-secret");
+    real.key = format!("lockstep-{}", Uuid::new_v4().simple());
+    emulated.key.clone_from(&real.key);
     let mut differences = Vec::new();
     for step in steps() {
         let (truth, imitation) = (real.send(&step).await, emulated.send(&step).await);
         if truth != imitation {
-            differences.push(format!("{step:?}\n    real: {truth:?}\n    emulator: {imitation:?}"));
+            differences.push(format!("{} {} {:?} {}", step.method, step.path, step.query, step.body));
+            differences.extend(apart(
+                "",
+                &json!([truth.status, truth.has_etag, truth.location, truth.body]),
+                &json!([imitation.status, imitation.has_etag, imitation.location, imitation.body]),
+            ));
         }
     }
-    assert!(differences.is_empty(), "{} steps differ:\n{}", differences.len(), differences.join("\n"));
+    assert!(differences.is_empty(), "the answers differ:\n{}", differences.join("\n"));
 }
 
 #[tokio::test]

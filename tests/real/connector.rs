@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 use uuid::Uuid;
 
-use super::Real;
+use super::{Real, client};
 
 fn system() -> SystemName {
     SystemName::new("tickets").unwrap()
@@ -97,8 +97,7 @@ async fn list(connector: &dyn Connector, since: Timestamp) -> Vec<Snapshot> {
 
 /// What a person does in another program.
 async fn by_hand(real: &Real, method: &str, path: &str, body: &Value) -> Value {
-    let request =
-        reqwest::Client::new().request(method.parse().unwrap(), format!("{}/REST/2.0{path}", real.url));
+    let request = client().request(method.parse().unwrap(), format!("{}/REST/2.0{path}", real.url));
     let request = request.header("authorization", format!("token {}", real.ana)).json(body);
     let answer = request.send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());

@@ -6,7 +6,7 @@ use super::super::desk::Surroundings;
 use super::super::faults::{FaultKind, Plan};
 use super::super::ledger::{Actor, System, What};
 use super::super::wire::{Reply, Request};
-use super::ticket::{DELETED, Line, NOBODY, Ticket, second, user};
+use super::ticket::{DELETED, Line, NOBODY, Ticket, second, user, user_number};
 use super::{Outcome, QUEUE, RequestTracker, error};
 
 /// What a write of fields came to.
@@ -193,8 +193,9 @@ impl RequestTracker {
             return change.say("You can only reassign tickets that you own or that are unowned");
         }
         change.say(&format!("Owner changed from {before} to {name}"));
-        change.line("Set", "Owner", &before, &name);
-        change.line("SetWatcher", "Owner", &before, &name);
+        let (old, new) = (user_number(&before), user_number(&name));
+        change.line("Set", "Owner", &old, &new);
+        change.line("SetWatcher", "Owner", &old, &new);
         change.next.owner = name;
     }
 

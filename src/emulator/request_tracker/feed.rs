@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::wire::{Reply, Request};
+use super::super::wire::{Body, Reply, Request};
 use super::sql::{Query, Subject};
 use super::ticket::{DELETED, Ticket, Transaction};
 use super::{Outcome, RequestTracker, error, render};
@@ -75,7 +75,9 @@ impl RequestTracker {
     pub(super) fn attachments(&self, request: &Request, id: &str, root: &str) -> Outcome {
         let id: u64 = id.parse().unwrap_or_default();
         let Some(own) = self.transactions.iter().find(|t| t.id == id && self.is_visible(t)) else {
-            return error(500, "Internal Server Error");
+            // This one is not even JSON.
+            let body = Body::Raw("text/plain", "Internal Server Error".to_owned());
+            return Ok(Reply { status: 500, headers: Vec::new(), body });
         };
         let rows: Vec<Value> = own
             .content

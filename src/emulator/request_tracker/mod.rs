@@ -233,7 +233,7 @@ impl RequestTracker {
         let ["REST", "2.0", rest @ ..] = path else { return error(404, "Not Found") };
         let app = Actor::App(USER.to_owned());
         match (request.method.as_str(), rest) {
-            ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3"}))),
+            ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3+dfsg-3~deb12u6"}))),
             ("GET", ["queue", name]) => self.queue(name, root),
             ("GET", ["users"]) => self.users(request, root),
             ("GET", ["tickets"]) => self.search(request, root),

@@ -120,16 +120,17 @@ fn within(at: Timestamp, operator: &str, from: Timestamp) -> bool {
     at >= from && from.checked_add(day).is_ok_and(|end| at < end)
 }
 
-/// A date in the caller's zone; what is none counts as 1970.
+/// A date in the caller's zone. In the form `...T...Z` the time of the day is passed over (seen on 5.0.3); what is no
+/// date counts as 1970.
 fn date(text: &str, zone: i64) -> Timestamp {
-    let parts: Vec<&str> = text.split_whitespace().collect();
-    let time = match parts[..] {
-        [day] => (day, "00:00:00"),
-        [day, time] | [day, time, "UTC"] => (day, time),
-        _ => ("", ""),
+    let text = text.trim().trim_end_matches("UTC").trim_end();
+    let (day, time) = match text.split_once([' ', 'T']) {
+        Some((day, time)) if time.ends_with('Z') => (day, "00:00:00"),
+        Some(both) => both,
+        None => (text, "00:00:00"),
     };
-    let sound = time.0.len() == 10 && time.1.len() == 8;
-    let local: Option<Timestamp> = sound.then(|| format!("{}T{}Z", time.0, time.1).parse().ok()).flatten();
+    let sound = day.len() == 10 && time.len() == 8;
+    let local: Option<Timestamp> = sound.then(|| format!("{day}T{time}Z").parse().ok()).flatten();
     let shifted = local.and_then(|at| at.checked_sub(SignedDuration::from_mins(zone)).ok());
     shifted.unwrap_or(Timestamp::UNIX_EPOCH)
 }
@@ -312,7 +313,9 @@ mod tests {
         assert_eq!(date("2026-11-23 09:06:51", 0), at("2026-11-23T09:06:51Z"));
         assert_eq!(date("2026-11-23 09:06:51", -300), at("2026-11-23T14:06:51Z"));
         assert_eq!(date("2026-11-23 09:06:51 UTC", -300), at("2026-11-23T14:06:51Z"));
-        for odd in ["2026-11-23T09:06:51Z", "1763888811", "garbage", ""] {
+        assert_eq!(date("2026-11-23T09:06:51", 0), at("2026-11-23T09:06:51Z"));
+        assert_eq!(date("2026-11-23T09:06:51Z", 60), at("2026-11-22T23:00:00Z"));
+        for odd in ["1763888811", "20261123T090651Z", "garbage", ""] {
             assert_eq!(date(odd, 0), Timestamp::UNIX_EPOCH, "{odd}");
         }
     }

@@ -139,7 +139,11 @@ impl RequestTracker {
         let id = next.id.to_string();
         let deleted = next.status == DELETED && versions.current().status != DELETED;
         if !found.is_empty() {
-            (next.updated, next.updated_by) = (second(around.now), user(actor));
+            next.updated = second(around.now);
+            // A scrip's change leaves the one who set it off as the last to change the ticket.
+            if *actor != Actor::Service {
+                next.updated_by = user(actor);
+            }
             versions.push(around.now, next);
         }
         let what = if deleted { What::Deleted } else { outcome(found) };
@@ -175,4 +179,14 @@ pub(super) fn user(actor: &Actor) -> String {
 /// Whole seconds, as the database keeps them.
 pub(super) fn second(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// The number of a user, as histories name owners.
+pub(super) fn user_number(name: &str) -> String {
+    let number = if name == NOBODY {
+        6
+    } else {
+        name.bytes().fold(20, |sum, byte| sum * 31 % 9_973 + u32::from(byte))
+    };
+    number.to_string()
 }
