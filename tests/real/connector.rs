@@ -142,17 +142,20 @@ async fn a_ticket_lives_from_its_opening_to_its_second_close() {
     let id = opened.record.id.as_str();
     let theirs = json!({"Content": "<p>rich &amp; <b>poor</b></p>", "ContentType": "text/html"});
     by_hand(&real, "POST", &format!("/ticket/{id}/comment"), &theirs).await;
-    let read = connector.read(&opened.record, Depth::Comments).await.unwrap();
-    assert_eq!(read.native[&Field::Status], text("resolved"));
-    let Comments::Listed(comments) = &read.comments else { panic!() };
+    let shown = connector.read(&opened.record, Depth::Comments).await.unwrap();
+    assert_eq!(shown.native[&Field::Status], text("resolved"));
+    let Comments::Listed(comments) = &shown.comments else { panic!() };
     assert_eq!(comments.iter().map(|c| c.text.as_str()).collect::<Vec<_>>(), [own, "rich & poor"]);
     assert_eq!(comments[1].author.as_deref(), Some("ana"));
 
     // The list says the same as the read, at the same revision.
     let listed = list(&*connector, since).await;
     let last = listed.iter().rfind(|s| s.record == opened.record).unwrap();
-    assert_eq!((&last.native, &last.revision, last.modified), (&read.native, &read.revision, read.modified));
-    assert_eq!((&last.planned_as, &last.facts), (&read.planned_as, &read.facts));
+    assert_eq!(
+        (&last.native, &last.revision, last.modified),
+        (&shown.native, &shown.revision, shown.modified)
+    );
+    assert_eq!((&last.planned_as, &last.facts), (&shown.planned_as, &shown.facts));
     let Comments::Recent(recent) = &last.comments else { panic!() };
     assert_eq!(recent, comments);
 }
@@ -193,8 +196,8 @@ async fn merges_and_deletions_by_others_are_told() {
     for (record, lifecycle) in
         [(&merged, &redirected), (&into, &Lifecycle::Present), (&deleted, &Lifecycle::Gone)]
     {
-        let read = connector.read(record, Depth::Record).await.unwrap();
-        assert_eq!((&read.record, &read.lifecycle), (record, lifecycle));
+        let shown = connector.read(record, Depth::Record).await.unwrap();
+        assert_eq!((&shown.record, &read.lifecycle), (record, lifecycle));
         let last = listed.iter().rfind(|s| s.record == *record).unwrap();
         assert_eq!(last.lifecycle, *lifecycle, "{record}");
     }

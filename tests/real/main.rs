@@ -54,5 +54,5 @@ impl Real {
 fn client() -> reqwest::Client {
     // A second call finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+    reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap()
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::comments::is_comment;
 use super::key::{ROW, quoted};
 use super::snapshot::{number, ticket};
-use super::zone::{Zone, sql};
+use super::zone::{self, Zone, sql};
 use super::{OWNER, PER_PAGE, RequestTracker};
 use crate::connectors::stated::time;
 use crate::connectors::text::shown;
@@ -54,7 +54,7 @@ impl RequestTracker {
         };
         let zone = self.zone().await?;
         if zone == Zone::Other {
-            return Err(self.denied(LIST, self.wrong_zone()));
+            return Err(self.denied(LIST, zone::WRONG.to_owned()));
         }
         let answer = self.feed(since, &place, zone).await?;
         let rows = self.items(LIST, &answer)?;
@@ -80,10 +80,10 @@ impl RequestTracker {
         let mut query =
             format!("ObjectType = 'RT::Ticket' AND TicketQueue = {}", quoted(&self.settings.queue));
         if zone == Zone::Utc {
-            query.push_str(&format!(" AND Created >= '{}'", sql(since)));
+            query = format!("{query} AND Created >= '{}'", sql(since));
         }
         if place.after > 0 {
-            query.push_str(&format!(" AND id > {}", place.after));
+            query = format!("{query} AND id > {}", place.after);
         }
         let query = [("query", query.as_str()), ("orderby", "id"), ("order", "ASC"), ("per_page", PER_PAGE)];
         let query: Vec<_> = query.into_iter().chain([("fields", FIELDS)]).collect();

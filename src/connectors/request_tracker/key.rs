@@ -46,7 +46,7 @@ pub(super) fn is_key(text: &str) -> bool {
     !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-/// A text as TicketSQL takes it.
+/// A text as `TicketSQL` takes it.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }

@@ -171,6 +171,8 @@ impl RequestTracker {
         snapshot::View { system: &self.endpoint.system, settings: &self.settings }
     }
 
+    // Errors carry it boxed.
+    #[allow(clippy::unnecessary_box_returns)]
     fn site(&self, operation: &'static str, request_id: Option<&str>) -> Box<CallSite> {
         let system = Arc::from(self.endpoint.system.as_str());
         let request_id = request_id.map(str::to_owned);

@@ -1,6 +1,6 @@
 //! What `lockstep check --online` tries. Nothing is written.
 
-use super::zone::Zone;
+use super::zone::{self, Zone};
 use super::{CLASS, RequestTracker};
 use crate::connectors::Probe;
 use crate::http::{Call, CallError};
@@ -84,7 +84,7 @@ impl RequestTracker {
             Ok(Zone::Untried) => {
                 Ok("not tried, since the queue has no ticket yet; the user's Timezone must be UTC".to_owned())
             }
-            Ok(Zone::Other) => Err(self.wrong_zone()),
+            Ok(Zone::Other) => Err(zone::WRONG.to_owned()),
             Err(error) => Err(error.to_string()),
         };
         Probe { what: "time zone".to_owned(), result }

@@ -117,6 +117,7 @@ fn user(json: &Value) -> Option<&str> {
 
 /// The first value of a custom field: `None` where the ticket has no such field (or this user may not see it), and
 /// `Some(None)` where it is empty. A value that was deleted stays behind as null (seen on 5.0.3).
+#[allow(clippy::option_option)]
 pub(super) fn custom_field<'a>(json: &'a Value, name: &str) -> Option<Option<&'a str>> {
     let mut fields = json["CustomFields"].as_array()?.iter();
     let field = fields.find(|field| field["name"].as_str() == Some(name))?;

@@ -37,7 +37,7 @@ impl RequestTracker {
         let id = self.number(operation, record)?.to_string();
         let mut body = self.body(operation, record, patch, &mut declined).await?;
         if let Some(note) = self.note(current, patch) {
-            self.put_field(&mut body, note.0, note.1);
+            put_field(&mut body, note.0, note.1);
         }
         if body.is_empty() {
             let written = Written::new(Some(current.clone()), None);
@@ -61,26 +61,10 @@ impl RequestTracker {
                     message: format!("{record}: the status stayed as it was; the service says: {sentences}"),
                 });
             }
-            declined.extend(self.left(current, &after, patch, &sentences, &declined));
+            declined.extend(left(current, &after, patch, &sentences, &declined));
         }
         let written = Written::new(Some(after), answer.request_id);
         Ok(Written { declined, ..written })
-    }
-
-    /// The fields that stayed as they were although they were to change.
-    fn left(
-        &self,
-        current: &Snapshot,
-        after: &Snapshot,
-        patch: &Patch,
-        sentences: &str,
-        known: &[Declined],
-    ) -> Vec<Declined> {
-        let told = |field: &Field| known.iter().any(|declined| declined.field == *field);
-        let fields = patch.native.keys().filter(|field| **field != Field::Status && !told(field));
-        let left = fields.filter(|field| refused(**field, current, after, patch));
-        let reason = format!("Request Tracker left it as it was and says: {sentences}");
-        left.map(|field| Declined { field: *field, reason: reason.clone() }).collect()
     }
 
     /// The closing note and its field, where the queue has one and the ticket has no note yet.
@@ -103,7 +87,7 @@ impl RequestTracker {
         body.insert("Queue".to_owned(), self.settings.queue.as_str().into());
         body.insert("ContentType".to_owned(), "text/plain".into());
         body.insert("Content".to_owned(), cut(&opening.description, MAX_DESCRIPTION).into());
-        self.put_field(&mut body, &self.settings.key_field, key.to_owned());
+        put_field(&mut body, &self.settings.key_field, key.to_owned());
         let url = self.url(operation, &["ticket"], &[])?;
         let call = Call::write(operation, CLASS, Method::POST, url, Value::Object(body));
         let answer = self.endpoint.send(call).await?;
@@ -188,7 +172,7 @@ impl RequestTracker {
                     Err(unknown) => declined.push(unknown),
                 },
                 (Field::Verdict, Native::Text(_) | Native::Empty) => match &self.settings.verdict_field {
-                    Some(name) => self.put_field(&mut body, name, text(native)),
+                    Some(name) => put_field(&mut body, name, text(native)),
                     None => declined.push(without(*field, "no verdict_field is configured")),
                 },
                 (Field::Severity, Native::Text(_)) => {
@@ -200,11 +184,26 @@ impl RequestTracker {
         }
         Ok(body)
     }
+}
 
-    fn put_field(&self, body: &mut Map<String, Value>, field: &str, value: String) {
-        let fields = body.entry("CustomFields").or_insert_with(|| json!({}));
-        fields[field] = value.into();
-    }
+/// The fields that stayed as they were although they were to change.
+fn left(
+    current: &Snapshot,
+    after: &Snapshot,
+    patch: &Patch,
+    sentences: &str,
+    known: &[Declined],
+) -> Vec<Declined> {
+    let told = |field: &Field| known.iter().any(|declined| declined.field == *field);
+    let fields = patch.native.keys().filter(|field| **field != Field::Status && !told(field));
+    let left = fields.filter(|field| refused(**field, current, after, patch));
+    let reason = format!("Request Tracker left it as it was and says: {sentences}");
+    left.map(|field| Declined { field: *field, reason: reason.clone() }).collect()
+}
+
+fn put_field(body: &mut Map<String, Value>, field: &str, value: String) {
+    let fields = body.entry("CustomFields").or_insert_with(|| json!({}));
+    fields[field] = value.into();
 }
 
 fn put(body: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {

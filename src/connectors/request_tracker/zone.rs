@@ -1,6 +1,6 @@
 //! In whose time zone the service reads the dates of a search (`ticketing.md` 3, F7).
 //!
-//! Dates in TicketSQL are read in the calling user's own zone. West of Greenwich a time in UTC is taken for a later
+//! Dates in `TicketSQL` are read in the calling user's own zone. West of Greenwich a time in UTC is taken for a later
 //! one, and changes are missed in silence. So before times are relied on, the newest ticket of the queue is looked up
 //! by the exact second of its creation.
 
@@ -17,6 +17,10 @@ use crate::http::CallError;
 
 /// How long a check holds: somebody may change the user's zone, or it may change by itself in summer.
 const HOLDS: Duration = Duration::from_hours(1);
+
+/// What to do about a zone that is not UTC.
+pub(super) const WRONG: &str = "the service user's time zone is not UTC, so searches by time would miss changes; set \
+                                its Timezone to UTC in Request Tracker (Admin, Users)";
 
 /// When the zone was last found to be UTC.
 #[derive(Debug, Default)]
@@ -65,12 +69,5 @@ impl RequestTracker {
         let exact = format!("id = {id} AND Created >= '{created}' AND Created <= '{created}'");
         let answer = self.ask(operation, &["tickets"], &[("query", &exact), ("per_page", PER_PAGE)]).await?;
         Ok(if self.items(operation, &answer)?.is_empty() { Zone::Other } else { Zone::Utc })
-    }
-
-    /// What to do about a zone that is not UTC.
-    pub(super) fn wrong_zone(&self) -> String {
-        "the service user's time zone is not UTC, so searches by time would miss changes; set its Timezone to UTC \
-         in Request Tracker (Admin, Users)"
-            .to_owned()
     }
 }

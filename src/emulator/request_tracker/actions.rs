@@ -130,12 +130,12 @@ impl RequestTracker {
         }
         let mut change = Change::new(&current);
         self.change_owner(&mut change, &body["Owner"], actor);
-        self.change_priority(&mut change, &body["Priority"]);
+        Self::change_priority(&mut change, &body["Priority"]);
         if body["Queue"].as_str().is_some_and(|queue| queue != current.queue) {
             change.say("Permission Denied");
         }
         self.change_status(&mut change, &body["Status"], actor, around);
-        self.change_subject(&mut change, &body["Subject"]);
+        Self::change_subject(&mut change, &body["Subject"]);
         if !self.settings.drop_fields {
             self.change_fields(&mut change, &body["CustomFields"]);
         }
@@ -144,8 +144,9 @@ impl RequestTracker {
         let mut sentences =
             if only_merges { change.sentences } else { self.carry_out(change, actor, around) };
         if merges {
-            let merged = self.merge(current.id, &body["MergeInto"], actor, around);
-            sentences.push(merged.map_or_else(|refusal| refusal.message, |()| "Merge Successful".to_owned()));
+            let outcome = self.merge(current.id, &body["MergeInto"], actor, around);
+            sentences
+                .push(outcome.map_or_else(|refusal| refusal.message, |()| "Merge Successful".to_owned()));
         }
         Ok(Reply::json(200, sentences.into()))
     }
@@ -199,7 +200,7 @@ impl RequestTracker {
         change.next.owner = name;
     }
 
-    pub(super) fn change_priority(&self, change: &mut Change, value: &Value) {
+    pub(super) fn change_priority(change: &mut Change, value: &Value) {
         let before = change.next.priority;
         let Some(next) = priority(value).filter(|next| *next != before) else { return };
         change.say(&format!("Priority changed from '{}' to '{}'", word(before), word(next)));
@@ -235,7 +236,7 @@ impl RequestTracker {
         next.clone_into(&mut change.next.status);
     }
 
-    pub(super) fn change_subject(&self, change: &mut Change, value: &Value) {
+    pub(super) fn change_subject(change: &mut Change, value: &Value) {
         let before = change.next.subject.clone();
         let Some(next) = value.as_str().map(|text| text.replace(['\r', '\n'], "")) else { return };
         if next == before {

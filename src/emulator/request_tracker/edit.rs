@@ -96,7 +96,7 @@ impl RequestTracker {
             change.lines.push(("Status", "Status".to_owned(), before, DELETED.to_owned()));
             DELETED.clone_into(&mut change.next.status);
         }
-        self.change_subject(change, &edit["title"]);
+        Self::change_subject(change, &edit["title"]);
         let priority = match edit["severity"].as_str() {
             None => edit["priority"].clone(),
             Some(word) => match SEVERITIES.iter().find(|(own, _)| *own == word) {
@@ -104,7 +104,7 @@ impl RequestTracker {
                 None => return refuse(format!("no severity `{word}`")),
             },
         };
-        self.change_priority(change, &priority);
+        Self::change_priority(change, &priority);
         if let Some(owner) = edit.get("owner") {
             let word = owner.as_str().unwrap_or(NOBODY);
             let Some(name) = self.user_name(word) else { return refuse(format!("no user `{word}`")) };

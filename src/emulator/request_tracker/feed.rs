@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::versions::Versions;
 use super::super::wire::{Body, Reply, Request};
 use super::sql::{Query, Subject};
 use super::ticket::{DELETED, Ticket, Transaction};
@@ -24,7 +25,7 @@ impl RequestTracker {
     /// `GET /tickets?query=`: neither deleted nor merged ones.
     pub(super) fn search(&self, request: &Request, root: &str) -> Outcome {
         let query = self.query(request)?;
-        let there = self.tickets.values().map(|versions| versions.current());
+        let there = self.tickets.values().map(Versions::current);
         let there = there.filter(|ticket| ticket.status != DELETED && ticket.merged_into.is_none());
         let mut found: Vec<&Ticket> =
             there.filter(|ticket| query.matches(&Subject::Ticket(ticket))).collect();
@@ -54,10 +55,10 @@ impl RequestTracker {
     }
 
     /// `GET /ticket/{id}/history`; of a ticket that does not exist it is empty.
-    pub(super) fn history(&self, request: &Request, id: &str, root: &str) -> Outcome {
+    pub(super) fn history(&self, request: &Request, id: &str, root: &str) -> Reply {
         let id = id.parse().map(|id| self.survivor_id(id)).unwrap_or_default();
         let own = self.transactions.iter().filter(|t| self.survivor_id(t.ticket) == id);
-        Ok(Reply::json(200, self.lines(own.collect(), request, root)))
+        Reply::json(200, self.lines(own.collect(), request, root))
     }
 
     fn lines(&self, mut found: Vec<&Transaction>, request: &Request, root: &str) -> Value {
@@ -67,17 +68,17 @@ impl RequestTracker {
         let (size, at) = render::paging(request);
         let cut = found.into_iter().skip((at - 1) * size).take(size);
         let rows: Vec<Value> =
-            cut.filter(|t| self.is_visible(t)).map(|t| self.line(t, request, root)).collect();
+            cut.filter(|t| self.is_visible(t)).map(|t| Self::line(t, request, root)).collect();
         json!({"count": rows.len(), "page": at, "per_page": size, "items": rows, "total": null, "pages": null})
     }
 
     /// `GET /transaction/{id}/attachments`.
-    pub(super) fn attachments(&self, request: &Request, id: &str, root: &str) -> Outcome {
+    pub(super) fn attachments(&self, request: &Request, id: &str, root: &str) -> Reply {
         let id: u64 = id.parse().unwrap_or_default();
         let Some(own) = self.transactions.iter().find(|t| t.id == id && self.is_visible(t)) else {
             // This one is not even JSON.
             let body = Body::Raw("text/plain", "Internal Server Error".to_owned());
-            return Ok(Reply { status: 500, headers: Vec::new(), body });
+            return Reply { status: 500, headers: Vec::new(), body };
         };
         let rows: Vec<Value> = own
             .content
@@ -98,10 +99,10 @@ impl RequestTracker {
             .collect();
         let count = rows.len();
         let (size, at) = render::paging(request);
-        Ok(Reply::json(
+        Reply::json(
             200,
             json!({"count": count, "page": at, "per_page": size, "items": rows, "total": null, "pages": null}),
-        ))
+        )
     }
 
     fn query(&self, request: &Request) -> Result<Query, (u16, String)> {

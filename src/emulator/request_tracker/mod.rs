@@ -62,14 +62,14 @@ pub(super) struct Settings {
     pub(super) drop_fields: bool,
     /// Domains whose every address is that of a user; the user's name is the part before the `@`.
     pub(super) domains: Vec<String>,
-    /// Whether the service user may take a ticket from its owner (ReassignTicket).
+    /// Whether the service user may take a ticket from its owner (`ReassignTicket`).
     pub(super) reassign: bool,
     /// Whether notifications leave records of mail among a ticket's transactions.
     pub(super) mail_records: bool,
-    /// Whether the service user may see those (ShowOutgoingEmail), so that they move the `ETag`. Where not, pages of
+    /// Whether the service user may see those (`ShowOutgoingEmail`), so that they move the `ETag`. Where not, pages of
     /// the feed come short.
     pub(super) show_mail: bool,
-    /// Whether the service user may see comments (ShowTicketComments).
+    /// Whether the service user may see comments (`ShowTicketComments`).
     pub(super) show_comments: bool,
     /// So many stale `If-Match` headers pass, as they do when two writers meet.
     pub(super) lost_races: u32,
@@ -238,8 +238,8 @@ impl RequestTracker {
             ("GET", ["users"]) => self.users(request, root),
             ("GET", ["tickets"]) => self.search(request, root),
             ("GET", ["transactions"]) => self.feed(request, root),
-            ("GET", ["transaction", id, "attachments"]) => self.attachments(request, id, root),
-            ("GET", ["ticket", id, "history"]) => self.history(request, id, root),
+            ("GET", ["transaction", id, "attachments"]) => Ok(self.attachments(request, id, root)),
+            ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, root)),
             ("GET", ["ticket", id]) => self.get(request, id, plan.is(&FaultKind::StaleRead), root),
             ("POST", ["ticket"]) => self.create(request, &app, around, root),
             ("PUT", ["ticket", id]) => self.put(request, id, plan, &app, around),

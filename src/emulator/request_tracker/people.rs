@@ -34,9 +34,8 @@ impl RequestTracker {
         if name == NOBODY || name == "RT_System" {
             return String::new();
         }
-        let further = self.settings.domains.iter().skip(1);
-        let found =
-            further.filter_map(|domain| Some((name.strip_suffix(domain)?.strip_suffix('-')?, domain))).next();
+        let mut further = self.settings.domains.iter().skip(1);
+        let found = further.find_map(|domain| Some((name.strip_suffix(domain)?.strip_suffix('-')?, domain)));
         let first = self.settings.domains.first();
         found
             .or(first.map(|first| (name, first)))

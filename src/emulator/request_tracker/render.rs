@@ -54,7 +54,7 @@ impl RequestTracker {
             all.insert(name.to_owned(), json!([]));
         }
         all.insert("Type".to_owned(), "ticket".into());
-        all.insert("_hyperlinks".to_owned(), self.links(ticket, root));
+        all.insert("_hyperlinks".to_owned(), Self::links(ticket, root));
         all.into()
     }
 
@@ -106,7 +106,7 @@ impl RequestTracker {
         }
     }
 
-    fn links(&self, ticket: &Ticket, root: &str) -> Value {
+    fn links(ticket: &Ticket, root: &str) -> Value {
         let at = format!("{root}/ticket/{}", ticket.id);
         let moves = ["open", "resolved", "rejected"].into_iter().filter(|to| *to != ticket.status);
         let moves = moves.map(|to| json!({"ref": "lifecycle", "from": ticket.status, "to": to, "_url": at}));
@@ -120,7 +120,7 @@ impl RequestTracker {
     }
 
     /// A transaction as a row of a list.
-    pub(super) fn line(&self, transaction: &Transaction, request: &Request, root: &str) -> Value {
+    pub(super) fn line(transaction: &Transaction, request: &Request, root: &str) -> Value {
         let mut row = reference(root, "transaction", &transaction.id.to_string());
         for name in wanted(request) {
             row[name] = match name {

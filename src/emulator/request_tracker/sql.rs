@@ -1,4 +1,4 @@
-//! The part of TicketSQL that programs use, with its traps: dates in the caller's zone, 1970 for what is no date, a
+//! The part of `TicketSQL` that programs use, with its traps: dates in the caller's zone, 1970 for what is no date, a
 //! field that does not exist finds nothing.
 
 use jiff::{SignedDuration, Timestamp};

@@ -29,6 +29,7 @@ pub(super) struct Ticket {
     pub(super) started: Option<Timestamp>,
     pub(super) resolved: Option<Timestamp>,
     /// By the place of the field in the queue. The inner `None` is what a deleted value leaves behind.
+    #[allow(clippy::option_option)]
     pub(super) fields: Vec<Option<Option<String>>>,
     pub(super) merged_into: Option<u64>,
 }
