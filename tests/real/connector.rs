@@ -197,7 +197,7 @@ async fn merges_and_deletions_by_others_are_told() {
         [(&merged, &redirected), (&into, &Lifecycle::Present), (&deleted, &Lifecycle::Gone)]
     {
         let shown = connector.read(record, Depth::Record).await.unwrap();
-        assert_eq!((&shown.record, &read.lifecycle), (record, lifecycle));
+        assert_eq!((&shown.record, &shown.lifecycle), (record, lifecycle));
         let last = listed.iter().rfind(|s| s.record == *record).unwrap();
         assert_eq!(last.lifecycle, *lifecycle, "{record}");
     }
