@@ -2,6 +2,15 @@
 
 use lockstep::emulator::{Api, System};
 
+/// How a webhook proves where it comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Proof {
+    /// This header holds the secret.
+    Secret(&'static str),
+    /// `X-Hub-Signature` holds the signature of the body.
+    Signature,
+}
+
 /// One ticket system of the suite.
 pub(crate) struct Desk {
     /// Which emulator.
@@ -22,6 +31,10 @@ pub(crate) struct Desk {
     pub(crate) has_internal_comments: bool,
     /// Whether it has a place for a closing note; else what people say at closing is a comment like any other.
     pub(crate) has_closing_note: bool,
+    /// The body of a webhook about a ticket; `ID` stands for its id.
+    pub(crate) hint: &'static str,
+    /// How a webhook proves where it comes from.
+    pub(crate) proof: Proof,
     /// Writes that a close may take (a Jira workflow may want several transitions).
     pub(crate) close_writes: usize,
 }
@@ -38,6 +51,8 @@ pub(crate) const SERVICENOW: Desk = Desk {
     finding: "find-ticket",
     has_internal_comments: true,
     has_closing_note: true,
+    hint: "{\"sys_id\": \"ID\"}",
+    proof: Proof::Secret("x-lockstep-hook-secret"),
     close_writes: 1,
 };
 
@@ -53,6 +68,8 @@ pub(crate) const JIRA: Desk = Desk {
     finding: "find-ticket",
     has_internal_comments: false,
     has_closing_note: false,
+    hint: "{\"webhookEvent\": \"jira:issue_updated\", \"issue\": {\"id\": \"ID\"}}",
+    proof: Proof::Signature,
     close_writes: 2,
 };
 
@@ -69,6 +86,8 @@ pub(crate) const REQUEST_TRACKER: Desk = Desk {
     finding: "find-ticket",
     has_internal_comments: true,
     has_closing_note: true,
+    hint: "{\"ticket\": \"ID\"}",
+    proof: Proof::Secret("x-lockstep-hook-secret"),
     close_writes: 1,
 };
 
@@ -84,5 +103,7 @@ pub(crate) const THEHIVE: Desk = Desk {
     finding: "find-ticket",
     has_internal_comments: true,
     has_closing_note: true,
+    hint: "{\"objectType\": \"Case\", \"objectId\": \"ID\"}",
+    proof: Proof::Secret("authorization"),
     close_writes: 1,
 };

@@ -6,6 +6,7 @@
 mod crashes;
 mod desks;
 mod faults;
+mod hints;
 mod life;
 mod rig;
 
@@ -13,7 +14,7 @@ mod rig;
 macro_rules! suite {
     ($($desk:ident = $constant:expr;)+) => {
         $(mod $desk {
-            use crate::{crashes, faults, life};
+            use crate::{crashes, faults, hints, life};
 
             suite!(@cases $constant; life: opened_once_and_follows_every_field,
                 a_close_in_defender_closes_the_ticket_with_verdict_and_note,
@@ -33,6 +34,8 @@ macro_rules! suite {
                 with_native_sync_on_the_ticket_is_written_once,
                 an_idle_worker_makes_one_list_call_per_poll,
                 what_attackers_write_stays_text);
+            suite!(@cases $constant; hints: a_hint_brings_an_edit_without_any_poll,
+                lies_and_strangers_are_not_believed);
             suite!(@cases $constant; faults: answers_lost_after_applying,
                 requests_lost_before_applying,
                 errors_after_applying,

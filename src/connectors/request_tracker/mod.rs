@@ -31,9 +31,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{
-    ConnectError, Connector, Depth, Hook, HookProof, Opening, Page, PageToken, Probe, TicketSystem, Written,
-};
+use super::hinting::shared_hook;
+use super::{ConnectError, Connector, Depth, Hook, Opening, Page, PageToken, Probe, TicketSystem, Written};
 use crate::http::{Answer, Budgets, Call, CallError, CallObserver, CallSite, Http, RequestIds, Scheme};
 use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 
@@ -41,8 +40,6 @@ use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot,
 const CLASS: &str = "request-tracker";
 /// Rows per page; the service gives no more (`ticketing.md` 3).
 const PER_PAGE: &str = "100";
-/// The header in which a scrip sends the shared secret.
-const HOOK_HEADER: &str = "x-lockstep-secret";
 /// What is asked for beside the default members: an owner's e-mail address, so that no call per person is needed.
 const OWNER: [(&str, &str); 1] = [("fields[Owner]", "Name,EmailAddress")];
 
@@ -237,9 +234,7 @@ impl Connector for RequestTracker {
     }
 
     fn hook(&self) -> Option<Hook> {
-        let secret = self.settings.system.hook.clone()?;
-        let proof = HookProof::Shared(HOOK_HEADER);
-        Some(Hook { proof, secret, records: hint::records, delivery_id: None })
+        shared_hook(self.settings.system.hook.as_ref(), hint::records)
     }
 
     async fn comment(&self, current: &Snapshot, _key: &CommentKey, text: &str) -> Result<Written, CallError> {

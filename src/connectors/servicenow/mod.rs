@@ -38,9 +38,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{
-    ConnectError, Connector, Depth, Hook, HookProof, Opening, Page, PageToken, Probe, TicketSystem, Written,
-};
+use super::hinting::shared_hook;
+use super::{ConnectError, Connector, Depth, Hook, Opening, Page, PageToken, Probe, TicketSystem, Written};
 use crate::http::{Answer, Budgets, Call, CallError, CallObserver, Http, RequestIds, Scheme};
 use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 
@@ -53,8 +52,6 @@ pub use table::Table;
 
 /// The budget class of all calls: rate rules of ServiceNow are per API (`ticketing.md` 1.8).
 const CLASS: &str = "table-api";
-/// The header with which a business rule proves where its call comes from.
-const HOOK_HEADER: &str = "x-lockstep-secret";
 
 /// Settings of one ServiceNow table.
 #[derive(Debug, Clone)]
@@ -259,9 +256,7 @@ impl Connector for ServiceNow {
     }
 
     fn hook(&self) -> Option<Hook> {
-        let secret = self.settings.system.hook.clone()?;
-        let proof = HookProof::Shared(HOOK_HEADER);
-        Some(Hook { proof, secret, records: hint::records, delivery_id: None })
+        shared_hook(self.settings.system.hook.as_ref(), hint::records)
     }
 
     async fn comment(&self, current: &Snapshot, _: &CommentKey, text: &str) -> Result<Written, CallError> {
