@@ -98,6 +98,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_a_complete_bridge() {
+        let text = include_str!("../../config/examples/thehive.toml");
+        let config = Config::parse(std::path::Path::new("thehive.toml"), text).unwrap();
+        assert_eq!(config.warnings, []);
+        assert_eq!((config.systems.len(), config.bridges.len()), (3, 1));
+    }
+
+    #[test]
     fn labels_that_would_break_an_alerts_name_are_refused() {
         for lines in
             ["source = \"a;b\"", &format!("alert_type = \"{}\"", "x".repeat(33)), "impact_status = \"Some\""]
