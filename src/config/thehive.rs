@@ -76,13 +76,13 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    const EXAMPLE: &str = include_str!("../../config/examples/thehive.toml");
+
+    /// The example with these lines in its system's table.
     fn settings(lines: &str) -> Result<TheHiveSettings, String> {
-        let text = format!(
-            "[[systems]]\nname = \"hive\"\nkind = \"thehive\"\nurl = \"https://hive.example\"\n\
-             credential = {{ kind = \"token\", token = {{ env = \"T\" }} }}\n{lines}"
-        );
+        let text = EXAMPLE.replace("organisation = \"soc\"\n", &format!("{lines}\n"));
         let config = Config::parse(std::path::Path::new("x.toml"), &text).map_err(|e| e.to_string())?;
-        match config.systems.into_iter().next().map(|system| system.settings) {
+        match config.systems.into_iter().last().map(|system| system.settings) {
             Some(SystemSettings::TheHive(settings)) => Ok(settings),
             other => Err(format!("{other:?}")),
         }
@@ -99,8 +99,7 @@ mod tests {
 
     #[test]
     fn the_example_is_a_complete_bridge() {
-        let text = include_str!("../../config/examples/thehive.toml");
-        let config = Config::parse(std::path::Path::new("thehive.toml"), text).unwrap();
+        let config = Config::parse(std::path::Path::new("thehive.toml"), EXAMPLE).unwrap();
         assert_eq!(config.warnings, []);
         assert_eq!((config.systems.len(), config.bridges.len()), (3, 1));
     }

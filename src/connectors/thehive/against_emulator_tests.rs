@@ -25,7 +25,9 @@ fn settings(url: &str) -> TheHiveSettings {
         system: TicketSystem {
             name: SystemName::new("hive").unwrap(),
             url: Url::parse(url).unwrap(),
-            login: Login::Token { token: SecretRef::Inline(SecretString::from("emulator-secret".to_owned())) },
+            login: Login::Token {
+                token: SecretRef::Inline(SecretString::from("emulator-secret".to_owned())),
+            },
             settle: Duration::from_secs(1),
             overlap: Duration::from_secs(180),
             budget_factor: 1.0,
@@ -183,7 +185,10 @@ async fn a_look_up_is_never_believed_blindly() {
     for odd in ["", "lockstep-", "lockstep-a\" or 1", "x", "lockstep-A"] {
         let Ok(id) = RecordId::new(odd) else { continue };
         let record = RecordRef::ticket(&SystemName::new("hive").unwrap(), id);
-        assert!(matches!(rig.hive.find(&record, Depth::Record).await, Err(CallError::NotSent { .. })), "{odd}");
+        assert!(
+            matches!(rig.hive.find(&record, Depth::Record).await, Err(CallError::NotSent { .. })),
+            "{odd}"
+        );
     }
 }
 
@@ -218,7 +223,10 @@ async fn mandatory_fields_and_reopening_say_what_to_mend() {
     let close = patch(&[(Field::Status, text("Closed"))], None);
     let error = lacking.hive.update(&case, &close).await.unwrap_err();
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
-    assert!(error.to_string().contains("business-unit") && error.to_string().contains("close_fields"), "{error}");
+    assert!(
+        error.to_string().contains("business-unit") && error.to_string().contains("close_fields"),
+        "{error}"
+    );
     let rig = rig_with(|s| drop(s.close_fields.insert("business-unit".to_owned(), "SOC".to_owned())));
     let case = rig.open().await;
     rig.set(&json!({"mandatory_fields": ["business-unit"], "may_reopen": false}));
@@ -273,7 +281,10 @@ async fn a_case_that_loses_its_key_stops_further_openings() {
     let case = rig.open().await;
     assert_eq!(case.planned_as, Some(planned(KEY)), "it is linked by its id all the same");
     let error = rig.hive.create(&planned(OTHER), &opening("Next")).await.unwrap_err();
-    assert!(matches!(error, CallError::Denied { .. }) && error.to_string().contains("lost the tag"), "{error}");
+    assert!(
+        matches!(error, CallError::Denied { .. }) && error.to_string().contains("lost the tag"),
+        "{error}"
+    );
     rig.set(&json!({"drops_key": false}));
     rig.person(&case, &json!({"key": KEY}));
     rig.hive.create(&planned(OTHER), &opening("Next")).await.unwrap();
@@ -318,7 +329,9 @@ async fn a_comment_that_its_index_shows_late_is_told_late_and_not_lost() {
     rig.set(&json!({"index_lag": 60.0}));
     rig.person(&case, &json!({"comment": "late"}));
     for _ in 0..2 {
-        assert!(rig.poll("2026-11-02T08:15:31Z").await.0.iter().all(|s| s.comments == Comments::Recent(vec![])));
+        assert!(
+            rig.poll("2026-11-02T08:15:31Z").await.0.iter().all(|s| s.comments == Comments::Recent(vec![]))
+        );
     }
     rig.emulator.advance(60.0);
     let (mut rows, _) = rig.poll("2026-11-02T08:15:31Z").await;
@@ -362,7 +375,6 @@ async fn ties_and_full_pages_are_drained() {
 async fn a_merge_is_followed_and_a_copied_key_is_not() {
     let rig = rig();
     let case = rig.open().await;
-    rig.poll(BEFORE).await;
     rig.poll(BEFORE).await;
     let clone = json!({"title": "Cloned", "key": KEY});
     let clone = rig.emulator.open_ticket(System::TheHive, ANA, &clone).unwrap();

@@ -72,7 +72,10 @@ fn odd_values_cost_a_case_only_where_it_cannot_do_without() {
     }
     let mut partly = case();
     partly["tags"] = json!(["vip", 7]);
-    assert!(!read(&partly).unwrap().native.contains_key(&Field::Tags), "a shorter list would look like an edit");
+    assert!(
+        !read(&partly).unwrap().native.contains_key(&Field::Tags),
+        "a shorter list would look like an edit"
+    );
 }
 
 #[test]
@@ -80,7 +83,11 @@ fn own_tags_and_keys_are_told_from_others() {
     assert!(["lockstep", "lockstep-1", "lockstep:x"].iter().all(|tag| is_own_tag(tag)));
     assert!(["lock", "lockstepping", "Lockstep", ""].iter().all(|tag| !is_own_tag(tag)));
     assert!(is_key("lockstep-0f"));
-    assert!(["lockstep-", "lockstep", "lockstep-A", "lockstep-a b", "lockstep-a\"", ""].iter().all(|k| !is_key(k)));
+    assert!(
+        ["lockstep-", "lockstep", "lockstep-A", "lockstep-a b", "lockstep-a\"", ""]
+            .iter()
+            .all(|k| !is_key(k))
+    );
 }
 
 #[test]

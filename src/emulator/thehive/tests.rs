@@ -67,7 +67,8 @@ fn an_alert_is_unique_and_a_case_is_not() {
     assert_ne!(twice.value()["_id"], case.as_str());
     rig.set(&json!({"promotes_twice": false}));
     assert_eq!(rig.send("POST", &format!("alert/{alert_id}/case"), &json!({})).status, 400);
-    let long = json!({"type": "x".repeat(33), "source": "s", "sourceRef": "r", "title": "t", "description": "d"});
+    let long =
+        json!({"type": "x".repeat(33), "source": "s", "sourceRef": "r", "title": "t", "description": "d"});
     assert_eq!(rig.send("POST", "alert", &long).status, 400);
 }
 
@@ -83,7 +84,9 @@ fn whoever_opens_a_case_has_it_and_a_patch_shows_nothing() {
     rig.send("PATCH", &format!("case/{case}"), &json!({"severity": 1}));
     let last = rig.0.world.ledger.entries().last().unwrap().what.clone();
     assert_eq!(last, What::Ineffective, "nothing changed");
-    for wrong in [json!({"severity": 5}), json!({"status": "Done"}), json!({"nonsense": 1}), json!({"title": " "})] {
+    for wrong in
+        [json!({"severity": 5}), json!({"status": "Done"}), json!({"nonsense": 1}), json!({"title": " "})]
+    {
         assert_eq!(rig.send("PATCH", &format!("case/{case}"), &wrong).status, 400, "{wrong}");
     }
     let nobody = rig.send("PATCH", &format!("case/{case}"), &json!({"assignee": "eve@elsewhere.example"}));
@@ -124,7 +127,8 @@ fn lists_lag_and_comments_do_not_move_their_case() {
     let shown = rig.send("GET", &format!("case/{case}"), &Value::Null);
     assert!(shown.value().get("_updatedAt").is_none());
     rig.0.advance(1.0);
-    let links = json!([{"_name": "listComment"}, {"_name": "page", "from": 0, "to": 9, "extraData": ["links"]}]);
+    let links =
+        json!([{"_name": "listComment"}, {"_name": "page", "from": 0, "to": 9, "extraData": ["links"]}]);
     let listed = rig.query(&links).value().clone();
     assert_eq!(listed[0]["extraData"]["links"]["case"]["_id"], case.as_str());
     let plain = rig.query(&json!([{"_name": "getCase", "idOrName": case}, {"_name": "comments"}]));
