@@ -15,6 +15,7 @@
 //! * [`http`]: what connectors call through: client, credentials, budgets, retries.
 //! * [`connectors`]: one folder per kind of system behind one trait.
 //! * [`engine`]: watch, decide, deliver: the pure step and its async shell.
+//! * [`sidecar`]: the mailbox of ticketing software without a connector, and the local API to it.
 //! * [`simulate`]: deterministic simulation of the engine's steps, judged from the sides' write logs.
 //! * [`stage`]: emulators and the worker as a process, for the demo and the tests of the binary.
 //! * [`server`]: health, metrics.
@@ -32,6 +33,7 @@ pub mod http;
 pub mod model;
 pub mod reconcile;
 pub mod server;
+pub mod sidecar;
 pub mod simulate;
 pub mod stage;
 pub mod store;

@@ -28,7 +28,10 @@ fn read(path: &str) -> String {
 fn documents() -> Vec<(String, String)> {
     let mut names: Vec<String> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned).to_vec();
     for entry in fs::read_dir(root().join("docs")).unwrap() {
-        names.push(format!("docs/{}", entry.unwrap().file_name().to_str().unwrap()));
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".md") {
+            names.push(format!("docs/{name}"));
+        }
     }
     names.sort();
     names.into_iter().map(|name| (name.clone(), read(&name))).collect()

@@ -11,6 +11,6 @@ pub(super) fn connectors(
     config: &Config,
     observer: Option<&Arc<dyn CallObserver>>,
 ) -> anyhow::Result<Vec<Arc<dyn Connector>>> {
-    let mut systems = super::worker::systems(config, observer)?;
+    let mut systems = super::worker::systems(config, observer, &super::worker::Mailboxes::new())?;
     Ok(config.systems.iter().filter_map(|s| Some(systems.remove(&s.name)?.connector)).collect())
 }

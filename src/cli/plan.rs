@@ -27,11 +27,16 @@ pub(super) async fn run(args: PlanArgs, global: &Global) -> anyhow::Result<Exit>
     let config = args.config.load()?;
     let _logs = global.quiet_logs()?;
     let store = Arc::new(MemoryStore::new());
-    if let Err(error) = copy(&config, &store) {
-        tracing::warn!("planned as if nothing were mapped yet: {error}");
-    }
+    let mailboxes = match copy(&config, &store) {
+        // A plan only reads them, so they can be looked at where they are.
+        Ok(on_disk) => worker::mailboxes(&config, &(on_disk as Arc<dyn Store>))?,
+        Err(error) => {
+            tracing::warn!("planned as if nothing were mapped yet: {error}");
+            worker::mailboxes(&config, &(Arc::clone(&store) as Arc<dyn Store>))?
+        }
+    };
     let parts = Parts {
-        systems: worker::systems(&config, None)?,
+        systems: worker::systems(&config, None, &mailboxes)?,
         bridges: worker::rules(&config, &*store)?,
         store,
         report: Arc::new(Telemetry::new(Metrics::local()?)),
@@ -43,7 +48,7 @@ pub(super) async fn run(args: PlanArgs, global: &Global) -> anyhow::Result<Exit>
 }
 
 /// What is mapped already, copied into memory: a plan writes nothing, not even to the store.
-fn copy(config: &Config, memory: &MemoryStore) -> Result<(), StoreError> {
+fn copy(config: &Config, memory: &MemoryStore) -> Result<Arc<SledStore>, StoreError> {
     let store = SledStore::open_existing(&config.store.path)?;
     let mut after = None;
     loop {
@@ -63,7 +68,8 @@ fn copy(config: &Config, memory: &MemoryStore) -> Result<(), StoreError> {
         cursors.into_iter().map(|((system, kind), at)| Change::PutCursor(system, kind, at)).collect(),
     )?;
     let waiting = store.inbox(None, usize::MAX)?;
-    memory.apply(waiting.into_iter().map(|(_, snapshot)| Change::PushInbox(Box::new(snapshot))).collect())
+    memory.apply(waiting.into_iter().map(|(_, snapshot)| Change::PushInbox(Box::new(snapshot))).collect())?;
+    Ok(store)
 }
 
 fn render(plan: &Preview) -> String {

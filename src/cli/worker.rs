@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, System};
+use crate::connectors::sidecar::Mailbox;
 use crate::connectors::{Connector, SystemSettings, connect};
 use crate::engine::{Engine, Parts, Watched};
 use crate::http::{CallObserver, Http};
 use crate::model::{BridgeName, SystemName};
 use crate::reconcile::{MarkerKey, Rules};
 use crate::server::{self, AppState};
+use crate::sidecar::{Service, StoreMailbox};
 use crate::store::{SledStore, Store};
 use crate::telemetry::{Event, Telemetry};
 
@@ -32,7 +35,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
     let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
-    let systems = systems(config, Some(&observer))?;
+    let mailboxes = mailboxes(config, &store)?;
+    let systems = systems(config, Some(&observer), &mailboxes)?;
     for (name, watched) in &systems {
         for kind in watched.connector.collections() {
             telemetry.health().watch(name, *kind, watched.poll);
@@ -40,6 +44,7 @@ pub(super) async fn run(
     }
     let listener = server::bind(config.server.listen).await?;
     tracing::info!(listen = %listener.local_addr().context("the server has no address")?, "lockstep runs; the status page is at /");
+    let sidecars = sidecars(config, mailboxes).await?;
     let bridges = rules(config, &*store)?;
     let state = AppState {
         store: Arc::clone(&store),
@@ -53,6 +58,9 @@ pub(super) async fn run(
     // The server outlives the engine, so that whoever asks while it drains is told so.
     let ended = CancellationToken::new();
     let serving = tokio::spawn(server::serve(listener, state, ended.clone().cancelled_owned()));
+    let http = Http::new(&config.http)?;
+    let mailing: JoinSet<()> =
+        sidecars.into_iter().map(|service| service.run(http.clone(), ended.clone())).collect();
     let health = telemetry.health().clone();
     let draining = stop.clone();
     tokio::spawn(async move {
@@ -61,7 +69,8 @@ pub(super) async fn run(
     });
     let outcome = drained(Engine::new(parts, stop.clone()), &stop).await;
     ended.cancel();
-    let _ = tokio::time::timeout(Duration::from_millis(500), serving).await;
+    let rest = async { (serving.await, mailing.join_all().await) };
+    let _ = tokio::time::timeout(Duration::from_millis(500), rest).await;
     if let Err(error) = &outcome {
         telemetry.emit(&Event::StoreFailed { error: &error.to_string() });
     }
@@ -88,11 +97,13 @@ async fn drained(engine: Engine, stop: &CancellationToken) -> anyhow::Result<()>
 pub(super) fn systems(
     config: &Config,
     observer: Option<&Arc<dyn CallObserver>>,
+    mailboxes: &Mailboxes,
 ) -> anyhow::Result<BTreeMap<SystemName, Watched>> {
     let http = Http::new(&config.http)?;
     let mut systems = BTreeMap::new();
     for system in &config.systems {
-        let connector: Arc<dyn Connector> = connect(&settings(system, config), &http, observer.cloned())?;
+        let connector: Arc<dyn Connector> =
+            connect(&settings(system, config, mailboxes), &http, observer.cloned())?;
         systems.insert(system.name.clone(), Watched { connector, poll: system.poll });
     }
     Ok(systems)
@@ -109,12 +120,46 @@ pub(super) fn rules(config: &Config, store: &dyn Store) -> anyhow::Result<BTreeM
 }
 
 /// The settings of a system, with what only the whole configuration tells.
-fn settings(system: &System, config: &Config) -> SystemSettings {
+fn settings(system: &System, config: &Config, mailboxes: &Mailboxes) -> SystemSettings {
     let mut settings = system.settings.clone();
-    if let SystemSettings::Sentinel(sentinel) = &mut settings {
-        sentinel.peer = peer(&system.name, &sentinel.tenant_id, config);
+    match &mut settings {
+        SystemSettings::Sentinel(sentinel) => {
+            sentinel.peer = peer(&system.name, &sentinel.tenant_id, config);
+        }
+        SystemSettings::Sidecar(sidecar) => {
+            let mailbox = mailboxes.get(&system.name).cloned();
+            sidecar.mailbox = mailbox.map(|mailbox| Arc::new(mailbox) as Arc<dyn Mailbox>);
+        }
+        _ => {}
     }
     settings
+}
+
+/// The mailboxes of the sidecars.
+pub(super) type Mailboxes = BTreeMap<SystemName, StoreMailbox>;
+
+/// Opens the mailboxes of all sidecars.
+pub(super) fn mailboxes(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Mailboxes> {
+    let mut mailboxes = Mailboxes::new();
+    for system in &config.systems {
+        if let SystemSettings::Sidecar(settings) = &system.settings {
+            mailboxes.insert(settings.name.clone(), StoreMailbox::open(&settings.name, Arc::clone(store))?);
+        }
+    }
+    Ok(mailboxes)
+}
+
+/// Takes the addresses of all sidecars' APIs.
+async fn sidecars(config: &Config, mut mailboxes: Mailboxes) -> anyhow::Result<Vec<Service>> {
+    let mut services = Vec::new();
+    for system in &config.systems {
+        if let (SystemSettings::Sidecar(settings), Some(mailbox)) =
+            (&system.settings, mailboxes.remove(&system.name))
+        {
+            services.push(Service::bind(settings, mailbox).await?);
+        }
+    }
+    Ok(services)
 }
 
 /// The Defender system whose incidents a Sentinel workspace names: one of its bridges, of the same tenant.

@@ -118,7 +118,7 @@ statsu = "both"
 [bridges.closing]
 comment = "Closed in {{ origin.sytem }}"
 default_verdict = "guilty"
-reopen = "new-ticket"
+reopen = "new-tickets"
 "#), @r#"
     lockstep.toml:3:8: path in [store]: must be a text in quotes, not an integer
     lockstep.toml:6:10: listen is 0.0.0.0:8787, which others can reach, and there is no token; add token = { env = "LOCKSTEP_ADMIN_TOKEN" } or listen on 127.0.0.1
@@ -133,7 +133,7 @@ reopen = "new-ticket"
     lockstep.toml:20:8: two systems are called 'defender'; give each a name of its own
     lockstep.toml:23:11: arm_url in [[systems]] "defender": this is no URL (relative URL without a base); write one like "https://host/path"
     lockstep.toml:24:14: credential in [[systems]] "defender" is of kind 'kerberos'; use one of client-secret, certificate, workload-identity, managed-identity, azure-cli
-    lockstep.toml:28:8: kind 'servicenow' is not built into this version of lockstep; remove this system
+    lockstep.toml:26:1: [[systems]] "tickets" lacks 'credential'; add one, such as credential = { kind = "basic" }
     lockstep.toml:33:8: kind in [[systems]] "other": 'sentinal' is none of defender, sentinel, servicenow, jira, request-tracker, thehive, sidecar; did you mean 'sentinel'?
     lockstep.toml:35:1: [[bridges]] lacks 'name'; add it
     lockstep.toml:36:24: [[bridges]] names 'sentinell', which is not in [[systems]]; known: defender, defender, tickets, other
@@ -147,7 +147,7 @@ reopen = "new-ticket"
     lockstep.toml:45:1: unknown key 'statsu' in 'fields' of [[bridges]]; did you mean 'status'?
     lockstep.toml:47:11: comment in 'closing' of [[bridges]]: the template fails (undefined value); it may use {{ origin.system }}, {{ origin.actor }} and {{ origin.comment }}
     lockstep.toml:48:19: default_verdict in 'closing' of [[bridges]]: `guilty` is no verdict (such as `true-positive/phishing` or `undetermined`)
-    lockstep.toml:49:10: reopen in 'closing' of [[bridges]]: 'new-ticket' is not built into this version; use propagate or ignore
+    lockstep.toml:49:10: reopen in 'closing' of [[bridges]]: 'new-tickets' is none of propagate, ignore, new-ticket; did you mean 'new-ticket'?
     "#);
 }
 

@@ -20,7 +20,7 @@ pub struct System {
     pub name: SystemName,
     /// What it is, with the settings of its kind.
     pub settings: SystemSettings,
-    /// Pause between two polls. Default 15 s.
+    /// Pause between two polls. Default 15 s, and 1 s for a sidecar, whose mailbox is at hand.
     pub poll: Duration,
     /// Its table: the one that comes with the program, or one of the operator's own.
     pub translation: Arc<Translation>,
@@ -81,10 +81,14 @@ fn read(mut section: Section<'_>, name: Option<&str>) -> Option<System> {
     let translation = translation(&mut section, settings.as_ref());
     section.finish();
     name?;
+    let default_poll = match &settings {
+        Some(SystemSettings::Sidecar(_)) => Duration::from_secs(1),
+        _ => Duration::from_secs(15),
+    };
     Some(System {
         name: called,
         settings: settings?,
-        poll: poll.unwrap_or(Duration::from_secs(15)),
+        poll: poll.unwrap_or(default_poll),
         translation: Arc::new(translation?),
     })
 }

@@ -19,7 +19,8 @@ const LOGINS: Kinds = &[
     ("oauth-password", &["client_id", "secret", "username", "password"], &[]),
 ];
 
-const AUDIENCES: &[(&str, Audience)] = &[("internal", Audience::Internal), ("public", Audience::Public)];
+pub(super) const AUDIENCES: &[(&str, Audience)] =
+    &[("internal", Audience::Internal), ("public", Audience::Public)];
 
 /// Reads the keys that all ticket systems share; `settle` and `overlap` are what holds where they are not given.
 pub(super) fn ticket_system(

@@ -39,7 +39,7 @@ impl SystemSettings {
         match self {
             Self::Defender(_) => "defender",
             Self::Sentinel(_) => "sentinel",
-            Self::ServiceNow(_) => "servicenow",
+            Self::ServiceNow(settings) => settings.table.translation(),
             Self::Jira(_) => "jira",
             Self::RequestTracker(_) => "request-tracker",
             Self::TheHive(_) => "thehive",
@@ -49,18 +49,20 @@ impl SystemSettings {
 
     /// What stands for an incident there.
     pub fn main_kind(&self) -> RecordKind {
-        if self.ticketing().is_some() { RecordKind::Ticket } else { RecordKind::Incident }
+        match self {
+            Self::Defender(_) | Self::Sentinel(_) => RecordKind::Incident,
+            _ => RecordKind::Ticket,
+        }
     }
 
-    /// What it shares with all ticket systems, if it is one.
+    /// What it shares with all ticket systems that are called over a network, if it is one.
     pub fn ticketing(&self) -> Option<&TicketSystem> {
         match self {
-            Self::Defender(_) | Self::Sentinel(_) => None,
+            Self::Defender(_) | Self::Sentinel(_) | Self::Sidecar(_) => None,
             Self::ServiceNow(settings) => Some(&settings.system),
             Self::Jira(settings) => Some(&settings.system),
             Self::RequestTracker(settings) => Some(&settings.system),
             Self::TheHive(settings) => Some(&settings.system),
-            Self::Sidecar(settings) => Some(&settings.system),
         }
     }
 
@@ -69,6 +71,9 @@ impl SystemSettings {
         let (mut secrets, hook) = match self {
             Self::Defender(settings) => (settings.credential.secrets(), settings.hook.as_ref()),
             Self::Sentinel(settings) => (settings.credential.secrets(), settings.hook.as_ref()),
+            Self::Sidecar(settings) => {
+                (settings.token.iter().collect(), settings.webhook.as_ref().map(|webhook| &webhook.secret))
+            }
             _ => self.ticketing().map(|s| (s.login.secrets(), s.hook.as_ref())).unwrap_or_default(),
         };
         secrets.extend(hook);
@@ -94,7 +99,7 @@ pub fn connect(
         SystemSettings::Jira(settings) => Arc::new(Jira::new(settings, http, observer)?),
         SystemSettings::RequestTracker(settings) => Arc::new(RequestTracker::new(settings, http, observer)?),
         SystemSettings::TheHive(settings) => Arc::new(TheHive::new(settings, http, observer)?),
-        SystemSettings::Sidecar(settings) => Arc::new(Sidecar::new(settings, http, observer)?),
+        SystemSettings::Sidecar(settings) => Arc::new(Sidecar::new(settings)),
     })
 }
 

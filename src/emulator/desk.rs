@@ -33,7 +33,7 @@ pub(super) trait Desk: Send {
     /// system's prefix, decoded.
     fn operation(&self, method: &str, path: &[&str]) -> &'static str;
 
-    /// The same where the path alone does not tell, because one path takes every query.
+    /// The same, for systems that only tell operations apart by query or body.
     fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
         self.operation(&request.method, path)
     }

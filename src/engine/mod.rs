@@ -20,6 +20,9 @@ mod poll_tests;
 mod preview;
 mod report;
 mod shell;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod ticket_tests;
 mod watch;
 mod work;
 

@@ -100,6 +100,10 @@ pub struct Answer {
     pub date: Option<jiff::Timestamp>,
     /// The `ETag` header as sent, quotes included.
     pub etag: Option<String>,
+    /// The `Link` headers as sent, joined by commas.
+    pub link: Option<String>,
+    /// The `X-Total-Count` header.
+    pub total_count: Option<u64>,
 }
 
 /// How a service wants our id of a request.

@@ -40,6 +40,6 @@ pub use credential::{Credential, CredentialError, token_source};
 pub use door::Door;
 pub use error::{CallError, CallSite, NotSentCause};
 pub use login::Login;
-pub(crate) use retry::growing;
 pub use retry::{RetryPolicy, parse_retry_after};
+pub(crate) use retry::{Waits, growing};
 pub use token::{Scheme, Token, TokenError, TokenSource};

@@ -101,6 +101,8 @@ impl Reply {
                 body,
                 date: self.date(),
                 etag: text(&self.headers, "etag").map(str::to_owned),
+                link: joined(&self.headers, "link"),
+                total_count: text(&self.headers, "x-total-count").and_then(|n| n.trim().parse().ok()),
                 client_request_id: self.site.client_request_id.unwrap_or_default(),
                 request_id: self.site.request_id,
             }),
@@ -164,4 +166,10 @@ fn parse(content_type: Option<&str>, body: &[u8]) -> Result<Value, String> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// A header that may come in several lines.
+fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines: Vec<&str> = headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }

@@ -1,5 +1,7 @@
 //! What of a record changed since it was acknowledged, and whose doing that is.
 
+use jiff::Timestamp;
+
 use crate::model::{
     AuditKind, Base, Comments, Field, MemberState, Native, Natives, Patch, RecordKind, Snapshot, Value,
 };
@@ -42,6 +44,8 @@ impl Work<'_> {
             }
         }
         let native = self.acknowledged(at, snapshot, base.as_ref());
+        // Whatever is in a record that we created came after it.
+        let linked_at = if self.opening(at).is_some() { Timestamp::UNIX_EPOCH } else { snapshot.modified };
         let member = &mut self.mapping.members[at];
         let kept = member.base.take();
         member.base = Some(Base {
@@ -50,7 +54,7 @@ impl Work<'_> {
             native,
             comments: kept.as_ref().map(|b| b.comments.clone()).unwrap_or_default(),
             comment_count: kept.as_ref().map_or(0, |b| b.comment_count),
-            linked_at: kept.as_ref().map_or(snapshot.modified, |b| b.linked_at),
+            linked_at: kept.as_ref().map_or(linked_at, |b| b.linked_at),
             created: snapshot.facts.created.or_else(|| kept.as_ref().and_then(|b| b.created)),
             url: snapshot.facts.url.clone().or_else(|| kept.and_then(|b| b.url)),
         });
@@ -232,7 +236,10 @@ impl Work<'_> {
                 "it says nothing, and the agreed value stands",
             );
         }
+        let spared = super::needs::is_closed_ticket(&self.mapping, self.policy(), &self.mapping.members[at])
+            && !matches!(field, Field::Status | Field::Verdict);
         let saw_agreed = exempt
+            || spared
             || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
             || self.twin_agreed(at, field);
         self.contend(at, snapshot, value, old, saw_agreed);
@@ -358,10 +365,11 @@ impl Work<'_> {
     /// Takes the comments in: what is new and not ours is copied to the other records.
     /// `moved` says whether the record changed since it was acknowledged.
     pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, moved: bool) {
-        let joined = self.mapping.members[at].state != MemberState::Linked;
+        let opened = self.opening(at).is_some();
+        let joined = self.mapping.members[at].state != MemberState::Linked && !opened;
         match &snapshot.comments {
             Comments::Untold => {
-                self.mapping.members[at].unread |= moved && !joined && self.comments_travel(at)
+                self.mapping.members[at].unread |= (moved || opened) && !joined && self.comments_travel(at);
             }
             Comments::Recent(comments) => {
                 self.new_comments(at, snapshot, comments, joined);

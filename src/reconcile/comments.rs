@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Action, AuditKind, Comment, CommentKey, MemberState, RecordKind, RecordRef, Snapshot};
+use crate::model::{
+    Action, AuditKind, Base, Comment, CommentKey, MemberState, RecordKind, RecordRef, Snapshot,
+};
 
 use super::decide::Work;
 use super::marker::{Mark, copy_name};
@@ -104,10 +106,9 @@ impl Work<'_> {
     pub(super) fn owe_earlier_comments(&mut self, to: usize) {
         let target = self.mapping.members[to].record.clone();
         for at in 0..self.mapping.members.len() {
-            if self.targets(at).contains(&target)
-                && self.comments_travel(at)
-                && self.mapping.members[at].base.is_some()
-            {
+            let has_some = |b: &Base| b.comment_count > 0 || !b.comments.is_empty();
+            let base = self.mapping.members[at].base.as_ref();
+            if base.is_some_and(has_some) && self.comments_travel(at) && self.targets(at).contains(&target) {
                 let member = &mut self.mapping.members[at];
                 member.backfill.insert(target.clone());
                 member.unread = true;

@@ -221,6 +221,9 @@ impl<'a> Work<'a> {
 
     fn how_linked(&self, at: usize, snapshot: &Snapshot) -> String {
         let member = &self.mapping.members[at];
+        if self.opening(at).is_some() {
+            return "we created it".to_owned();
+        }
         if member.state == MemberState::Planned {
             return "found under the id that we derived for it".to_owned();
         }

@@ -14,6 +14,9 @@ mod route;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod ticket_tests;
 
 pub use comments::CopyWish;
 pub use decide::{Decision, Observed, Rules, decide};

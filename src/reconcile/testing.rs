@@ -35,6 +35,39 @@ pub(crate) fn rules() -> Rules {
     Rules { policy, marker: MarkerKey::new([1; 32]) }
 }
 
+/// A table of tickets that begin as `new`, and state why they were closed only while they are.
+const TICKETS: &str = r#"
+kind = "tickets"
+verdict_only_when_closed = true
+
+[ticket]
+owner = "identity"
+title = { max = 40 }
+
+[ticket.status]
+read = { new = "new", open = "active", resolved = "closed", closed = "closed" }
+write = { new = "new", active = "open", closed = "resolved" }
+legal = ["new", "open", "resolved", "closed"]
+
+[ticket.verdict]
+read = { real = "true-positive", harmless = "benign-positive", false = "false-positive", unclear = "undetermined" }
+write = { "true-positive/*" = "real", "benign-positive/*" = "harmless", "false-positive/*" = "false", "undetermined" = "unclear" }
+legal = ["real", "harmless", "false", "unclear"]
+"#;
+
+/// The same bridge with a ticket system `tickets`, in which it opens tickets.
+pub(crate) fn ticket_rules() -> Rules {
+    let mut rules = rules();
+    let name = SystemName::new("tickets").unwrap();
+    rules.policy.systems.push(SystemPolicy {
+        name: name.clone(),
+        main: RecordKind::Ticket,
+        translation: Arc::new(Translation::parse(TICKETS, "tickets.toml").unwrap()),
+    });
+    rules.policy.create_in.insert(name);
+    rules
+}
+
 /// A record read by id just now, without comments.
 pub(crate) fn snapshot(record: &str, modified: Timestamp, native: &[(Field, Native)]) -> Snapshot {
     Snapshot {

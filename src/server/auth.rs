@@ -35,7 +35,7 @@ fn refused() -> Response {
 }
 
 /// The token of `Authorization`: a bearer token, or the password of a basic pair.
-fn presented(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn presented(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = value.split_once(' ')?;
     if scheme.eq_ignore_ascii_case("bearer") {
@@ -49,7 +49,7 @@ fn presented(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Compares digests byte by byte without an early end, so that timing tells neither content nor length.
-fn same(a: &str, b: &str) -> bool {
+pub(crate) fn same(a: &str, b: &str) -> bool {
     let (a, b) = (Sha256::digest(a.as_bytes()), Sha256::digest(b.as_bytes()));
     a.iter().zip(b.iter()).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
 }

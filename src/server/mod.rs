@@ -12,7 +12,7 @@
 //! which is what browsers can send.
 
 mod api;
-mod auth;
+pub(crate) mod auth;
 mod page;
 pub mod views;
 

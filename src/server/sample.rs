@@ -173,6 +173,19 @@ impl Store for SampleStore {
         Ok(if mapping == self.mapping.id { self.audit.clone() } else { Vec::new() })
     }
 
+    fn document(&self, _: &str, _: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        Ok(None)
+    }
+
+    fn documents(
+        &self,
+        _: &str,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
+        Ok(Vec::new())
+    }
+
     fn counts(&self) -> Counts {
         Counts { mappings: 1, outbox: 1, dead: 1, inbox: 0 }
     }

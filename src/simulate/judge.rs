@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::{Field, Native, RecordKind, Value};
+use crate::model::{Field, Native, Natives, Value};
 use crate::reconcile::Conflicts;
 use crate::translate::Reading;
 
@@ -24,19 +24,22 @@ pub fn judge(world: &World) -> Vec<Violation> {
         found.push(Violation(format!("{} intents were given up", world.dead())));
     }
     for side in &world.sides {
-        if side.records.len() - side.alerts.len() != world.pairs.len() {
-            found.push(Violation(format!(
-                "{} has {} records for {} incidents",
-                side.name,
-                side.records.len() - side.alerts.len(),
-                world.pairs.len()
-            )));
+        let copies = side.records.keys().filter(|id| world.clones.contains(*id)).count();
+        let main = side.records.len() - side.alerts.len() - copies;
+        let unopened = |incident: &usize| side.name == world.sides[1].name && is_unopened(world, *incident);
+        let incidents = world.pairs.len() - (0..world.pairs.len()).filter(unopened).count();
+        if main != incidents {
+            found.push(Violation(format!("{} has {main} records for {incidents} incidents", side.name)));
         }
     }
+    clones(world, &mut found);
     alerts(world, &mut found);
     for incident in 0..world.pairs.len() {
         if world.is_merged(incident) {
             merged(world, incident, &mut found);
+            continue;
+        }
+        if is_unopened(world, incident) {
             continue;
         }
         agreement(world, incident, &mut found);
@@ -45,6 +48,22 @@ pub fn judge(world: &World) -> Vec<Violation> {
         writes(world, incident, &mut found);
     }
     found
+}
+
+/// Whether an incident was closed before its other record was created, and so has none.
+fn is_unopened(world: &World, incident: usize) -> bool {
+    let creates = matches!(world.profile.pairing, Pairing::Created | Pairing::Tickets);
+    let [incident, other] = [0, 1].map(|side| world.sides[side].current(&world.pairs[incident][side]));
+    creates && other.is_none() && incident.is_some_and(|version| is_closed(&version.native))
+}
+
+/// A copied ticket is not ours.
+fn clones(world: &World, found: &mut Vec<Violation>) {
+    for entry in &world.sides[1].log {
+        if entry.actor == Actor::Worker && world.clones.contains(&entry.record) {
+            found.push(Violation(format!("a write to the copied ticket {}: {entry:?}", entry.record)));
+        }
+    }
 }
 
 /// Alerts follow their incident by themselves, whichever that is by now.
@@ -85,6 +104,9 @@ fn agreement(world: &World, incident: usize, found: &mut Vec<Violation>) {
         return;
     };
     for field in Field::ALL {
+        if is_untouched(world, field, &b.native) {
+            continue;
+        }
         let verdict_hidden = field == Field::Verdict && !is_closed(&b.native);
         let [Some(left), Some(right)] = [a.native.get(&field), b.native.get(&field)] else { continue };
         if !verdict_hidden && !same_meaning(world, field, left, right) {
@@ -110,8 +132,14 @@ fn last_word(world: &World, incident: usize, found: &mut Vec<Violation>) {
     }
 }
 
+/// A closed ticket is not touched for anything but its status and verdict.
+fn is_untouched(world: &World, field: Field, ticket: &Natives) -> bool {
+    let closed = world.profile.pairing == Pairing::Tickets && is_closed(ticket);
+    closed && !matches!(field, Field::Status | Field::Verdict)
+}
+
 fn same_meaning(world: &World, field: Field, left: &Native, right: &Native) -> bool {
-    let read = |side: usize, native| match world.tables[side].read(RecordKind::Incident, field, native) {
+    let read = |side: usize, native| match world.tables[side].read(world.main_kind(side), field, native) {
         Reading::Known(value) => Some(value),
         Reading::Unknown(_) => None,
     };
@@ -183,26 +211,46 @@ fn needed(world: &World, incident: usize, side: usize) -> usize {
     let mut count = 0;
     for edit in world.human.iter().filter(|e| e.incident == incident && e.comment.is_none()) {
         let other = 1 - edit.side;
+        let was_closed = is_closed(&fields[edit.side]);
         fields[edit.side].extend(edit.fields.clone());
+        if edit.side == 1 && was_closed && !is_closed(&fields[1]) {
+            count += usize::from(catch_up(world, &mut fields, &edit.fields) && side == 1);
+        }
         let mut lacking = Vec::new();
         for (field, native) in &edit.fields {
-            let Reading::Known(value) = world.tables[edit.side].read(RecordKind::Incident, *field, native)
+            let Reading::Known(value) =
+                world.tables[edit.side].read(world.main_kind(edit.side), *field, native)
             else {
                 continue;
             };
             let there = fields[other].get(field).cloned().unwrap_or(Native::Empty);
-            if !world.tables[other].satisfies(RecordKind::Incident, &there, &value) {
+            if !world.tables[other].satisfies(world.main_kind(other), &there, &value) {
                 lacking.push((*field, value));
             }
         }
         let closing = lacking.iter().any(|(_, v)| v.is_closed());
         let open = !is_closed(&fields[other]) && !closing;
         lacking.retain(|(field, _)| !(other == 1 && *field == Field::Verdict && open));
+        let reopens = lacking.iter().any(|(field, value)| *field == Field::Status && !value.is_closed());
+        if other == 1 && !reopens {
+            lacking.retain(|(field, _)| !is_untouched(world, *field, &fields[1]));
+        }
         if lacking.is_empty() {
             continue;
         }
+        if other == 1 && reopens && world.profile.pairing == Pairing::Tickets {
+            // What the closed ticket was spared comes with the reopening.
+            lacking = fields[0]
+                .iter()
+                .filter(|(f, _)| **f != Field::Verdict)
+                .filter_map(|(f, n)| match world.tables[0].read(world.main_kind(0), *f, n) {
+                    Reading::Known(value) => Some((*f, value)),
+                    Reading::Unknown(_) => None,
+                })
+                .collect();
+        }
         for (field, value) in lacking {
-            let native = world.tables[other].write(RecordKind::Incident, &value).unwrap_or(Native::Empty);
+            let native = world.tables[other].write(world.main_kind(other), &value).unwrap_or(Native::Empty);
             fields[other].insert(field, native);
         }
         if closing && other == 1 {
@@ -214,10 +262,31 @@ fn needed(world: &World, incident: usize, side: usize) -> usize {
     count
 }
 
+/// Somebody reopened a ticket: what it was spared while it was closed comes to it now. Returns whether there was any.
+fn catch_up(world: &World, fields: &mut [Natives; 2], edited: &Natives) -> bool {
+    let mut any = false;
+    let [incident, ticket] = fields;
+    let spared =
+        incident.iter().filter(|(field, _)| **field != Field::Verdict && !edited.contains_key(field));
+    for (field, native) in spared {
+        let Reading::Known(value) = world.tables[0].read(world.main_kind(0), *field, native) else {
+            continue;
+        };
+        let there = ticket.get(field).cloned().unwrap_or(Native::Empty);
+        if field == &Field::Status || world.tables[1].satisfies(world.main_kind(1), &there, &value) {
+            continue;
+        }
+        let written = world.tables[1].write(world.main_kind(1), &value).unwrap_or(Native::Empty);
+        ticket.insert(*field, written);
+        any = true;
+    }
+    any
+}
+
 /// What a Defender verdict becomes in Sentinel.
 fn carried(world: &World, native: &Native) -> Option<Native> {
-    match world.tables[0].read(RecordKind::Incident, Field::Verdict, native) {
-        Reading::Known(value) => world.tables[1].write(RecordKind::Incident, &value),
+    match world.tables[0].read(world.main_kind(0), Field::Verdict, native) {
+        Reading::Known(value) => world.tables[1].write(world.main_kind(1), &value),
         Reading::Unknown(_) => None,
     }
 }

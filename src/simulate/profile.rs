@@ -17,6 +17,8 @@ pub enum Pairing {
     Created,
     /// The Sentinel side is there, and must not be created a second time.
     Adopted,
+    /// The other side is a ticket system in which lockstep opens a ticket for each incident.
+    Tickets,
 }
 
 /// What one history is like. Probabilities are per opportunity.
@@ -48,6 +50,8 @@ pub struct Profile {
     pub race: f64,
     /// Incidents are merged into others.
     pub merges: f64,
+    /// Somebody copies a ticket, key and all.
+    pub clones: f64,
     /// How long lists lag.
     pub lag: SignedDuration,
     /// Clocks of the two sides against true time.
@@ -57,11 +61,12 @@ pub struct Profile {
 impl Profile {
     /// The profile of a seed.
     pub fn draw(rng: &mut StdRng) -> Self {
-        let pairing = match rng.random_range(0..10) {
+        let pairing = match rng.random_range(0..14) {
             0..6 => Pairing::Linked,
             6..8 => Pairing::NativeSync,
             8 => Pairing::Created,
-            _ => Pairing::Adopted,
+            9 => Pairing::Adopted,
+            _ => Pairing::Tickets,
         };
         let mut danger = |most: f64| if rng.random_bool(0.4) { 0.0 } else { rng.random_range(0.0..most) };
         let (lost_before, lost_after, throttled) = (danger(0.3), danger(0.3), danger(0.3));
@@ -86,6 +91,7 @@ impl Profile {
             outage,
             race: if sequential { 0.0 } else { race },
             merges: if pairing == Pairing::Linked && rng.random_bool(0.3) { 0.03 } else { 0.0 },
+            clones: if pairing == Pairing::Tickets && rng.random_bool(0.3) { 0.02 } else { 0.0 },
             lag: SignedDuration::from_secs(if rng.random_bool(0.5) { 0 } else { rng.random_range(1..60) }),
             skew: skews,
         }

@@ -17,6 +17,16 @@ pub enum Flavour {
     Defender,
     /// A revision guards writes, comments are counted, a verdict shows only while closed, ids are client-chosen.
     Sentinel,
+    /// Sentinel's words, but no write guard; ids are the system's own, a key finds them, and of comments only a read of
+    /// them tells.
+    Ticket,
+}
+
+impl Flavour {
+    /// Whether a verdict shows only while the record is closed.
+    fn hides_verdict(self) -> bool {
+        self != Self::Defender
+    }
 }
 
 /// Who changed a record.
@@ -94,6 +104,8 @@ pub struct Side {
     pub twins: BTreeMap<RecordId, RecordRef>,
     /// The alerts among the records, each with the incident it belongs to.
     pub alerts: BTreeMap<RecordId, RecordId>,
+    /// The keys inside tickets.
+    pub keys: BTreeMap<RecordId, RecordRef>,
     /// What really changed.
     pub log: Vec<Effective>,
     /// List and read calls that were answered.
@@ -108,7 +120,7 @@ impl Side {
 
     fn stamp(&self, now: Timestamp, after: Option<Timestamp>) -> Timestamp {
         let own = now + self.skew;
-        if self.flavour == Flavour::Sentinel {
+        if self.flavour != Flavour::Defender {
             let least = after.map_or(own, |t| t + SignedDuration::from_nanos(100));
             return own.max(least);
         }
@@ -157,7 +169,7 @@ impl Side {
         let mut native = old.native.clone();
         native.extend(patch.native.clone());
         self.check(&native)?;
-        if self.flavour == Flavour::Sentinel && !is_closed(&native) {
+        if self.flavour.hides_verdict() && !is_closed(&native) {
             native.insert(Field::Verdict, Native::Empty);
         }
         let fields: Natives = native
@@ -224,7 +236,7 @@ impl Side {
     /// A close without verdict is refused (`sentinel.md` 1.5).
     fn check(&self, native: &Natives) -> Result<(), Refusal> {
         let verdict = native.get(&Field::Verdict).is_some_and(|v| *v != Native::Empty);
-        let legal = self.flavour != Flavour::Sentinel || !is_closed(native) || verdict;
+        let legal = !self.flavour.hides_verdict() || !is_closed(native) || verdict;
         if legal { Ok(()) } else { Err(Refusal::Invalid) }
     }
 
@@ -298,18 +310,41 @@ impl Side {
         Some(self.snapshot(id, version, true, depth))
     }
 
+    fn created(&self, id: &RecordId) -> Option<Timestamp> {
+        Some(self.records.get(id)?.first()?.modified)
+    }
+
+    /// The oldest ticket with a key; a lagging index does not show one that is younger than 20 s.
+    pub fn find(&mut self, now: Timestamp, key: &RecordRef, depth: Depth, stale: bool) -> Option<Snapshot> {
+        self.calls += 1;
+        let shown = |id: &RecordId| {
+            let opened = self.records.get(id).and_then(|versions| versions.first()).map(|v| v.at);
+            opened.is_some_and(|at| !stale || now.duration_since(at) >= SignedDuration::from_secs(20))
+        };
+        let with_key =
+            self.keys.iter().filter(|(id, own)| *own == key && shown(id)).map(|(id, _)| id.clone());
+        let oldest = with_key.min_by_key(|id| (self.created(id), id.clone()))?;
+        self.read(now, &oldest, depth, false)
+    }
+
     fn kind(&self, id: &RecordId) -> RecordKind {
-        if self.alerts.contains_key(id) { RecordKind::Alert } else { RecordKind::Incident }
+        match self.flavour {
+            Flavour::Ticket => RecordKind::Ticket,
+            _ if self.alerts.contains_key(id) => RecordKind::Alert,
+            _ => RecordKind::Incident,
+        }
     }
 
     fn snapshot(&self, id: &RecordId, version: &Version, fresh: bool, depth: Depth) -> Snapshot {
         let mut native = version.native.clone();
-        if self.flavour == Flavour::Sentinel && !is_closed(&native) {
+        if self.flavour.hides_verdict() && !is_closed(&native) {
             native.remove(&Field::Verdict);
         }
         let counted = self.flavour == Flavour::Sentinel && depth == Depth::Record;
         let comments = if counted {
             Comments::Counted(u32::try_from(version.comments.len()).unwrap_or(u32::MAX))
+        } else if self.flavour == Flavour::Ticket && depth == Depth::Record {
+            Comments::Untold
         } else {
             Comments::Listed(version.comments.clone())
         };
@@ -326,8 +361,8 @@ impl Side {
             lifecycle: if to.is_some() { Lifecycle::Redirected { to } } else { Lifecycle::Present },
             links: self.twins.get(id).cloned().into_iter().collect(),
             parent: self.alerts.get(id).map(|parent| RecordRef::incident(&self.name, parent.clone())),
-            planned_as: None,
-            facts: Facts::default(),
+            planned_as: self.keys.get(id).cloned(),
+            facts: Facts { created: self.created(id), ..Facts::default() },
             raw: serde_json::Value::Null,
         }
     }

@@ -14,6 +14,7 @@ use crate::model::{
     BridgeName, Field, Lifecycle, Mapping, MappingId, Native, Natives, Patch, RecordId, RecordKind,
     RecordRef, Snapshot, SystemName,
 };
+use crate::reconcile::TICKET_KEY;
 use crate::reconcile::{
     ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy,
     TicketPolicy, route,
@@ -32,8 +33,14 @@ const OVERLAP: SignedDuration = SignedDuration::from_secs(120);
 const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
 
 /// What is watched, in the order of polling.
-const COLLECTIONS: [(usize, RecordKind); 3] =
-    [(0, RecordKind::Incident), (0, RecordKind::Alert), (1, RecordKind::Incident)];
+fn collections(pairing: Pairing) -> [(usize, RecordKind); 3] {
+    [(0, RecordKind::Incident), (0, RecordKind::Alert), (1, other_kind(pairing))]
+}
+
+/// What stands for an incident on the other side.
+fn other_kind(pairing: Pairing) -> RecordKind {
+    if pairing == Pairing::Tickets { RecordKind::Ticket } else { RecordKind::Incident }
+}
 
 /// The worker was killed; what was not committed is gone.
 #[derive(Debug)]
@@ -64,6 +71,8 @@ pub struct World {
     pub sides: [Side; 2],
     /// The records of each incident, one per side.
     pub pairs: Vec<[RecordId; 2]>,
+    /// Tickets that people copied, key and all.
+    pub clones: BTreeSet<RecordId>,
     /// What people did.
     pub human: Vec<HumanEdit>,
     /// Requests whose outcome the worker could not know.
@@ -84,7 +93,7 @@ pub struct World {
 }
 
 fn system(side: usize) -> SystemName {
-    SystemName::new(["defender", "sentinel"][side]).unwrap_or_else(|_| unreachable!("not blank"))
+    SystemName::new(["defender", "other"][side]).unwrap_or_else(|_| unreachable!("not blank"))
 }
 
 impl World {
@@ -93,7 +102,10 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let profile = Profile::draw(&mut rng);
         let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50);
-        let flavours = [Flavour::Defender, Flavour::Sentinel];
+        let tickets = profile.pairing == Pairing::Tickets;
+        let flavours = [Flavour::Defender, if tickets { Flavour::Ticket } else { Flavour::Sentinel }];
+        let tables =
+            if tickets { [Arc::clone(&tables[0]), tickets_like(&tables[1])] } else { tables.clone() };
         let side = |at: usize| Side {
             name: system(at),
             flavour: flavours[at],
@@ -102,19 +114,21 @@ impl World {
             records: BTreeMap::new(),
             twins: BTreeMap::new(),
             alerts: BTreeMap::new(),
+            keys: BTreeMap::new(),
             log: Vec::new(),
             calls: 0,
         };
-        let rules = rules(&profile, tables);
+        let rules = rules(&profile, &tables);
         let mut world = Self {
             seed,
             now,
             sides: [side(0), side(1)],
             pairs: Vec::new(),
+            clones: BTreeSet::new(),
             human: Vec::new(),
             unknowns: 0,
             rules,
-            tables: tables.clone(),
+            tables,
             trace: Vec::new(),
             rng,
             store: MemoryStore::new(),
@@ -135,7 +149,7 @@ impl World {
             let id = |text: String| RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
             let (defender, mut sentinel) = (id(format!("{}", 100 + n)), id(format!("5e9a0000-{n}")));
             self.sides[0].create(self.now, Actor::Human, &defender, initial(Flavour::Defender, n));
-            if self.profile.pairing == Pairing::Created {
+            if matches!(self.profile.pairing, Pairing::Created | Pairing::Tickets) {
                 let root = RecordRef::incident(&system(0), defender.clone());
                 let mapping = MappingId::derive(&self.rules.policy.bridge, &root);
                 sentinel = crate::reconcile::derived_record(mapping, &system(1), 0, &self.rules.policy).id;
@@ -151,6 +165,9 @@ impl World {
 
     /// Runs the history: link, edit under faults, then rest until nothing moves any more.
     pub fn run(&mut self) {
+        if matches!(self.profile.pairing, Pairing::Created | Pairing::Tickets) {
+            self.chaos(25);
+        }
         self.calm = true;
         self.settle();
         self.calm = false;
@@ -221,6 +238,9 @@ impl World {
         if self.dice(self.profile.merges) {
             self.merge();
         }
+        if self.dice(self.profile.clones) {
+            self.clone_ticket();
+        }
         let outcome = self.work();
         if outcome.is_err() {
             self.say("killed".to_owned());
@@ -230,7 +250,7 @@ impl World {
     }
 
     fn work(&mut self) -> Result<(), Killed> {
-        for (at, (side, kind)) in COLLECTIONS.into_iter().enumerate() {
+        for (at, (side, kind)) in collections(self.profile.pairing).into_iter().enumerate() {
             if self.calm || self.rng.random_bool(0.5) {
                 self.poll(at, side, kind)?;
             }
@@ -252,7 +272,7 @@ impl World {
             let cursor = cursors.get(&(system(side), kind)).copied();
             Watch::new(system(side), kind, OVERLAP, cursor, self.rules.policy.since)
         };
-        self.watches = COLLECTIONS.map(watch).into();
+        self.watches = collections(self.profile.pairing).map(watch).into();
         self.listed = [None; 2];
         for mapping in self.store.mappings(None, 1000).unwrap_or_default() {
             let mut lane = Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping };
@@ -273,7 +293,7 @@ impl World {
         if !taken.changes.is_empty() {
             self.commit(taken.changes)?;
         }
-        if kind == RecordKind::Incident {
+        if kind != RecordKind::Alert {
             self.listed[side] = Some(self.now);
         }
         Ok(())
@@ -360,6 +380,10 @@ impl World {
             return Err(failure(FailureKind::NotExecuted));
         }
         let stale = self.dice(self.profile.stale);
+        if target.id.as_str().starts_with(TICKET_KEY) {
+            let found = self.sides[side].find(self.now, target, depth, stale);
+            return found.map(Box::new).ok_or_else(|| failure(FailureKind::NotFound));
+        }
         let found = self.sides[side].read(self.now, &target.id, depth, stale);
         found.map(Box::new).ok_or_else(|| failure(FailureKind::NotFound))
     }
@@ -379,39 +403,76 @@ impl World {
             Err(Refusal::Conflict) => return Err(failure(FailureKind::Conflict)),
             Err(Refusal::Invalid) => return Err(failure(FailureKind::Refused)),
             Err(Refusal::NotFound) => return Err(failure(FailureKind::NotFound)),
-            Ok(()) => {}
+            Ok(_) => {}
         }
+        let Ok(written) = applied else { return Ok(None) };
         if self.dice(self.profile.lost_after) {
             self.unknowns += 1;
             return Err(failure(FailureKind::Unknown));
         }
-        if matches!(effect.request, Request::Comment(..)) && side == 1 {
+        if matches!(effect.request, Request::Comment(..)) && self.sides[side].flavour != Flavour::Defender {
             return Ok(None);
         }
-        Ok(self.sides[side].read(self.now, &effect.target.id, Depth::Record, false).map(Box::new))
+        Ok(self.sides[side].read(self.now, &written, Depth::Record, false).map(Box::new))
     }
 
-    fn apply(&mut self, side: usize, effect: &Effect) -> Result<(), Refusal> {
+    /// Applies a write; returns the id of the record it concerned.
+    fn apply(&mut self, side: usize, effect: &Effect) -> Result<RecordId, Refusal> {
         let (now, id) = (self.now, &effect.target.id);
         let guard = effect.current.as_ref().and_then(|s| s.revision.parse().ok());
         match &effect.request {
             Request::Update(patch) => {
                 let written = self.sides[side].write(now, Actor::Worker, id, patch, guard);
                 self.queue_native(side, id, patch.native.keys().copied().collect());
-                written
+                written.map(|()| id.clone())
+            }
+            Request::Create(patch) if self.profile.pairing == Pairing::Tickets => {
+                Ok(self.open_ticket(&effect.target, patch))
             }
             Request::Create(patch) if self.sides[side].current(id).is_none() => {
                 let mut native = initial(Flavour::Sentinel, 0);
                 native.extend(patch.native.clone());
                 self.sides[side].create(now, Actor::Worker, id, native);
-                Ok(())
+                Ok(id.clone())
             }
-            Request::Create(_) => Ok(()),
+            Request::Create(_) => Ok(id.clone()),
             Request::Comment(key, text) => {
-                let key = (side == 1).then(|| key.clone());
-                self.sides[side].comment(now, Actor::Worker, id, key, text)
+                let chosen = self.sides[side].flavour == Flavour::Sentinel;
+                let written =
+                    self.sides[side].comment(now, Actor::Worker, id, chosen.then(|| key.clone()), text);
+                written.map(|()| id.clone())
             }
         }
+    }
+
+    /// A ticket gets an id of its system's own, whether or not there is one with that key already.
+    fn open_ticket(&mut self, key: &RecordRef, patch: &Patch) -> RecordId {
+        let text = format!("T{}", self.sides[1].records.len() + 1);
+        let id = RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
+        let mut native = initial(Flavour::Ticket, 0);
+        native.extend(patch.native.clone());
+        self.sides[1].create(self.now, Actor::Worker, &id, native);
+        self.sides[1].keys.insert(id.clone(), key.clone());
+        if let Some(pair) = self.pairs.iter_mut().find(|pair| pair[1] == key.id) {
+            pair[1] = id.clone();
+        }
+        id
+    }
+
+    /// Somebody copies a ticket, and its key with it.
+    fn clone_ticket(&mut self) {
+        let original = self.pairs[self.rng.random_range(0..self.pairs.len())][1].clone();
+        let (Some(current), Some(key)) =
+            (self.sides[1].current(&original).cloned(), self.sides[1].keys.get(&original).cloned())
+        else {
+            return;
+        };
+        let text = format!("T{}", self.sides[1].records.len() + 1);
+        let id = RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
+        self.say(format!("a person copies ticket {original} to {id}"));
+        self.sides[1].create(self.now, Actor::Human, &id, current.native);
+        self.sides[1].keys.insert(id.clone(), key);
+        self.clones.insert(id);
     }
 
     fn commit(&mut self, changes: Vec<Change>) -> Result<(), Killed> {
@@ -536,6 +597,11 @@ impl World {
         }
     }
 
+    /// What stands for an incident on a side.
+    pub(super) fn main_kind(&self, side: usize) -> RecordKind {
+        if side == 0 { RecordKind::Incident } else { other_kind(self.profile.pairing) }
+    }
+
     fn carry(&self, side: usize, field: Field, native: &Native) -> Option<Native> {
         match self.tables[side].read(RecordKind::Incident, field, native) {
             Reading::Known(value) => {
@@ -553,6 +619,12 @@ fn failure(kind: FailureKind) -> Failure {
     Failure { kind, message: "simulated".to_owned(), request_id: None, retry_after: None }
 }
 
+/// The same words for tickets.
+fn tickets_like(table: &Arc<Translation>) -> Arc<Translation> {
+    let text = include_str!("../../config/translations/sentinel.toml").replace("[incident", "[ticket");
+    Translation::parse(&text, "tickets").map_or_else(|_| Arc::clone(table), Arc::new)
+}
+
 fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
     let names = [system(0), system(1)];
     let systems = names
@@ -560,7 +632,7 @@ fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
         .zip(tables)
         .map(|(name, table)| SystemPolicy {
             name: name.clone(),
-            main: RecordKind::Incident,
+            main: if *name == system(0) { RecordKind::Incident } else { other_kind(profile.pairing) },
             translation: Arc::clone(table),
         })
         .collect();
@@ -570,7 +642,7 @@ fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
         deadline: SignedDuration::from_mins(15),
         late: Late::Report,
     });
-    let creates = matches!(profile.pairing, Pairing::Created | Pairing::Adopted);
+    let creates = matches!(profile.pairing, Pairing::Created | Pairing::Adopted | Pairing::Tickets);
     let create_in = creates.then(|| system(1)).into_iter().collect();
     let policy = Policy {
         bridge: BridgeName::new("sim").unwrap_or_else(|_| unreachable!("not blank")),
@@ -593,7 +665,7 @@ fn initial(flavour: Flavour, n: usize) -> Natives {
     let text = |t: &str| Native::Text(t.to_owned());
     let (status, severity) = match flavour {
         Flavour::Defender => ("active", "medium"),
-        Flavour::Sentinel => ("New", "Medium"),
+        Flavour::Sentinel | Flavour::Ticket => ("New", "Medium"),
     };
     Natives::from([
         (Field::Status, text(status)),

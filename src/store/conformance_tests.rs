@@ -105,6 +105,28 @@ fn intents_are_listed_oldest_first_and_dead_ones_counted() {
 }
 
 #[test]
+fn documents_stand_on_their_shelf_in_the_order_of_their_keys() {
+    on_both(|store| {
+        let all = [("s", "b", 9_000), ("s", "a", 1), ("s/t", "c", 1), ("st", "", 1), ("s", "", 2)];
+        commit(store, all.map(|(shelf, key, bytes)| put_document(shelf, key, bytes)).into()).unwrap();
+        let keys = |shelf, after, limit| -> Vec<String> {
+            store.documents(shelf, after, limit).unwrap().into_iter().map(|(key, _)| key).collect()
+        };
+        assert_eq!(keys("s", None, 9), ["", "a", "b"]);
+        assert_eq!(keys("s", None, 2), ["", "a"]);
+        assert_eq!(keys("s", Some("a"), 9), ["b"]);
+        assert_eq!(keys("t", None, 9), [""; 0]);
+        let text = |key| store.document("s", key).unwrap().map(|v| v["text"].as_str().unwrap().len());
+        assert_eq!(text("b"), Some(9_000));
+        commit(store, vec![put_document("s", "b", 3), Change::RemoveDocument("s".into(), "a".into())])
+            .unwrap();
+        assert_eq!((text("a"), text("b")), (None, Some(3)));
+        commit(store, vec![Change::RemoveDocument("s".into(), "never".into())]).unwrap();
+        assert_eq!(keys("s", None, 9), ["", "b"]);
+    });
+}
+
+#[test]
 fn the_inbox_is_numbered_upwards_and_never_anew() {
     on_both(|store| {
         commit(store, vec![push(snapshot(1, 10)), push(snapshot(2, 10))]).unwrap();

@@ -41,11 +41,13 @@ pub(super) enum Tree {
     Audit,
     /// Pieces of values that are too large for one row.
     Chunk,
+    /// Shelf and key to document. Last, since a piece's key holds the number of its tree.
+    Document,
 }
 
 impl Tree {
     /// Every tree, in the order of the enum.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Meta,
         Self::Mapping,
         Self::Index,
@@ -54,6 +56,7 @@ impl Tree {
         Self::Cursor,
         Self::Audit,
         Self::Chunk,
+        Self::Document,
     ];
 
     /// Its name on disk and in messages.
@@ -67,6 +70,7 @@ impl Tree {
             Self::Cursor => "cursor",
             Self::Audit => "audit",
             Self::Chunk => "chunk",
+            Self::Document => "document",
         }
     }
 }
@@ -105,6 +109,16 @@ pub(super) fn inbox_number(key: &[u8]) -> Option<u64> {
 /// The key of a cursor.
 pub(super) fn cursor_key(system: &SystemName, kind: RecordKind) -> Vec<u8> {
     format!("{system}\0{}", kind.as_str()).into_bytes()
+}
+
+/// The key of a document; with an empty key the beginning of its shelf.
+pub(super) fn document_key(shelf: &str, key: &str) -> Vec<u8> {
+    format!("{shelf}\0{key}").into_bytes()
+}
+
+/// What follows all documents of a shelf.
+pub(super) fn document_end(shelf: &str) -> Vec<u8> {
+    format!("{shelf}\u{1}").into_bytes()
 }
 
 /// The key of an audit entry.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::plan::is_dead;
-use super::{AUDIT_LIMIT, Change, Counts, Store, StoreError};
+use super::{AUDIT_LIMIT, Change, Counts, Document, Store, StoreError};
 use crate::model::{
     AuditEntry, BridgeName, Intent, IntentId, Mapping, MappingId, RecordKind, RecordRef, Snapshot, SystemName,
 };
@@ -40,6 +40,7 @@ struct State {
     last_inbox: u64,
     cursors: BTreeMap<(SystemName, RecordKind), Timestamp>,
     audit: BTreeMap<MappingId, VecDeque<AuditEntry>>,
+    documents: BTreeMap<(String, String), serde_json::Value>,
     dead: u64,
 }
 
@@ -127,6 +128,13 @@ impl State {
                 if entries.len() as u64 > AUDIT_LIMIT {
                     entries.pop_front();
                 }
+            }
+            Change::PutDocument(document) => {
+                let Document { shelf, key, value } = (**document).clone();
+                self.documents.insert((shelf, key), value);
+            }
+            Change::RemoveDocument(shelf, key) => {
+                self.documents.remove(&(shelf.clone(), key.clone()));
             }
         }
     }
@@ -220,6 +228,24 @@ impl Store for MemoryStore {
             .get(&mapping)
             .map(|entries| entries.iter().cloned().collect())
             .unwrap_or_default())
+    }
+
+    fn document(&self, shelf: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        Ok(self.usable()?.visible.documents.get(&(shelf.to_owned(), key.to_owned())).cloned())
+    }
+
+    fn documents(
+        &self,
+        shelf: &str,
+        after_key: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
+        let first = (shelf.to_owned(), after_key.unwrap_or_default().to_owned());
+        let begin = if after_key.is_some() { Bound::Excluded(first) } else { Bound::Included(first) };
+        let inner = self.usable()?;
+        let found = inner.visible.documents.range((begin, Bound::Unbounded));
+        let of_shelf = found.take_while(|((on, _), _)| on == shelf).take(limit);
+        Ok(of_shelf.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
     fn counts(&self) -> Counts {

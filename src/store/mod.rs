@@ -53,6 +53,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{
     AuditEntry, BridgeName, Intent, IntentId, Mapping, MappingId, RecordKind, RecordRef, Snapshot, SystemName,
@@ -77,6 +78,22 @@ pub enum Change {
     PutCursor(SystemName, RecordKind, Timestamp),
     /// Appends to the history of a mapping.
     Audit(Box<AuditEntry>),
+    /// Stores a document, in place of the one that is there.
+    PutDocument(Box<Document>),
+    /// Removes a document: shelf and key.
+    RemoveDocument(String, String),
+}
+
+/// What a part of lockstep keeps that is neither a mapping nor an intent, such as the sidecar's mailbox. The store does
+/// not look into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// Whose it is and of which sort; its first half names the part: `sidecar/tickets/messages`. At most 200 bytes.
+    pub shelf: String,
+    /// Its name there; documents of a shelf are in the order of their keys' bytes. At most 300 bytes, no NUL.
+    pub key: String,
+    /// What it says.
+    pub value: serde_json::Value,
 }
 
 /// How much the store holds.
@@ -132,6 +149,17 @@ pub trait Store: Send + Sync {
 
     /// The history of a mapping, oldest first.
     fn audit(&self, mapping: MappingId) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// A document.
+    fn document(&self, shelf: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
+
+    /// Up to `limit` documents of a shelf with keys after `after`, in order of key.
+    fn documents(
+        &self,
+        shelf: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, serde_json::Value)>, StoreError>;
 
     /// How much it holds; kept as counters, so asking is cheap.
     fn counts(&self) -> Counts;

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::codec::{self, Rows};
 use super::database::Trees;
-use super::layout::{Tree, audit_key, chunk_key, cursor_key, inbox_key, index_key, intent_key, mapping_key};
+use super::layout::{
+    Tree, audit_key, chunk_key, cursor_key, document_key, inbox_key, index_key, intent_key, mapping_key,
+};
 use super::{AUDIT_LIMIT, Change, Counts};
 use crate::model::{AuditEntry, Intent, IntentId, IntentState, Mapping, MappingId, RecordKind, SystemName};
 
@@ -128,6 +130,12 @@ impl<'a> Plan<'a> {
                 self.put(Tree::Cursor, cursor_key(system, *kind), &cursor)
             }
             Change::Audit(entry) => self.append_audit(entry),
+            Change::PutDocument(document) => {
+                self.put(Tree::Document, document_key(&document.shelf, &document.key), document)
+            }
+            Change::RemoveDocument(shelf, key) => {
+                self.remove(Tree::Document, document_key(shelf, key)).map(drop)
+            }
         }
     }
 

@@ -12,11 +12,13 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{self, Request, Shared, Writer};
 use super::database::Trees;
-use super::layout::{Tree, inbox_key, inbox_number, index_key, intent_key, mapping_key};
+use super::layout::{
+    Tree, document_end, document_key, inbox_key, inbox_number, index_key, intent_key, mapping_key,
+};
 use super::opening::{self, Opened};
 use super::owner::Owner;
 use super::plan::StoredCursor;
-use super::{Change, Counts, Store, StoreError};
+use super::{Change, Counts, Document, Store, StoreError};
 use crate::model::{
     AuditEntry, BridgeName, Intent, IntentId, Mapping, MappingId, RecordKind, RecordRef, Snapshot, SystemName,
 };
@@ -153,6 +155,27 @@ impl Store for SledStore {
 
     fn audit(&self, mapping: MappingId) -> Result<Vec<AuditEntry>, StoreError> {
         self.read(|trees| trees.values_of(Tree::Audit, mapping))
+    }
+
+    fn document(&self, shelf: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        let found: Option<Document> =
+            self.read(|trees| trees.value(Tree::Document, &document_key(shelf, key)))?;
+        Ok(found.map(|document| document.value))
+    }
+
+    fn documents(
+        &self,
+        shelf: &str,
+        after_key: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
+        let begin = match after_key {
+            Some(key) => Bound::Excluded(document_key(shelf, key)),
+            None => Bound::Included(document_key(shelf, "")),
+        };
+        let range = (begin, Bound::Excluded(document_end(shelf)));
+        let found: Vec<(_, Document)> = self.read(|trees| trees.values(Tree::Document, range, limit))?;
+        Ok(found.into_iter().map(|(_, document)| (document.key, document.value)).collect())
     }
 
     fn counts(&self) -> Counts {

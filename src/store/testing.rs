@@ -6,7 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{Change, Store, StoreError};
+use super::{Change, Document, Store, StoreError};
 use crate::model::{
     Action, AuditEntry, AuditKind, Base, BridgeName, Comment, CommentKey, Comments, Facts, Field, Intent,
     IntentId, IntentState, Lifecycle, Mapping, MappingId, Member, MemberState, Native, Patch, RecordRef,
@@ -127,6 +127,11 @@ pub(super) fn push(snapshot: Snapshot) -> Change {
 
 pub(super) fn append(entry: AuditEntry) -> Change {
     Change::Audit(Box::new(entry))
+}
+
+pub(super) fn put_document(shelf: &str, key: &str, bytes: usize) -> Change {
+    let value = serde_json::json!({ "text": "x".repeat(bytes) });
+    Change::PutDocument(Box::new(Document { shelf: shelf.to_owned(), key: key.to_owned(), value }))
 }
 
 /// Runs a future to its end.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! {"header":{"format":"lockstep store","schema":1,"marker_key":"..","counts":{..}}}
-//! {"mapping":{..}}   {"cursor":{..}}   {"intent":{..}}   {"inbox":{..}}   {"audit":{..}}
+//! {"mapping":{..}}   {"cursor":{..}}   {"intent":{..}}   {"inbox":{..}}   {"audit":{..}}   {"document":{..}}
 //! {"trailer":{"lines":N,"sha256":".."}}
 //! ```
 //!
@@ -24,7 +24,7 @@ use super::directory::{self, Making};
 use super::layout::{FORMAT, SCHEMA, Tree};
 use super::opening::{self, Opened};
 use super::plan::StoredCursor;
-use super::{Change, Counts, SledStore, Store, StoreError};
+use super::{Change, Counts, Document, SledStore, Store, StoreError};
 use crate::model::{AuditEntry, Intent, Mapping, Snapshot};
 
 /// The longest line that is read, in bytes.
@@ -42,6 +42,7 @@ enum Line {
     Intent(Box<Intent>),
     Inbox(Box<Snapshot>),
     Audit(Box<AuditEntry>),
+    Document(Box<Document>),
     Trailer(Trailer),
 }
 
@@ -126,6 +127,7 @@ fn export(trees: &Trees, header: Header, output: &mut dyn Write) -> Result<(), S
     each(trees, Tree::Intent, |value| put(&Line::Intent(value)))?;
     each(trees, Tree::Inbox, |value| put(&Line::Inbox(value)))?;
     each(trees, Tree::Audit, |value| put(&Line::Audit(value)))?;
+    each(trees, Tree::Document, |value| put(&Line::Document(value)))?;
     write_line(output, &Line::Trailer(ledger.close()))?;
     output.flush().map_err(|error| format!("the output cannot be written: {error}"))
 }
@@ -238,6 +240,7 @@ fn read_rows(source: &mut Source<'_>, writer: &mut Writer) -> Result<(), String>
             Line::Intent(intent) => Change::PutIntent(intent),
             Line::Inbox(snapshot) => Change::PushInbox(snapshot),
             Line::Audit(entry) => Change::Audit(entry),
+            Line::Document(document) => Change::PutDocument(document),
             Line::Header(_) => return Err("the export has a second header".to_owned()),
             Line::Trailer(trailer) => {
                 writer.write(group.iter()).map_err(|error| error.0)?;

@@ -19,6 +19,8 @@ fn filled(dir: &std::path::Path) -> std::sync::Arc<SledStore> {
         Change::RemoveInbox(1),
         Change::PutCursor(system("defender"), RecordKind::Incident, time(5)),
         Change::PutCursor(system("tickets"), RecordKind::Ticket, time(6)),
+        put_document("sidecar/tickets", "k", 10),
+        put_document("sidecar/tickets", "l", 20_000),
     ];
     changes.extend((0..1_010).map(|second| append(audit(2, second))));
     commit(&*store, changes).unwrap();
@@ -45,6 +47,8 @@ fn an_imported_export_is_the_same_store() {
     assert_eq!(copy.find(&bridge(), &record(1)), store.find(&bridge(), &record(1)));
     assert_eq!(copy.audit(MappingId(2)), store.audit(MappingId(2)));
     assert_eq!(copy.cursors(), store.cursors());
+    assert_eq!(copy.documents("sidecar/tickets", None, 9), store.documents("sidecar/tickets", None, 9));
+    assert_eq!(copy.verify().unwrap().documents, 2);
     assert_eq!(copy.verify().unwrap().problems, [""; 0]);
 }
 

@@ -9,7 +9,7 @@ use super::codec::{self, Rows, hexadecimal};
 use super::database::Trees;
 use super::layout::{Tree, chunk_owner};
 use super::plan::{StoredCursor, index_entries};
-use super::{Counts, SledStore, StoreError};
+use super::{Counts, Document, SledStore, StoreError};
 use crate::model::{AuditEntry, Intent, Mapping, MappingId, Snapshot};
 
 /// What a check of the store found.
@@ -25,6 +25,8 @@ pub struct Report {
     pub cursors: u64,
     /// How many audit entries were read.
     pub audit: u64,
+    /// How many documents were read.
+    pub documents: u64,
     /// What does not fit, for people; empty if all is well.
     pub problems: Vec<String>,
 }
@@ -55,6 +57,7 @@ fn check(trees: &Trees, counts: Counts) -> Result<Report, String> {
     report.inbox = read_all::<Snapshot>(trees, Tree::Inbox, &mut report.problems)?.len() as u64;
     report.cursors = read_all::<StoredCursor>(trees, Tree::Cursor, &mut report.problems)?.len() as u64;
     report.audit = read_all::<AuditEntry>(trees, Tree::Audit, &mut report.problems)?.len() as u64;
+    report.documents = read_all::<Document>(trees, Tree::Document, &mut report.problems)?.len() as u64;
 
     let known: BTreeSet<MappingId> = mappings.iter().map(|mapping| mapping.id).collect();
     for intent in intents.iter().filter(|intent| !known.contains(&intent.id.mapping)) {

@@ -1,5 +1,6 @@
 //! The script: what people do, what goes wrong meanwhile, and how long it took to arrive.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -7,11 +8,9 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::super::output::{BOLD, DIM, print, styled};
+use super::records::{Act, Deed, Side, TICKETS, Trio, act};
 use super::tell;
-use crate::emulator::{
-    Api, DefenderEdit, EditRefused, Fault, FaultKind, IncidentSeed, Outage, RetryAfter, SentinelEdit,
-    Settings, When,
-};
+use crate::emulator::{Api, Fault, FaultKind, IncidentSeed, Outage, RetryAfter, Settings, When};
 use crate::stage::Stage;
 
 /// How long anything may take to arrive. The slowest is a retry after an outage.
@@ -28,53 +27,6 @@ const TITLES: [&str; 8] = [
     "Password spray",
 ];
 const PEOPLE: [&str; 3] = ["ana@example.org", "ben@example.org", "chris@example.org"];
-
-/// Where somebody did something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
-    /// In the Defender portal.
-    Defender,
-    /// In the Sentinel portal.
-    Sentinel,
-}
-
-/// What kind of thing somebody did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Act {
-    /// A close.
-    Close,
-    /// Any other edit of fields.
-    Edit,
-    /// A comment.
-    Comment,
-}
-
-impl Act {
-    fn of(closes: bool, comments: bool) -> Self {
-        match (closes, comments) {
-            (true, _) => Self::Close,
-            (false, true) => Self::Comment,
-            (false, false) => Self::Edit,
-        }
-    }
-}
-
-/// What somebody did, and what must come of it on the other side: one effective write, or none if it lost.
-#[derive(Debug, Clone)]
-pub(super) struct Deed {
-    pub(super) side: Side,
-    pub(super) defender: u64,
-    pub(super) sentinel: String,
-    pub(super) act: Act,
-    pub(super) writes: usize,
-}
-
-/// One pair of incidents.
-#[derive(Clone)]
-struct Pair {
-    defender: u64,
-    sentinel: String,
-}
 
 struct Day<'a> {
     stage: &'a mut Stage,
@@ -99,198 +51,159 @@ pub(super) fn play(stage: &mut Stage, seed: u64) -> anyhow::Result<Vec<Deed>> {
 
 impl Day<'_> {
     fn quiet_morning(&mut self) -> anyhow::Result<()> {
-        heading("Morning: closes from either side")?;
-        let (one, two, three) = (self.pair()?, self.pair()?, self.pair()?);
-        let close = DefenderEdit::resolve("truePositive", "phishing").saying("Mail purged, user informed");
-        self.in_defender(&one, "closes it as a true positive, phishing", &close)?;
-        let close = SentinelEdit::close("FalsePositive", Some("InaccurateData"));
-        self.in_sentinel(&two, "closes it as a false positive", &close)?;
-        let owner =
-            DefenderEdit { severity: Some("high".to_owned()), ..DefenderEdit::owner(Some(PEOPLE[0])) };
-        self.in_defender(&three, "takes it and raises its severity", &owner)?;
-        self.in_sentinel(&three, "tags it", &SentinelEdit::labels(&["vip"]))?;
-        self.in_defender(&three, "comments on it", &DefenderEdit::comment("Host isolated"))?;
-        self.in_sentinel(&two, "reopens it", &SentinelEdit::status("Active"))
+        heading("Morning: a ticket for each incident, and closes from every side")?;
+        let (one, two, three) = (self.incident()?, self.incident()?, self.incident()?);
+        self.does(Side::Defender, &one, Act::Close, "closes it as a true positive, malware")?;
+        self.does(Side::Ticket, &two, Act::Close, "closes the ticket as a false positive")?;
+        self.does(Side::Defender, &three, Act::Severity, "raises its severity")?;
+        self.does(Side::Ticket, &three, Act::Comment("Host isolated"), "writes a work note")?;
+        self.does(Side::Sentinel, &three, Act::Comment("Seen on a second host"), "comments on it")?;
+        self.does(Side::Sentinel, &three, Act::Close, "closes it as a benign positive")?;
+        self.does(Side::Ticket, &two, Act::Reopen, "reopens the ticket")
     }
 
     fn lost_answers(&mut self) -> anyhow::Result<()> {
         heading("Mid-morning: writes are applied, but their answers are lost")?;
-        for (api, operation) in [(Api::Sentinel, "put-incident"), (Api::Graph, "update-incident")] {
-            let pair = self.pair()?;
+        let tickets = Api::ServiceNow;
+        self.stage.emulator.add_fault(Fault::new(FaultKind::DropAfter).on(tickets, "create-ticket"));
+        let opened = self.incident()?;
+        for (api, operation) in
+            [(Api::Graph, "update-incident"), (Api::Sentinel, "put-incident"), (tickets, "update-ticket")]
+        {
             self.stage.emulator.add_fault(Fault::new(FaultKind::DropAfter).on(api, operation));
-            self.close_somewhere(&pair, api == Api::Sentinel)?;
         }
-        for (api, operation) in [(Api::Sentinel, "put-comment"), (Api::Graph, "comment-incident")] {
-            let pair = self.pair()?;
+        self.does(Side::Ticket, &opened, Act::Close, "closes the ticket")?;
+        let another = self.incident()?;
+        self.does(Side::Sentinel, &another, Act::Close, "closes it")?;
+        for (api, operation) in
+            [(Api::Graph, "comment-incident"), (Api::Sentinel, "put-comment"), (tickets, "comment-ticket")]
+        {
             self.stage.emulator.add_fault(Fault::new(FaultKind::DropAfter).on(api, operation));
-            if api == Api::Sentinel {
-                self.in_defender(&pair, "comments on it", &DefenderEdit::comment("Who owns this host?"))?;
-            } else {
-                self.in_sentinel(&pair, "comments on it", &SentinelEdit::comment("It is a kiosk"))?;
-            }
         }
-        Ok(())
+        let third = self.incident()?;
+        self.does(Side::Defender, &third, Act::Comment("Who owns this host?"), "comments on it")?;
+        self.does(Side::Ticket, &third, Act::Comment("It is a kiosk"), "writes a work note")
     }
 
     fn throttling(&mut self) -> anyhow::Result<()> {
-        heading("Noon: both services throttle, one without saying for how long")?;
-        let pairs = [self.pair()?, self.pair()?];
+        heading("Noon: all three services throttle, one without saying for how long")?;
+        let trios = [self.incident()?, self.incident()?, self.incident()?];
         let throttle = |retry_after| FaultKind::Throttle { retry_after };
         let next = |kind, api| Fault::new(kind).on_api(api).when(When::Next(3));
         self.stage.emulator.add_fault(next(throttle(RetryAfter::Absent), Api::Sentinel));
         self.stage.emulator.add_fault(next(throttle(RetryAfter::Decimal(1.5)), Api::Graph));
-        self.close_somewhere(&pairs[0], true)?;
-        self.close_somewhere(&pairs[1], false)
+        self.stage.emulator.add_fault(next(throttle(RetryAfter::Seconds(1)), Api::ServiceNow));
+        for (trio, side) in trios.iter().zip(Side::ALL) {
+            self.does(side, trio, Act::Close, "closes it")?;
+        }
+        Ok(())
     }
 
     fn killed_worker(&mut self) -> anyhow::Result<()> {
-        heading("Afternoon: the worker is killed (SIGKILL) in the middle of its work, five times")?;
-        for n in 0..5 {
-            let pair = self.pair()?;
-            let from_defender = n % 2 == 0;
-            let started = self.begin_close(&pair, from_defender)?;
+        heading("Afternoon: the worker is killed (SIGKILL) in the middle of its work, six times")?;
+        for n in 0..6 {
+            let trio = self.incident()?;
+            let side = Side::ALL[n % 3];
+            let started = self.begin(side, &trio, Act::Close, 1)?;
             pause(Duration::from_millis(self.rng.random_range(50..450)));
             self.stage.kill()?;
             self.stage.start(None)?;
-            self.arrival(&pair, from_defender, started, "close, across a kill and a restart")?;
+            self.arrival(side, &trio, started, "close, across a kill and a restart")?;
         }
         Ok(())
     }
 
     fn conflict(&mut self) -> anyhow::Result<()> {
         heading("While the worker is down, two people edit the same incident")?;
-        let pair = self.pair()?;
+        let trio = self.incident()?;
         self.stage.kill()?;
-        self.edit_sentinel(&pair, PEOPLE[1], &SentinelEdit::status("Active"))?;
-        self.deed(Side::Sentinel, &pair, Act::Edit, 0);
-        let started = self.begin_close(&pair, true)?;
+        self.begin(Side::Sentinel, &trio, Act::Reopen, 0)?;
+        let started = self.begin(Side::Ticket, &trio, Act::Close, 1)?;
         self.stage.start(None)?;
-        self.arrival(&pair, true, started, "the close beats the other edit, and the history says so")
+        self.arrival(Side::Ticket, &trio, started, "the close beats the other edit, and the history says so")
     }
 
     fn outage(&mut self) -> anyhow::Result<()> {
-        heading("Sentinel is down, and people go on closing on both sides")?;
-        let pairs = (0..6).map(|_| self.pair()).collect::<Result<Vec<_>, _>>()?;
+        heading("Sentinel and the ticket system are down, and people go on closing")?;
+        let trios = (0..6).map(|_| self.incident()).collect::<Result<Vec<_>, _>>()?;
         let settings = self.stage.emulator.settings();
-        self.stage.emulator.set_settings(Settings { sentinel_outage: Outage::Drop, ..settings.clone() });
+        self.stage.emulator.set_settings(Settings {
+            sentinel_outage: Outage::Drop,
+            ticketing_outage: BTreeMap::from([(TICKETS, Outage::Refuse)]),
+            ..settings.clone()
+        });
         let mut started = Vec::new();
-        for (n, pair) in pairs.iter().enumerate() {
-            started.push(self.begin_close(pair, n % 2 == 0)?);
+        for (n, trio) in trios.iter().enumerate() {
+            started.push(self.begin(Side::ALL[n % 3], trio, Act::Close, 1)?);
         }
         pause(Duration::from_secs(3));
         self.stage.emulator.set_settings(settings);
-        for (n, pair) in pairs.iter().enumerate() {
-            self.arrival(pair, n % 2 == 0, started[n], "close, after the outage")?;
+        for (n, trio) in trios.iter().enumerate() {
+            self.arrival(Side::ALL[n % 3], trio, started[n], "close, after the outage")?;
         }
         Ok(())
     }
 
     fn rush_hour(&mut self) -> anyhow::Result<()> {
         heading("Evening: forty closes at once, while one request in twenty fails")?;
-        let pairs = (0..40).map(|_| self.pair()).collect::<Result<Vec<_>, _>>()?;
+        let trios = (0..40).map(|_| self.incident()).collect::<Result<Vec<_>, _>>()?;
         for kind in [FaultKind::DropAfter, FaultKind::DropBefore, FaultKind::ErrorAfter { status: 503 }] {
             self.stage.emulator.add_fault(Fault::new(kind).when(When::Probability(0.017)));
         }
-        let mut started = Instant::now();
-        for (n, pair) in pairs.iter().enumerate() {
-            started = self.begin_close(pair, n % 2 == 0)?;
+        let started = Instant::now();
+        for (n, trio) in trios.iter().enumerate() {
+            self.begin(Side::ALL[n % 3], trio, Act::Close, 1)?;
         }
-        let arrived = self.wait("all forty closes", |day| {
-            pairs.iter().enumerate().all(|(n, pair)| day.is_closed(pair, n % 2 == 0))
-        })?;
+        let arrived =
+            self.wait("all forty closes", |day| trios.iter().all(|t| t.are_all_closed(day.stage)))?;
         self.stage.emulator.clear_faults();
         let seconds = started.elapsed().as_secs_f64();
-        tell(arrived, &format!("forty closes arrived within {seconds:.1} s"))
+        tell(arrived, &format!("forty closes arrived on both other sides within {seconds:.1} s"))
     }
 
-    /// A pair that the worker has seen.
-    fn pair(&mut self) -> anyhow::Result<Pair> {
+    /// A new incident with its twin; the worker has seen both, and has opened its ticket.
+    fn incident(&mut self) -> anyhow::Result<Trio> {
         let title = TITLES.choose(&mut self.rng).copied().unwrap_or(TITLES[0]);
+        let before = self.stage.emulator.tickets(TICKETS).len();
         let (defender, sentinel) = self.stage.emulator.add_linked(&IncidentSeed::new(title, "medium", 2));
+        self.wait("a ticket is opened", |day| day.stage.emulator.tickets(TICKETS).len() > before)?;
         let mapped = format!("/api/v1/records/sentinel/incident/{sentinel}/explain");
-        let linked = |day: &Self| {
+        self.wait("the three are linked", |day| {
             let told = day.stage.get(&mapped).unwrap_or_default();
-            told.contains(&format!("defender/incident/{defender}")) && !told.contains("\"awaited\"")
-        };
-        self.wait("a new pair is mapped", linked)?;
-        Ok(Pair { defender, sentinel })
+            let both =
+                told.contains(&format!("defender/incident/{defender}")) && told.contains("tickets/ticket/");
+            both && !told.contains("\"awaited\"") && !told.contains("\"planned\"") && day.stage.is_idle()
+        })?;
+        let ticket = self.stage.emulator.tickets(TICKETS).last().cloned().unwrap_or_default();
+        Ok(Trio { defender, sentinel, ticket })
     }
 
-    fn close_somewhere(&mut self, pair: &Pair, in_defender: bool) -> anyhow::Result<()> {
-        let started = self.begin_close(pair, in_defender)?;
-        self.arrival(pair, in_defender, started, "close")
+    /// Somebody does something, and it arrives on both other sides.
+    fn does(&mut self, side: Side, trio: &Trio, what: Act, told: &str) -> anyhow::Result<()> {
+        let others = || Side::ALL.into_iter().filter(move |other| *other != side);
+        let before: Vec<usize> = others().map(|other| trio.writes(self.stage, other).len()).collect();
+        let started = self.begin(side, trio, what, 1)?;
+        let arrived = self.wait(told, |day| {
+            others().zip(&before).all(|(other, n)| trio.writes(day.stage, other).len() > *n)
+        })?;
+        let seconds = started.elapsed().as_secs_f64();
+        let person = person(side);
+        tell(
+            arrived,
+            &format!("{} {side}: {person} {told}; on both other sides after {seconds:.1} s", trio.defender),
+        )
     }
 
-    fn begin_close(&mut self, pair: &Pair, in_defender: bool) -> anyhow::Result<Instant> {
-        let by = PEOPLE.choose(&mut self.rng).copied().unwrap_or(PEOPLE[0]);
-        if in_defender {
-            self.edit_defender(pair, by, &DefenderEdit::resolve("truePositive", "malware"))?;
-        } else {
-            let close = SentinelEdit::close("BenignPositive", Some("SuspiciousButExpected"));
-            self.edit_sentinel(pair, by, &close)?;
-        }
-        self.deed(if in_defender { Side::Defender } else { Side::Sentinel }, pair, Act::Close, 1);
+    fn begin(&mut self, side: Side, trio: &Trio, what: Act, writes: usize) -> anyhow::Result<Instant> {
+        act(self.stage, side, trio, person(side), what)?;
+        self.deeds.push(Deed { side, trio: trio.clone(), act: what, writes });
         Ok(Instant::now())
     }
 
-    fn arrival(
-        &mut self,
-        pair: &Pair,
-        from_defender: bool,
-        started: Instant,
-        what: &str,
-    ) -> anyhow::Result<()> {
-        let arrived = self.wait("a close", |day| day.is_closed(pair, from_defender))?;
-        let (from, to) = if from_defender { ("Defender", "Sentinel") } else { ("Sentinel", "Defender") };
+    fn arrival(&mut self, side: Side, trio: &Trio, started: Instant, what: &str) -> anyhow::Result<()> {
+        let arrived = self.wait("a close", |day| trio.are_all_closed(day.stage))?;
         let seconds = started.elapsed().as_secs_f64();
-        tell(arrived, &format!("{} {from} → {to}: {what}, {seconds:.1} s", pair.defender))
-    }
-
-    fn in_defender(&mut self, pair: &Pair, what: &str, edit: &DefenderEdit) -> anyhow::Result<()> {
-        let before = self.stage.writes(crate::emulator::System::Sentinel, &pair.sentinel).len();
-        let started = Instant::now();
-        self.edit_defender(pair, PEOPLE[0], edit)?;
-        let closes = edit.status.as_deref() == Some("resolved");
-        self.deed(Side::Defender, pair, Act::of(closes, edit.comment.is_some()), 1);
-        let arrived = self.wait(what, |day| {
-            day.stage.writes(crate::emulator::System::Sentinel, &pair.sentinel).len() > before
-        })?;
-        told(arrived, pair, "Defender → Sentinel", PEOPLE[0], what, started)
-    }
-
-    fn in_sentinel(&mut self, pair: &Pair, what: &str, edit: &SentinelEdit) -> anyhow::Result<()> {
-        let id = pair.defender.to_string();
-        let before = self.stage.writes(crate::emulator::System::Defender, &id).len();
-        let started = Instant::now();
-        self.edit_sentinel(pair, PEOPLE[1], edit)?;
-        let closes = edit.status.as_deref() == Some("Closed");
-        self.deed(Side::Sentinel, pair, Act::of(closes, edit.comment.is_some()), 1);
-        let arrived =
-            self.wait(what, |day| day.stage.writes(crate::emulator::System::Defender, &id).len() > before)?;
-        told(arrived, pair, "Sentinel → Defender", PEOPLE[1], what, started)
-    }
-
-    fn edit_defender(&self, pair: &Pair, by: &str, edit: &DefenderEdit) -> Result<(), EditRefused> {
-        self.stage.emulator.human_defender(pair.defender, by, edit)
-    }
-
-    fn edit_sentinel(&self, pair: &Pair, by: &str, edit: &SentinelEdit) -> Result<(), EditRefused> {
-        self.stage.emulator.human_sentinel(&pair.sentinel, by, edit)
-    }
-
-    fn deed(&mut self, side: Side, pair: &Pair, act: Act, writes: usize) {
-        let Pair { defender, sentinel } = pair.clone();
-        self.deeds.push(Deed { side, defender, sentinel, act, writes });
-    }
-
-    fn is_closed(&self, pair: &Pair, from_defender: bool) -> bool {
-        let (there, closed) = if from_defender {
-            let incident = self.stage.emulator.sentinel_incident(&pair.sentinel);
-            (incident.map(|i| i["properties"]["status"].clone()), "Closed")
-        } else {
-            (self.stage.emulator.defender_incident(pair.defender).map(|i| i["status"].clone()), "resolved")
-        };
-        there.is_some_and(|status| status == closed)
+        tell(arrived, &format!("{} {side}: {what}, {seconds:.1} s", trio.defender))
     }
 
     /// Waits until it happened; `false` if it did not.
@@ -307,14 +220,18 @@ impl Day<'_> {
     }
 }
 
+/// Who works on a side.
+fn person(side: Side) -> &'static str {
+    match side {
+        Side::Defender => PEOPLE[0],
+        Side::Sentinel => PEOPLE[1],
+        Side::Ticket => PEOPLE[2],
+    }
+}
+
 fn heading(text: &str) -> anyhow::Result<()> {
     print(&format!("\n{}", styled(BOLD, text)))?;
     Ok(())
-}
-
-fn told(arrived: bool, pair: &Pair, way: &str, by: &str, what: &str, at: Instant) -> anyhow::Result<()> {
-    let seconds = at.elapsed().as_secs_f64();
-    tell(arrived, &format!("{} {way}: {by} {what}, {seconds:.1} s", pair.defender))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the day is played on a thread of its own")]

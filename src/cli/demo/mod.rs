@@ -1,6 +1,7 @@
 //! `lockstep demo`: a scripted SOC day with faults against built-in emulators, judged from their ledger.
 
 mod day;
+mod records;
 mod verdict;
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use clap::Args;
 use super::output::{BAD, BOLD, DIM, GOOD, print, styled};
 use super::{Exit, Global};
 use crate::emulator::{Emulator, EmulatorOptions};
-use crate::stage::{Pace, Stage};
+use crate::stage::{Pace, Stage, Third};
 
 /// How quick the demo's worker is: a day in a minute.
 const PACE: Pace = Pace { poll_ms: 200, settle_ms: 500 };
@@ -39,7 +40,10 @@ fn play(args: &DemoArgs) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     let emulator = Emulator::start(EmulatorOptions { seed, ..EmulatorOptions::default() })
         .context("the emulators cannot listen on loopback")?;
-    let mut stage = Stage::new(emulator, &folder.path, &program, PACE, "", None)?;
+    let settings = records::settings(&emulator.ticket_url(records::TICKETS));
+    let third = Third { system: Some(records::TICKETS), settings: &settings };
+    let create = "create_in = [\"tickets\"]";
+    let mut stage = Stage::new(emulator, &folder.path, &program, PACE, create, Some(third))?;
     print(&introduction(&stage, seed))?;
     let deeds = day::play(&mut stage, seed)?;
     let verdict = verdict::judge(&stage, &deeds);
@@ -56,7 +60,7 @@ fn play(args: &DemoArgs) -> anyhow::Result<Exit> {
 
 fn introduction(stage: &Stage, seed: u64) -> String {
     format!(
-        "{}\nDefender and Sentinel are emulated at {}; a worker bridges them; people and faults are scripted (seed {seed}).\n\
+        "{}\nDefender, Sentinel and ServiceNow are emulated at {}; a worker bridges them; people and faults are scripted (seed {seed}).\n\
          Nothing the worker says of itself counts: the emulators keep a ledger of what really changed.\n",
         styled(BOLD, "A day in a SOC, in a minute."),
         stage.emulator.url()

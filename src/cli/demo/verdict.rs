@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::super::output::{BAD, BOLD, GOOD, styled};
-use super::day::{Act, Deed, Side};
-use crate::emulator::{CLIENT_ID, Entry, System, What};
+use super::records::{Act, Deed, Side, TICKETS, Trio};
+use crate::emulator::{Entry, What};
 use crate::stage::Stage;
 
 /// What the ledger says of the day.
@@ -12,6 +12,7 @@ use crate::stage::Stage;
 pub(super) struct Verdict {
     edits: usize,
     closes: usize,
+    opened: usize,
     expected: usize,
     effective: usize,
     lost: usize,
@@ -36,42 +37,41 @@ pub(super) fn judge(stage: &Stage, deeds: &[Deed]) -> Verdict {
         calls: stage.emulator.calls().values().sum(),
         ..Verdict::default()
     };
-    let mut by_pair: BTreeMap<u64, Vec<&Deed>> = BTreeMap::new();
+    let mut by_trio: BTreeMap<&Trio, Vec<&Deed>> = BTreeMap::new();
     for deed in deeds {
-        by_pair.entry(deed.defender).or_default().push(deed);
+        by_trio.entry(&deed.trio).or_default().push(deed);
     }
-    for (defender, deeds) in by_pair {
-        let sentinel = &deeds[0].sentinel;
-        judge_pair(stage, defender, sentinel, &deeds, &mut verdict);
+    for (trio, deeds) in &by_trio {
+        judge_trio(stage, trio, deeds, &mut verdict);
     }
+    verdict.opened = by_trio.len();
+    let tickets = stage.emulator.tickets(TICKETS).len();
+    verdict.doubled += tickets.saturating_sub(verdict.opened);
+    verdict.lost += verdict.opened.saturating_sub(tickets);
     verdict.effective =
-        stage.emulator.ledger().iter().filter(|e| e.actor == CLIENT_ID && e.is_effective()).count();
+        Side::ALL.iter().flat_map(|side| by_trio.keys().map(|trio| trio.writes(stage, *side).len())).sum();
     verdict.dead_letters = stage.gauge("lockstep_dead_letters").map_or(1, |dead| usize::from(dead > 0.0));
     verdict
 }
 
-fn judge_pair(stage: &Stage, defender: u64, sentinel: &str, deeds: &[&Deed], verdict: &mut Verdict) {
-    let sides = [
-        (Side::Defender, stage.writes(System::Sentinel, sentinel)),
-        (Side::Sentinel, stage.writes(System::Defender, &defender.to_string())),
-    ];
+fn judge_trio(stage: &Stage, trio: &Trio, deeds: &[&Deed], verdict: &mut Verdict) {
     let is_comment = |entry: &&Entry| matches!(entry.what, What::Commented { .. });
-    for (side, writes) in sides {
-        let here = || deeds.iter().filter(|d| d.side == side);
+    for side in Side::ALL {
+        let writes = trio.writes(stage, side);
+        let elsewhere = || deeds.iter().filter(|d| d.side != side);
         let comments = writes.iter().filter(is_comment).count();
         // Apart, so that a comment too many cannot make up for an edit that was lost.
         for (comment, written) in [(true, comments), (false, writes.len() - comments)] {
             let expected =
-                here().filter(|d| (d.act == Act::Comment) == comment).map(|d| d.writes).sum::<usize>();
+                elsewhere().filter(|d| d.act.is_comment() == comment).map(|d| d.writes).sum::<usize>();
             verdict.expected += expected;
             verdict.lost += expected.saturating_sub(written);
             let more = written.saturating_sub(expected);
-            if here().next().is_none() { verdict.bounced += more } else { verdict.doubled += more }
+            if elsewhere().next().is_none() { verdict.bounced += more } else { verdict.doubled += more }
         }
     }
-    let here = stage.emulator.defender_incident(defender).map(|i| i["status"] == "resolved");
-    let there = stage.emulator.sentinel_incident(sentinel).map(|i| i["properties"]["status"] == "Closed");
-    verdict.disagreeing += usize::from(here != there || here.is_none());
+    let [defender, sentinel, ticket] = trio.closed(stage);
+    verdict.disagreeing += usize::from(defender.is_none() || defender != sentinel || defender != ticket);
 }
 
 /// The verdict for people.
@@ -80,16 +80,17 @@ pub(super) fn render(verdict: &Verdict) -> String {
         let style = if n == 0 { GOOD } else { BAD };
         format!("  {}  {what}", styled(style, format!("{n:>5}")))
     };
-    let Verdict { edits, closes, expected, effective, calls, .. } = verdict;
+    let Verdict { edits, closes, opened, expected, effective, calls, .. } = verdict;
     let lines = [
         format!("\n{}", styled(BOLD, "The verdict, from the emulators' ledger")),
         format!("  {edits:>5}  edits by people, {closes} of them closes"),
-        format!("  {expected:>5}  effective writes that they must cause on the other side"),
+        format!("  {opened:>5}  incidents, and a ticket opened for each"),
+        format!("  {expected:>5}  effective writes that they must cause on the other sides"),
         format!("  {effective:>5}  effective writes by lockstep, in {calls} calls in all"),
         count(verdict.lost, "lost"),
         count(verdict.doubled, "doubled"),
         count(verdict.bounced, "bounced back"),
-        count(verdict.disagreeing, "pairs that disagree at the end"),
+        count(verdict.disagreeing, "incidents whose records disagree at the end"),
         count(verdict.dead_letters, "given up"),
     ];
     let word = if verdict.is_fine() { styled(GOOD, "exactly once") } else { styled(BAD, "NOT exactly once") };

@@ -1,28 +1,71 @@
-//! Jira: not built yet.
+//! Jira, Cloud and Data Center: the issues that lockstep opens in one project (`ticketing.md` 2).
+//!
+//! - `snapshot` reads an issue, `adf` and `wiki` are the two forms of its texts, `jql` the queries;
+//! - `list` watches and finds, `create`, `update` and `transition` write, `users` knows who is meant by an e-mail;
+//! - `hint` reads webhooks, `probe` tells what is wrong with the set-up.
+
+mod adf;
+mod comment;
+mod create;
+mod hint;
+mod jql;
+mod list;
+mod probe;
+mod settings;
+mod snapshot;
+mod transition;
+mod update;
+mod users;
+mod wiki;
+mod wire;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod against_emulator_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod arbitrary_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{ConnectError, Connector, Depth, Opening, Page, PageToken, Probe, TicketSystem, Written};
-use crate::http::{Budgets, CallError, CallObserver, Http, RequestIds, Scheme};
-use crate::model::{CommentKey, Patch, RecordKind, RecordRef, Snapshot, SystemName};
+use super::{ConnectError, Connector, Depth, Hook, HookProof, Opening, Page, PageToken, Probe, Written};
+use crate::http::{
+    Answer, Budget, Budgets, Call, CallError, CallObserver, CallSite, Http, RequestIds, Scheme,
+};
+use crate::model::{CommentKey, Comments, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName};
 
-/// Settings of one Jira.
-#[derive(Debug, Clone)]
-pub struct JiraSettings {
-    /// What all ticket systems have.
-    pub system: TicketSystem,
-}
+use create::Keys;
+pub use settings::{Deployment, JiraSettings, Scope};
+use users::Users;
+
+/// The label of every issue that lockstep opens, and the name of the property with the key.
+const MARK: &str = "lockstep";
+
+/// Half of what Cloud publishes per second
+/// and method (`ticketing.md` 2.7), since others use the site, too.
+const BUDGETS: &[Budget] = &[
+    Budget { class: "jira-get", per: Duration::from_secs(1), amount: 25, burst: 25 },
+    Budget { class: "jira-post", per: Duration::from_secs(1), amount: 25, burst: 25 },
+    Budget { class: "jira-put", per: Duration::from_secs(1), amount: 12, burst: 13 },
+];
 
 /// The connector to one Jira.
 #[derive(Debug)]
 pub struct Jira {
     endpoint: Endpoint,
     settings: JiraSettings,
+    keys: Keys,
+    users: Users,
 }
 
 impl Jira {
@@ -33,20 +76,86 @@ impl Jira {
         observer: Option<Arc<dyn CallObserver>>,
     ) -> Result<Self, ConnectError> {
         let system = &settings.system;
-        let tokens = system.login.tokens(Scheme::Bearer, &system.url, http);
+        let tokens = system.login.tokens(Scheme::Bearer, &settings.token_url, http);
         let parts = Parts {
             system: &system.name,
             base: &system.url,
-            example: "https://tickets.example.org",
-            budgets: Budgets::unlimited(),
+            example: "https://example.atlassian.net",
+            budgets: Budgets::new(BUDGETS, system.budget_factor),
             ids: RequestIds::GRAPH,
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
-        Ok(Self { endpoint, settings: settings.clone() })
+        Ok(Self { endpoint, settings: settings.clone(), keys: Keys::default(), users: Users::default() })
     }
 
-    fn absent(&self, operation: &'static str) -> CallError {
-        self.endpoint.invalid(operation, "not built yet".to_owned())
+    /// An address below the REST API of the deployment's version.
+    fn url(&self, operation: &'static str, below: &[&str], query: &[(&str, &str)]) -> Result<Url, CallError> {
+        let mut path = vec!["rest", "api", self.settings.deployment.version()];
+        path.extend(below);
+        self.endpoint.url(operation, &path, query)
+    }
+
+    /// The numeric id of a ticket of this system; anything else never gets into an address.
+    fn id<'a>(&self, operation: &'static str, record: &'a RecordRef) -> Result<&'a str, CallError> {
+        let id = record.id.as_str();
+        if record.kind == RecordKind::Ticket && id.bytes().all(|b| b.is_ascii_digit()) {
+            return Ok(id);
+        }
+        Err(self.endpoint.invalid(operation, format!("{record}: Jira's tickets have numeric ids")))
+    }
+
+    /// One GET of the issue, with its comments as far as they come along.
+    async fn get(&self, record: &RecordRef) -> Result<Snapshot, CallError> {
+        let operation = "tickets.get";
+        let id = self.id(operation, record)?;
+        let me = self.me().await?;
+        let fields = self.settings.fields().join(",");
+        let url = self.url(operation, &["issue", id], &[("fields", &fields), ("properties", MARK)])?;
+        let answer = self.endpoint.send(Call::get(operation, "jira-get", url)).await?;
+        let bad = |what: String| self.endpoint.malformed(operation, &answer, format!("{record}: {what}"));
+        let read = self.snapshot(me, &answer.body, true).map_err(&bad)?;
+        if read.record.id != record.id {
+            return Err(bad(format!("the answer is about {}", read.record)));
+        }
+        Ok(read)
+    }
+
+    /// The record with all its comments: one call, or more where they do not all come along.
+    async fn get_with_comments(&self, record: &RecordRef) -> Result<Snapshot, CallError> {
+        let mut read = self.get(record).await?;
+        if !matches!(read.comments, Comments::Listed(_)) {
+            let (comments, note) = self.comments(&read.record).await?;
+            read.comments = Comments::Listed(comments);
+            if read.closing_comment.is_none() && snapshot::is_done(&read.raw) {
+                read.closing_comment = note;
+            }
+        }
+        Ok(read)
+    }
+
+    fn snapshot(&self, me: &str, json: &Value, fresh: bool) -> Result<Snapshot, String> {
+        snapshot::issue(&self.settings, Some(me), json, fresh)
+    }
+
+    /// The ticket with this id.
+    fn ticket(&self, id: &str) -> Result<RecordRef, String> {
+        let id = RecordId::new(id).map_err(|e| e.to_string())?;
+        Ok(RecordRef::ticket(self.system(), id))
+    }
+
+    /// A refusal that shows before anything is sent, or that an answer amounts to.
+    fn refused(&self, operation: &'static str, answer: Option<&Answer>, message: String) -> CallError {
+        let site = Box::new(self.site(operation, answer));
+        CallError::Refused { site, status: answer.map_or(0, |a| a.status), code: String::new(), message }
+    }
+
+    fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {
+        CallSite {
+            system: Arc::from(self.system().as_str()),
+            operation,
+            request_id: answer.and_then(|a| a.request_id.clone()),
+            client_request_id: answer.map(|a| a.client_request_id.clone()),
+        }
     }
 }
 
@@ -68,28 +177,61 @@ impl Connector for Jira {
         self.settings.system.overlap
     }
 
-    async fn list(&self, _: RecordKind, _: Timestamp, _: Option<&PageToken>) -> Result<Page, CallError> {
-        Err(self.absent("tickets.list"))
+    async fn list(
+        &self,
+        kind: RecordKind,
+        since: Timestamp,
+        page: Option<&PageToken>,
+    ) -> Result<Page, CallError> {
+        if kind != RecordKind::Ticket {
+            return Err(self.endpoint.invalid("tickets.list", "Jira keeps tickets only".to_owned()));
+        }
+        self.changes(since, page).await
     }
 
-    async fn read(&self, _: &RecordRef, _: Depth) -> Result<Snapshot, CallError> {
-        Err(self.absent("tickets.get"))
+    async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError> {
+        match depth {
+            Depth::Comments => self.get_with_comments(record).await,
+            Depth::Record | Depth::Links => self.get(record).await,
+        }
     }
 
-    async fn update(&self, _: &Snapshot, _: &Patch) -> Result<Written, CallError> {
-        Err(self.absent("tickets.update"))
+    async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
+        self.write(current, patch).await
     }
 
-    async fn create(&self, _: &RecordRef, _: &Opening) -> Result<Written, CallError> {
-        Err(self.absent("tickets.create"))
+    async fn find(&self, planned: &RecordRef, depth: Depth) -> Result<Option<Snapshot>, CallError> {
+        if let Some(known) = self.keys.known(planned.id.as_str()) {
+            // Read by its id, since a search may not show it yet.
+            match self.read(&known, depth).await {
+                Err(CallError::NotFound { .. }) => self.keys.forget(planned.id.as_str()),
+                read => return read.map(Some),
+            }
+        }
+        let Some(found) = self.find_by_key(planned).await? else { return Ok(None) };
+        self.read(&found, depth).await.map(Some)
     }
 
-    async fn comment(&self, _: &Snapshot, _: &CommentKey, _: &str) -> Result<Written, CallError> {
-        Err(self.absent("comments.create"))
+    async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
+        self.open(planned, opening).await
+    }
+
+    fn hook(&self) -> Option<Hook> {
+        let secret = self.settings.system.hook.clone()?;
+        Some(Hook {
+            proof: HookProof::Hmac("x-hub-signature"),
+            secret,
+            records: hint::records,
+            delivery_id: Some("x-atlassian-webhook-identifier"),
+        })
+    }
+
+    async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError> {
+        self.add_comment(current, key, text).await
     }
 
     async fn probe(&self) -> Vec<Probe> {
-        Vec::new()
+        self.probes().await
     }
 
     fn budget_left(&self) -> Vec<(&'static str, u32)> {

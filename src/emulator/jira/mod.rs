@@ -1,46 +1,229 @@
-//! Jira: not built yet.
+//! Jira, Cloud or Data Center, for the operations that lockstep uses (`ticketing.md` 2 and 8).
+//!
+//! The prefix is `/jira`; below it are `/rest/api/3` (Cloud) or `/rest/api/2` (Data Center) and `/oauth/token`. The
+//! service user is `lockstep` with the password, token or client secret `emulator-secret`; its name is also what the
+//! ledger calls it. There are the projects `SOC` and `OPS` with the issue types `Task` and `Incident`, and every
+//! address of `example.org` is somebody's.
+//!
+//! What is unpleasant: searches lag behind, bring ids only unless fields are asked for, cap their pages and refuse
+//! queries without bounds; the old search of Cloud is gone; times have the offset of the account; labels hold no
+//! spaces; transitions have misleading names, screens and required fields; the resolution stays when an issue is
+//! reopened; writes to one issue are limited; a write without effect moves `updated` all the same. The settings
+//! (`PATCH /control/jira/settings`, see [`settings`]) switch more on.
+//!
+//! Seeds and edits take the common words of all ticket systems: `title`, `status`, `verdict`, `severity`, `owner`,
+//! `tags`, `comment`, `notes`, `key`, `delete`; and of Jira's own: `status_name`, `resolution`, `labels` (all of them,
+//! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment).
 
+mod issue;
+mod jql;
+mod meta;
+mod person;
+mod search;
+mod settings;
+mod store;
+mod text;
+mod workflow;
+mod write;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Surroundings};
-use super::faults::Plan;
+use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
 use super::wire::{Refusal, Reply, Request};
+use issue::SERVICE;
+use settings::{Deployment, Settings};
+pub(super) use store::Jira;
 
-/// The system.
-#[derive(Debug, Default)]
-pub(super) struct Jira {}
+/// The service user's password, token and client secret.
+const SECRET: &str = "emulator-secret";
 
-impl Desk for Jira {
-    fn operation(&self, _method: &str, _path: &[&str]) -> &'static str {
-        "unknown"
+/// What an answer is: one that did something, or a refusal.
+type Outcome = Result<Reply, Reply>;
+
+/// A refusal in Jira's form.
+fn refusal(status: u16, message: &str) -> Reply {
+    let messages: Vec<&str> = [message].into_iter().filter(|m| !m.is_empty()).collect();
+    Reply::json(status, json!({"errorMessages": messages, "errors": {}}))
+}
+
+/// A refusal by field.
+fn field_refusal(errors: serde_json::Map<String, Value>) -> Reply {
+    Reply::json(400, json!({"errorMessages": [], "errors": errors}))
+}
+
+/// One field that is wrong.
+fn wrong(field: &str, message: &str) -> Reply {
+    field_refusal([(field.to_owned(), Value::from(message))].into_iter().collect())
+}
+
+fn no_issue() -> Reply {
+    refusal(404, "Issue does not exist or you do not have permission to see it.")
+}
+
+impl Jira {
+    /// Whether the request comes from the service user.
+    fn admits(&self, request: &Request) -> bool {
+        let header = request.header("authorization").unwrap_or_default();
+        if let Some(token) = header.strip_prefix("Bearer ") {
+            return token == SECRET && self.settings.deployment == Deployment::DataCenter
+                || self.tokens.iter().any(|issued| issued == token);
+        }
+        let basic = header.strip_prefix("Basic ").and_then(|encoded| STANDARD.decode(encoded).ok());
+        basic.is_some_and(|pair| pair == format!("{SERVICE}:{SECRET}").into_bytes())
     }
 
-    fn answer(&mut self, _: &Request, _: &[&str], _: &Plan, _: &mut Surroundings<'_>) -> Reply {
-        self.failure(404)
+    /// OAuth 2 client credentials.
+    fn token(&mut self, request: &Request) -> Reply {
+        let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
+        let of = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
+        let known = of("grant_type") == Some("client_credentials")
+            && of("client_id") == Some(SERVICE)
+            && of("client_secret") == Some(SECRET);
+        if !known {
+            return Reply::json(401, json!({"error": "access_denied", "error_description": "Unauthorized"}));
+        }
+        let token = format!("emulated-{}", self.tokens.len() + 1);
+        self.tokens.push(token.clone());
+        Reply::json(200, json!({"access_token": token, "token_type": "Bearer", "expires_in": 3600}))
+    }
+
+    fn route(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        plan: &Plan,
+        around: &mut Surroundings<'_>,
+    ) -> Outcome {
+        let version = match self.settings.deployment {
+            Deployment::Cloud => "3",
+            Deployment::DataCenter => "2",
+        };
+        let ["rest", "api", v, rest @ ..] = path else { return Err(refusal(404, "")) };
+        // Cloud still has version 2; lockstep does not use it, so it is no help here.
+        if *v != version && *v != "latest" {
+            return Err(refusal(404, ""));
+        }
+        match (request.method.as_str(), rest) {
+            ("POST", ["issue"]) => self.create(request, around),
+            ("GET", ["issue", id]) => self.get(request, id, plan.is(&FaultKind::StaleRead), around),
+            ("PUT", ["issue", id]) => self.put(request, id, around),
+            ("GET", ["issue", id, "transitions"]) => self.transitions(request, id, around),
+            ("POST", ["issue", id, "transitions"]) => self.transition(request, id, around),
+            ("GET", ["issue", id, "comment"]) => {
+                self.comments(request, id, plan.is(&FaultKind::StaleRead), around)
+            }
+            ("POST", ["issue", id, "comment"]) => self.comment(request, id, around),
+            ("GET" | "POST", ["search", "jql"]) if self.settings.deployment == Deployment::Cloud => {
+                self.search_cloud(request, around)
+            }
+            ("GET" | "POST", ["search"]) => match self.settings.deployment {
+                Deployment::DataCenter => self.search_data_center(request, around),
+                Deployment::Cloud => Err(refusal(
+                    410,
+                    "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API.",
+                )),
+            },
+            ("GET", rest) => self.meta(request, rest, around),
+            _ => Err(refusal(405, "")),
+        }
+    }
+}
+
+impl Desk for Jira {
+    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
+        let ["rest", "api", _, rest @ ..] = path else {
+            return if path == ["oauth", "token"] { "token" } else { "unknown" };
+        };
+        match (method, rest) {
+            ("POST", ["issue"]) => "create-ticket",
+            ("GET", ["issue", _]) => "get-ticket",
+            ("PUT", ["issue", _]) | ("POST", ["issue", _, "transitions"]) => "update-ticket",
+            ("GET", ["issue", _, "transitions"]) => "list-transitions",
+            ("GET", ["issue", _, "comment"]) => "list-comments",
+            ("POST", ["issue", _, "comment"]) => "comment-ticket",
+            ("POST", ["search", "jql"] | ["search"]) => "list-tickets",
+            ("GET", ["search", "jql"] | ["search"]) => "find-ticket",
+            ("GET", ["myself"]) => "get-myself",
+            ("GET", ["user", ..]) => "find-user",
+            ("GET", _) => "read-meta",
+            _ => "unknown",
+        }
+    }
+
+    fn answer(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        plan: &Plan,
+        around: &mut Surroundings<'_>,
+    ) -> Reply {
+        let date = http_date(around.now);
+        if request.method == "POST" && path == ["oauth", "token"] {
+            return self.token(request).with("date", date);
+        }
+        if !self.admits(request) {
+            let text = "Client must be authenticated to access this resource.";
+            return refusal(401, text).with("www-authenticate", "OAuth realm=\"jira\"").with("date", date);
+        }
+        let reply = self.route(request, path, plan, around).unwrap_or_else(|refused| refused);
+        reply.with("date", date).with("x-arequestid", "0e2f6e3bb6b1a0b5")
     }
 
     fn failure(&self, status: u16) -> Reply {
-        Reply::json(status, json!({}))
+        match status {
+            // The edge in front of Jira answers these, and in HTML.
+            502..=504 => Reply::html(status),
+            429 => refusal(429, "Rate limit exceeded.").with("ratelimit-reason", "jira-burst-based"),
+            500 => refusal(500, "Internal server error"),
+            status => refusal(status, "The request cannot be answered."),
+        }
     }
 
-    fn open(&mut self, _: &Value, _: &Actor, _: &mut Surroundings<'_>) -> Result<String, Refusal> {
-        Err(Refusal::bad_request("not built yet"))
+    fn open(
+        &mut self,
+        seed: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<String, Refusal> {
+        self.open_by(seed, actor, around)
     }
 
-    fn edit(&mut self, _: &str, _: &Value, _: &Actor, _: &mut Surroundings<'_>) -> Result<(), Refusal> {
-        Err(Refusal::bad_request("not built yet"))
+    fn edit(
+        &mut self,
+        id: &str,
+        edit: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Refusal> {
+        self.edit_by(id, edit, actor, around)
     }
 
-    fn ticket(&self, _id: &str) -> Option<Value> {
-        None
+    fn ticket(&self, id: &str) -> Option<Value> {
+        let issue = self.find(id)?.versions.current();
+        let mut json = issue.json(&[], &["lockstep".to_owned()], &self.settings, "http://jira/rest/api/3");
+        json["common"] = issue.common();
+        Some(json)
     }
 
     fn ids(&self) -> Vec<String> {
-        Vec::new()
+        self.issues.iter().filter(|(_, kept)| kept.deleted.is_none()).map(|(id, _)| id.to_string()).collect()
     }
 
-    fn set(&mut self, _settings: &Value) -> Result<(), String> {
-        Err("not built yet".to_owned())
+    fn set(&mut self, settings: &Value) -> Result<(), String> {
+        self.apply(settings)
     }
+}
+
+/// The root of links in answers.
+fn base(around: &Surroundings<'_>, settings: &Settings) -> String {
+    let version = if settings.deployment == Deployment::Cloud { "3" } else { "2" };
+    format!("{}/jira/rest/api/{version}", around.base_url)
 }

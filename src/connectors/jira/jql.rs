@@ -1,0 +1,62 @@
+//! The queries that lockstep sends. No remote text gets into one.
+
+use jiff::Timestamp;
+
+use super::snapshot::is_key;
+use super::{MARK, Scope};
+
+/// What changed at or after `since`, oldest change first. Epoch milliseconds mean the same in every time zone; a text
+/// would be read in the zone of the account (`ticketing.md` 2.2, F7). No upper bound.
+pub(super) fn changed(project: &str, scope: Scope, since: Timestamp) -> String {
+    let since = since.as_millisecond();
+    let which = match scope {
+        Scope::Project => format!("(project = {} OR labels = \"{MARK}\")", quoted(project)),
+        Scope::Labelled => format!("labels = \"{MARK}\""),
+    };
+    format!("{which} AND updated >= {since} ORDER BY updated ASC, key ASC")
+}
+
+/// The issues with a key, wherever they were moved to. `None` for what is no key of ours (F1).
+pub(super) fn with_key(key: &str) -> Option<String> {
+    is_key(key).then(|| format!("labels = \"{key}\" ORDER BY created ASC, key ASC"))
+}
+
+/// A text in quotes, of which it holds none.
+fn quoted(text: &str) -> String {
+    let plain: String = text.chars().filter(|c| !c.is_control()).collect();
+    format!("\"{}\"", plain.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_epoch_milliseconds() {
+        let since = "2026-11-23T09:12:57.123Z".parse().unwrap();
+        assert_eq!(
+            changed("SOC", Scope::Project, since),
+            "(project = \"SOC\" OR labels = \"lockstep\") AND updated >= 1795425177123 ORDER BY updated ASC, key ASC"
+        );
+        assert!(changed("S\"C", Scope::Project, since).contains("\"S\\\"C\""));
+        assert!(changed("SOC", Scope::Labelled, since).starts_with("labels = \"lockstep\" AND"));
+    }
+
+    #[test]
+    fn only_keys_get_into_a_query() {
+        let key = format!("lockstep-{}", "0a".repeat(16));
+        assert_eq!(with_key(&key).unwrap(), format!("labels = \"{key}\" ORDER BY created ASC, key ASC"));
+        for odd in [
+            "",
+            " ",
+            "lockstep-",
+            "lockstep",
+            "10042",
+            "lockstep-x\" OR project = \"SOC",
+            &key.to_uppercase(),
+        ] {
+            assert_eq!(with_key(odd), None, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! A ticket is looked up before it is opened, after every open outcome, and never opened on a look-up that failed.
+
+use jiff::{SignedDuration, Timestamp};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::lane::{Context, Event, Failure, FailureKind, Lane, Request, Step};
+use crate::connectors::{Declined, Depth};
+use crate::model::{
+    AuditKind, Comment, CommentKey, Comments, Field, Mapping, MappingId, Native, RecordRef, Snapshot,
+};
+use crate::reconcile::Rules;
+use crate::reconcile::testing::{snapshot, ticket_rules};
+use crate::store::Change;
+
+/// A lane with an incident, and its clock.
+struct World {
+    lane: Lane,
+    rules: Rules,
+    now: Timestamp,
+    rng: StdRng,
+    audit: Vec<AuditKind>,
+}
+
+impl World {
+    fn new() -> Self {
+        let rules = ticket_rules();
+        let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+        let lane = Lane { mapping, intents: Vec::new() };
+        let now = Timestamp::from_second(2_000_000_000).unwrap();
+        let mut world = Self { lane, rules, now, rng: StdRng::seed_from_u64(1), audit: Vec::new() };
+        world.observe(incident(1, "active"));
+        world
+    }
+
+    fn observe(&mut self, seen: Snapshot) {
+        self.step(Event::Observed { snapshots: vec![seen], elsewhere: Vec::new() });
+    }
+
+    fn step(&mut self, event: Event) -> Step {
+        let mut context = Context {
+            rules: &self.rules,
+            now: self.now,
+            settle: &|_| SignedDuration::from_secs(30),
+            listed: &|_| None,
+            chooses_comment_ids: &|_| false,
+            rng: &mut self.rng,
+        };
+        let step = self.lane.step(event, &mut context);
+        let history = step.changes.iter().filter_map(|change| match change {
+            Change::Audit(entry) => Some(entry.kind.clone()),
+            _ => None,
+        });
+        self.audit.extend(history);
+        step
+    }
+
+    /// What is to be read next, when it is due.
+    fn next(&mut self) -> (RecordRef, Depth) {
+        self.now = self.now.max(self.lane.wake_at().unwrap().0);
+        let (_, target, depth) = self.lane.next_due(self.now, &|_| false).unwrap();
+        (target, depth)
+    }
+
+    fn read(&mut self, result: Result<Snapshot, FailureKind>) -> Step {
+        self.next();
+        let (intent, _, _) = self.lane.next_due(self.now, &|_| false).unwrap();
+        let result = result.map(Box::new).map_err(failure);
+        self.step(Event::Read { intent, result, elsewhere: Vec::new() })
+    }
+
+    fn wrote(&mut self, sent: &Step, result: Result<Option<Snapshot>, FailureKind>, declined: Vec<Declined>) {
+        let intent = sent.effect.as_ref().unwrap().intent;
+        let result = result.map(|s| s.map(Box::new)).map_err(failure);
+        self.step(Event::Wrote { intent, result, request_id: None, declined, elsewhere: Vec::new() });
+    }
+
+    fn opened(&self) -> usize {
+        self.audit
+            .iter()
+            .filter(|k| matches!(k, AuditKind::Wrote { action, .. } if action == "create"))
+            .count()
+    }
+
+    fn told(&self, part: &str) -> bool {
+        format!("{:?}", self.audit).contains(part)
+    }
+}
+
+fn failure(kind: FailureKind) -> Failure {
+    Failure { kind, message: format!("{kind:?}"), request_id: None, retry_after: None }
+}
+
+fn incident(second: i64, status: &str) -> Snapshot {
+    let native = [
+        (Field::Status, Native::text(Some(status))),
+        (Field::Verdict, Native::Empty),
+        (Field::Owner, Native::Empty),
+        (Field::Title, Native::text(Some("Odd sign-in"))),
+    ];
+    snapshot("defender/incident/1", Timestamp::from_second(second).unwrap(), &native)
+}
+
+fn ticket(second: i64, status: &str) -> Snapshot {
+    let native = [
+        (Field::Status, Native::text(Some(status))),
+        (Field::Owner, Native::Empty),
+        (Field::Title, Native::text(Some("Odd sign-in"))),
+    ];
+    snapshot("tickets/ticket/42", Timestamp::from_second(second).unwrap(), &native)
+}
+
+fn creates(step: &Step) -> bool {
+    matches!(step.effect.as_ref().map(|e| &e.request), Some(Request::Create(_)))
+}
+
+#[test]
+fn f16_a_ticket_is_looked_up_before_it_is_opened() {
+    let mut world = World::new();
+    assert!(world.next().0.id.as_str().starts_with("lockstep-"));
+    let sent = world.read(Err(FailureKind::NotFound));
+    assert!(creates(&sent), "no list has to be awaited: nobody else opens a ticket for it");
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    assert_eq!(world.opened(), 1);
+    assert!(world.lane.intents.is_empty(), "{:?}", world.lane.intents);
+    assert_eq!(world.lane.mapping.members[1].record.to_string(), "tickets/ticket/42");
+}
+
+#[test]
+fn f03_f16_a_look_up_that_fails_opens_nothing() {
+    for kind in [FailureKind::Unknown, FailureKind::Denied, FailureKind::Refused, FailureKind::NotExecuted] {
+        let mut world = World::new();
+        for _ in 0..5 {
+            assert!(!creates(&world.read(Err(kind))), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn f16_a_lost_answer_is_looked_up_twice_before_another_try_and_found_at_any_of_them() {
+    for found_at in 1..=3 {
+        let mut world = World::new();
+        let sent = world.read(Err(FailureKind::NotFound));
+        let begun = world.now;
+        world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+        let mut tries = 1;
+        for look in 1..=found_at {
+            let step = if look == found_at {
+                world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") }))
+            } else {
+                world.read(Err(FailureKind::NotFound))
+            };
+            if creates(&step) {
+                tries += 1;
+                assert_eq!(look, 2, "two look-ups must agree");
+                assert!(
+                    world.now.duration_since(begun) >= SignedDuration::from_secs(60),
+                    "each after the settle time"
+                );
+                world.wrote(&step, Err(FailureKind::Unknown), Vec::new());
+            }
+        }
+        assert_eq!((world.opened(), tries), (1, 1 + usize::from(found_at == 3)), "found at {found_at}");
+        assert!(world.lane.intents.is_empty());
+    }
+}
+
+fn key(sent: &Step) -> RecordRef {
+    sent.effect.as_ref().unwrap().target.clone()
+}
+
+#[test]
+fn f05_an_incident_that_was_closed_while_the_answer_was_lost_gets_its_ticket_closed() {
+    let mut world = World::new();
+    let sent = world.read(Err(FailureKind::NotFound));
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    world.observe(incident(9, "resolved"));
+    world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") }));
+    let step = world.read(Ok(ticket(5, "new")));
+    let Some(Request::Update(patch)) = step.effect.map(|e| e.request) else { panic!("no update") };
+    assert_eq!(patch.native[&Field::Status], Native::text(Some("resolved")));
+}
+
+#[test]
+fn f05_an_incident_closed_before_the_look_up_opens_none() {
+    let mut world = World::new();
+    world.observe(incident(9, "resolved"));
+    assert_eq!(world.lane.intents, [], "{:?}", world.lane.mapping);
+}
+
+#[test]
+fn what_a_ticket_cannot_take_is_told_and_left_and_the_rest_is_done() {
+    let mut world = World::new();
+    let sent = world.read(Err(FailureKind::NotFound));
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    let mut owned = incident(9, "inProgress");
+    owned.native.insert(Field::Owner, Native::text(Some("ana@example.org")));
+    world.observe(owned);
+    let sent = world.read(Ok(ticket(5, "new")));
+    let declined = Declined { field: Field::Owner, reason: "no such user".to_owned() };
+    world.wrote(&sent, Ok(Some(ticket(9, "open"))), vec![declined]);
+    assert!(world.lane.intents.is_empty(), "{:?}", world.lane.intents);
+    assert!(world.told("no such user") && world.told("Wrote"));
+}
+
+#[test]
+fn f18_a_copy_is_looked_up_before_its_first_try() {
+    let mut world = World::new();
+    let sent = world.read(Err(FailureKind::NotFound));
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    let note = Comment {
+        key: CommentKey::from_id("c"),
+        author: Some("ana".to_owned()),
+        created: Some(Timestamp::from_second(20).unwrap()),
+        text: "isolated host7".to_owned(),
+    };
+    world.observe(Snapshot { comments: Comments::Listed(vec![note]), ..incident(20, "active") });
+    let (target, depth) = world.next();
+    assert_eq!((target.to_string().as_str(), depth), ("tickets/ticket/42", Depth::Comments));
+    let intent = &world.lane.intents[0];
+    let crate::model::Action::Comment { text, .. } = &intent.action else { panic!("{intent:?}") };
+    let copy = Comment {
+        key: CommentKey::from_id("copy"),
+        author: Some("lockstep".to_owned()),
+        created: None,
+        text: text.clone(),
+    };
+    let there = Snapshot { comments: Comments::Listed(vec![copy]), ..ticket(21, "new") };
+    assert!(world.read(Ok(there)).effect.is_none(), "it is there already");
+    assert!(world.lane.intents.is_empty());
+}

@@ -1,0 +1,196 @@
+//! One ticket of the mailbox with what the adapter last said of it: what is an edit, what a repetition. Pure.
+//!
+//! An adapter may report all it sees, again and again, also before it has carried out what lockstep wants. So each field
+//! is measured against what the adapter said last: the same again is no news, and overwrites nothing.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::connectors::sidecar::{MailboxError, Ticket, TicketState, TicketWrite};
+use crate::model::{Field, Native, Natives, Status};
+
+/// Event ids remembered per ticket; the oldest go first.
+const EVENTS: usize = 100;
+
+/// One ticket with what the adapter said of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Held {
+    pub(super) ticket: Ticket,
+    /// What the adapter last said, or was last told and acknowledged, and at which revision.
+    said: BTreeMap<Field, (Native, u64)>,
+    /// What the adapter cannot carry out, and why.
+    pub(super) declined: BTreeMap<Field, String>,
+    /// The ids of the reports taken in lately.
+    events: VecDeque<String>,
+}
+
+/// What the adapter reports of a ticket. Fields that are not in it are not spoken of.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Report {
+    pub(super) fields: Natives,
+    pub(super) closing_note: Option<String>,
+    pub(super) number: Option<String>,
+    pub(super) url: Option<String>,
+    pub(super) by: Option<String>,
+    /// The revision whose state the adapter has carried out, if it knows: all that differs from it is an edit.
+    pub(super) revision: Option<u64>,
+    /// The same id again is the same report.
+    pub(super) event_id: Option<String>,
+    pub(super) declined: BTreeMap<Field, String>,
+}
+
+impl Held {
+    /// A ticket that lockstep opens.
+    pub(super) fn open(key: &str, state: TicketState, now: Timestamp) -> Self {
+        let ticket = Ticket {
+            key: key.to_owned(),
+            revision: 1,
+            created: now,
+            modified: now,
+            modified_by: None,
+            state,
+            closing_note: None,
+            comments: 0,
+            number: None,
+            url: None,
+            gone: false,
+        };
+        Self { ticket, said: BTreeMap::new(), declined: BTreeMap::new(), events: VecDeque::new() }
+    }
+
+    /// What lockstep writes. Returns the fields that change, none where the ticket says so already.
+    pub(super) fn write(&mut self, write: &TicketWrite, now: Timestamp) -> Result<Vec<Field>, MailboxError> {
+        let before = self.ticket.state.natives();
+        let mut changed = Vec::new();
+        for (field, value) in write.fields.iter().filter(|(field, value)| before.get(*field) != Some(*value))
+        {
+            self.set(*field, value)?;
+            self.declined.remove(field);
+            changed.push(*field);
+        }
+        let was = self.ticket.closing_note.clone();
+        self.note_close(write.closing_note.as_deref().filter(|_| was.is_none()));
+        if !changed.is_empty() {
+            self.changed(now, None);
+        }
+        Ok(changed)
+    }
+
+    /// What the adapter reports. Returns whether anything changed.
+    ///
+    /// Errors: the report is based on a revision that is not the present one, and says something else than it.
+    pub(super) fn report(&mut self, report: &Report, now: Timestamp) -> Result<bool, MailboxError> {
+        if report.event_id.as_ref().is_some_and(|id| self.events.contains(id)) {
+            return Ok(false);
+        }
+        let present = self.ticket.state.natives();
+        let differs = |(field, value): (&Field, &Native)| present.get(field) != Some(value);
+        let stale = report.revision.filter(|revision| *revision != self.ticket.revision);
+        if let Some(expected) = stale.filter(|_| report.fields.iter().any(differs)) {
+            let (key, present) = (self.ticket.key.clone(), self.ticket.revision);
+            return Err(MailboxError::Stale { key, expected, present });
+        }
+        let before = self.clone();
+        for (field, value) in &report.fields {
+            self.take(*field, value, present.get(field), report)?;
+        }
+        for (field, reason) in &report.declined {
+            self.declined.insert(*field, reason.clone());
+        }
+        self.note_close(report.closing_note.as_deref());
+        self.ticket.number = report.number.clone().or(self.ticket.number.take());
+        self.ticket.url = report.url.clone().or(self.ticket.url.take());
+        if self.ticket != before.ticket {
+            self.changed(now, report.by.clone());
+        }
+        let revision = self.ticket.revision;
+        for field in report.fields.keys() {
+            if let Some((_, at)) = self.said.get_mut(field) {
+                *at = revision;
+            }
+        }
+        self.remember(report.event_id.clone());
+        Ok(*self != before)
+    }
+
+    fn take(
+        &mut self,
+        field: Field,
+        value: &Native,
+        present: Option<&Native>,
+        report: &Report,
+    ) -> Result<(), MailboxError> {
+        let repeated = self.said.get(&field).is_some_and(|(said, _)| said == value);
+        let declined = report.declined.contains_key(&field) || self.declined.contains_key(&field);
+        if present == Some(value) {
+            self.declined.remove(&field);
+        } else if repeated && report.revision.is_none() {
+            return Ok(());
+        } else if !report.declined.contains_key(&field) && !(declined && repeated) {
+            self.set(field, value)?;
+            self.declined.remove(&field);
+        }
+        self.said.insert(field, (value.clone(), self.ticket.revision));
+        Ok(())
+    }
+
+    /// The adapter has carried out what a message said, unless it has spoken since, or cannot.
+    pub(super) fn acknowledge(&mut self, fields: &[Field], state: &TicketState, revision: u64) {
+        let natives = state.natives();
+        for field in fields.iter().filter(|field| !self.declined.contains_key(*field)) {
+            let newer = self.said.get(field).is_some_and(|(_, at)| *at > revision);
+            if let (Some(native), false) = (natives.get(field), newer) {
+                self.said.insert(*field, (native.clone(), revision));
+            }
+        }
+    }
+
+    /// One comment more.
+    pub(super) fn commented(&mut self, now: Timestamp) {
+        self.ticket.comments += 1;
+        self.ticket.modified = now;
+    }
+
+    /// The ticket is not there any more, says the adapter. Returns whether that is news.
+    pub(super) fn remove(&mut self, now: Timestamp) -> bool {
+        let news = !self.ticket.gone;
+        if news {
+            self.ticket.gone = true;
+            self.changed(now, None);
+        }
+        news
+    }
+
+    /// Whether nobody will ask for it any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.ticket.gone || self.ticket.state.status == Status::Closed
+    }
+
+    fn set(&mut self, field: Field, value: &Native) -> Result<(), MailboxError> {
+        self.ticket.state.set(field, value).map_err(MailboxError::Invalid)
+    }
+
+    /// A note belongs to a close, and goes with a reopening.
+    fn note_close(&mut self, note: Option<&str>) {
+        if self.ticket.state.status != Status::Closed {
+            self.ticket.closing_note = None;
+        } else if let Some(note) = note.filter(|note| !note.trim().is_empty()) {
+            self.ticket.closing_note = Some(note.to_owned());
+        }
+    }
+
+    fn changed(&mut self, now: Timestamp, by: Option<String>) {
+        self.ticket.revision += 1;
+        self.ticket.modified = now;
+        self.ticket.modified_by = by;
+    }
+
+    fn remember(&mut self, event_id: Option<String>) {
+        self.events.extend(event_id);
+        while self.events.len() > EVENTS {
+            self.events.pop_front();
+        }
+    }
+}
