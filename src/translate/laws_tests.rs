@@ -34,6 +34,12 @@ fn builtin_tables_obey_all_laws_beside_a_table_that_loses_nothing() {
     assert_lawful(&laws::check_all(&[&full, &defender(), &sentinel()]));
 }
 
+#[test]
+fn the_table_of_thehive_obeys_all_laws_beside_the_others() {
+    let hive = Translation::builtin("thehive").unwrap();
+    assert_lawful(&laws::check_all(&[&defender(), &sentinel(), &hive]));
+}
+
 /// A ticket system that states our own words.
 fn full_table() -> Translation {
     let own = |values: Vec<Value>| {
