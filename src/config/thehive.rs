@@ -18,7 +18,7 @@ const IMPACTS: &[(&str, &str)] =
     &[("NotApplicable", "NotApplicable"), ("WithImpact", "WithImpact"), ("NoImpact", "NoImpact")];
 
 pub(super) fn read(section: &mut Section<'_>, name: &SystemName) -> Option<SystemSettings> {
-    let times = (Duration::from_secs(60), Duration::from_secs(180));
+    let times = (Duration::from_mins(1), Duration::from_mins(3));
     let system = ticket_system(section, name, times);
     let organisation = section.get("organisation", header).map(Spanned::into_inner);
     let alert_type = section.get("alert_type", label).map(Spanned::into_inner);

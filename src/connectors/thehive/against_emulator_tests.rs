@@ -29,7 +29,7 @@ fn settings(url: &str) -> TheHiveSettings {
                 token: SecretRef::Inline(SecretString::from("emulator-secret".to_owned())),
             },
             settle: Duration::from_secs(1),
-            overlap: Duration::from_secs(180),
+            overlap: Duration::from_mins(3),
             budget_factor: 1.0,
             comments: Audience::Internal,
             hook: None,
@@ -170,6 +170,32 @@ async fn a_promotion_that_the_index_does_not_show_is_not_made_again() {
     let second = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
     assert_eq!(second.snapshot.unwrap().record, first.snapshot.unwrap().record);
     assert_eq!(rig.emulator.tickets(System::TheHive).len(), 1);
+}
+
+#[tokio::test]
+async fn two_alerts_of_one_name_make_no_second_case() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.set(&json!({"duplicate_alerts": true}));
+    let again = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+    assert_eq!(again.snapshot.unwrap().record, case.record);
+    rig.emulator.advance(1.0);
+    let found = rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().unwrap();
+    assert_eq!((found.record, rig.emulator.tickets(System::TheHive).len()), (case.record, 1));
+}
+
+#[tokio::test]
+async fn comments_that_name_no_case_are_told_and_not_passed_over() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.set(&json!({"comment_links": false}));
+    rig.person(&case, &json!({"comment": "whose?"}));
+    let first = rig.hive.list(RecordKind::Ticket, BEFORE.parse().unwrap(), None).await.unwrap();
+    let page = rig.hive.list(RecordKind::Ticket, BEFORE.parse().unwrap(), first.next.as_ref()).await.unwrap();
+    assert!(page.malformed[0].reason.contains("does not name its case"), "{page:?}");
+    let probes = rig.hive.probe().await;
+    let told = probes.iter().find(|probe| probe.what == "list comments").unwrap();
+    assert!(told.result.as_ref().unwrap_err().contains("extraData.links"), "{told:?}");
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ impl TheHive {
         let mut merged = Vec::new();
         for (key, home, snapshot) in moved {
             let alert = self.alert_of(LIST, key).await?;
-            if alert::case_id(&alert).is_none_or(|id| id != snapshot.record.id.as_str()) {
+            if alert::case_id(alert.as_ref()).is_none_or(|id| id != snapshot.record.id.as_str()) {
                 continue; // a copy
             }
             self.memory.set_home(key, &snapshot.record.id);
