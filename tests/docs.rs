@@ -194,6 +194,8 @@ fn metrics() -> BTreeSet<String> {
         Event::Polled { system: &system, kind, records: 1, elapsed: Duration::ZERO },
         Event::PollFailed { system: &system, kind, error: "", consecutive: 1 },
         Event::Malformed { system: &system, id: None, reason: "" },
+        Event::HookCalled { system: &system, outcome: "" },
+        Event::HintFollowed { system: &system, outcome: "" },
         Event::Linked { mapping, record: &record, how: "" },
         Event::Left { mapping, record: &record, reason: "" },
         Event::Edited { mapping, record: &record, field: Field::Status, old: "", new: "", by: None },

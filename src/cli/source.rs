@@ -186,6 +186,7 @@ mod tests {
             telemetry: Telemetry::new(Metrics::local().unwrap()),
             bridges: vec![bridge()],
             token: None,
+            hooks: crate::server::Hooks::default(),
         };
         let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, System};
 use crate::connectors::sidecar::Mailbox;
 use crate::connectors::{Connector, SystemSettings, connect};
-use crate::engine::{Engine, Parts, Watched};
+use crate::engine::{Engine, Hints, Parts, Watched};
 use crate::http::{CallObserver, Http};
 use crate::model::{BridgeName, SystemName};
 use crate::reconcile::{MarkerKey, Rules};
-use crate::server::{self, AppState};
+use crate::server::{self, AppState, Hooks};
 use crate::sidecar::{Service, StoreMailbox};
 use crate::store::{SledStore, Store};
 use crate::telemetry::{Event, Telemetry};
@@ -46,11 +46,14 @@ pub(super) async fn run(
     tracing::info!(listen = %listener.local_addr().context("the server has no address")?, "lockstep runs; the status page is at /");
     let sidecars = sidecars(config, mailboxes).await?;
     let bridges = rules(config, &*store)?;
+    let hints = Hints::default();
+    let hooks = systems.values().filter_map(|s| Some((s.connector.system().clone(), s.connector.hook()?)));
     let state = AppState {
         store: Arc::clone(&store),
         telemetry: telemetry.clone(),
         bridges: bridges.keys().cloned().collect(),
         token: config.server.token.clone(),
+        hooks: Hooks::new(hooks, hints.clone()),
     };
     telemetry.set_depths(store.counts());
     let report = Arc::new(telemetry.clone());
@@ -67,7 +70,7 @@ pub(super) async fn run(
         draining.cancelled().await;
         health.set_draining();
     });
-    let outcome = drained(Engine::new(parts, stop.clone()), &stop).await;
+    let outcome = drained(Engine::new(parts, stop.clone()).following(hints), &stop).await;
     ended.cancel();
     let rest = async { (serving.await, mailing.join_all().await) };
     let _ = tokio::time::timeout(Duration::from_millis(500), rest).await;

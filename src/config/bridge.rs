@@ -16,7 +16,7 @@ use crate::connectors::SystemSettings;
 use crate::model::{BridgeName, Field, Severity, SystemName, Verdict};
 use crate::reconcile::{
     ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
-    TicketPolicy,
+    TicketPolicy, description,
 };
 
 /// How far back a bridge looks when it does not say.
@@ -270,7 +270,10 @@ fn tickets(mut section: Section<'_>) -> TicketPolicy {
     let defaults = TicketPolicy::default();
     let open_closed = section.get("open_closed", parse::boolean);
     let gone = section.get("when_merged", |value| parse::word(value, GONE));
-    let description = section.get("description", parse::text);
+    let description = section.get("description", |value| {
+        let template = parse::text(value)?;
+        description::check(&template).map(|()| template)
+    });
     section.finish();
     TicketPolicy {
         open_closed: open_closed.map_or(defaults.open_closed, Spanned::into_inner),

@@ -194,5 +194,36 @@ fn native_sync_needs_one_of_each_kind() {
     let text = with("name = \"sentinel\"\nkind = \"sentinel\"", "name = \"sentinel\"\nkind = \"defender\"");
     let text =
         text.replace("subscription_id =", "#").replace("resource_group =", "#").replace("workspace =", "#");
-    insta::assert_snapshot!(errors(&text), @r#"lockstep.toml:56:16: native_sync of [[bridges]] "corp" must name a defender and a sentinel system"#);
+    insta::assert_snapshot!(errors(&text), @r#"lockstep.toml:66:16: native_sync of [[bridges]] "corp" must name a defender and a sentinel system"#);
+}
+
+/// The example with this description template.
+fn described(template: &str) -> String {
+    format!("{EXAMPLE}\n[bridges.tickets]\ndescription = {template:?}\n")
+}
+
+#[test]
+fn a_faulty_description_is_found_when_the_file_is_loaded() {
+    for (template, word) in [
+        ("{{ titel }}", "undefined"),
+        ("{% if title %}", "syntax"),
+        ("{{ briefs[0].users[0] }}", "undefined"),
+        ("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", "fuel"),
+    ] {
+        let errors = errors(&described(template));
+        let place = "description in 'tickets' of [[bridges]]";
+        assert!(errors.contains(place) && errors.contains(word), "{template}: {errors}");
+        assert!(errors.contains("it may use title, severity"), "{errors}");
+    }
+    let sound = "{{ title }}{% for brief in briefs %} {{ brief.system }}{% endfor %}";
+    assert_eq!(parse(&described(sound)).unwrap().bridges[0].tickets.description, sound);
+}
+
+#[test]
+fn the_secret_of_a_hook_is_one_of_the_secrets() {
+    let text = with("poll = \"15s\"", "hook_secret = { env = \"NO_SUCH_HOOK_SECRET\" }");
+    let config = parse(&text).unwrap();
+    let SystemSettings::Defender(settings) = &config.systems[0].settings else { panic!() };
+    assert!(settings.hook.is_some());
+    assert_eq!(config.secrets().len(), 2);
 }

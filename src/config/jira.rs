@@ -80,18 +80,13 @@ fn statuses(mut section: Section<'_>) -> BTreeMap<String, String> {
 fn fields(section: &mut Section<'_>, key: &'static str) -> Map<String, Value> {
     let Some(value) = section.take(key) else { return Map::new() };
     let span = value.span();
-    match Value::deserialize(ValueDeserializer::from(value)) {
-        Ok(Value::Object(fields)) => fields,
-        Ok(_) | Err(_) => {
-            let example = "components = [{ name = \"SOC\" }]";
-            let title = section.title().to_owned();
-            section.problem(
-                span,
-                format!("{key} in {title} must be a table of fields, such as {{ {example} }}"),
-            );
-            Map::new()
-        }
+    if let Ok(Value::Object(fields)) = Value::deserialize(ValueDeserializer::from(value)) {
+        return fields;
     }
+    let example = "{ components = [{ name = \"SOC\" }] }";
+    let message = format!("{key} in {} must be a table of fields, such as {example}", section.title());
+    section.problem(span, message);
+    Map::new()
 }
 
 #[cfg(test)]

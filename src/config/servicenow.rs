@@ -82,3 +82,56 @@ fn fields(value: &DeValue<'_>) -> Result<BTreeMap<String, String>, String> {
     }
     Ok(fields)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+
+    use crate::config::Config;
+    use crate::connectors::SystemSettings;
+    use crate::connectors::servicenow::{ServiceNowSettings, Table};
+
+    const EXAMPLE: &str = include_str!("../../config/examples/servicenow.toml");
+
+    fn parse(text: &str) -> Result<ServiceNowSettings, String> {
+        let config = Config::parse(Path::new("x.toml"), text).map_err(|errors| errors.to_string())?;
+        assert_eq!(config.warnings, []);
+        let found = config.systems.into_iter().find_map(|system| match system.settings {
+            SystemSettings::ServiceNow(settings) => Some(settings),
+            _ => None,
+        });
+        found.ok_or_else(|| "no such system".to_owned())
+    }
+
+    fn with(old: &str, new: &str) -> Result<ServiceNowSettings, String> {
+        assert!(EXAMPLE.contains(old), "the example has no {old}");
+        parse(&EXAMPLE.replacen(old, new, 1))
+    }
+
+    #[test]
+    fn the_example_loads() {
+        let settings = parse(EXAMPLE).unwrap();
+        assert_eq!((settings.table, settings.key_field), (Table::Incident, None));
+        assert_eq!(settings.create_fields["category"], "security");
+        assert_eq!(settings.system.settle, ServiceNowSettings::DEFAULT_SETTLE);
+        let commented = "# key_field = \"u_lockstep_key\"";
+        assert_eq!(with(commented, &commented[2..]).unwrap().key_field.as_deref(), Some("u_lockstep_key"));
+        let sir = with("table = \"incident\"", "table = \"sn_si_incident\"").unwrap();
+        assert_eq!(SystemSettings::ServiceNow(sir).table(), "servicenow-sir");
+    }
+
+    #[test]
+    fn what_cannot_be_is_told() {
+        for (old, new, told) in [
+            ("table = \"incident\"", "table = \"incidents\"", "did you mean 'incident'?"),
+            ("# key_field = \"u_lockstep_key\"", "key_field = \"number\"", "no field of your own"),
+            ("{ category = \"security\", ", "{ state = \"6\", ", "'state' is written by lockstep itself"),
+            ("{ category = \"security\", ", "{ \"a^b\" = \"x\", ", "no name of a field"),
+            ("{ subcategory = \"other\" }", "\"other\"", "must be a table"),
+        ] {
+            let error = with(old, new).unwrap_err();
+            assert!(error.contains(told), "{new}: {error}");
+        }
+    }
+}

@@ -1,7 +1,9 @@
 //! One folder per kind of system, behind one trait. A connector knows its remote API and nothing of the store.
 
+mod briefing;
 pub mod defender;
 mod endpoint;
+mod hinting;
 pub mod jira;
 mod registry;
 pub mod request_tracker;
@@ -26,6 +28,7 @@ use crate::http::CallError;
 use crate::http::secret::SecretRef;
 use crate::model::{CommentKey, Field, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName};
 
+pub use crate::model::{AlertBrief, Brief};
 pub use endpoint::ConnectError;
 pub use registry::{SystemSettings, connect};
 pub use ticketing::{Audience, TicketSystem};
@@ -106,52 +109,6 @@ pub struct Opening {
     pub patch: Patch,
     /// The description, plain text; the connector brings it into the form of its system, and escapes it.
     pub description: String,
-}
-
-/// What people want to read about an incident before they open it. All of it is remote text: data, never markup.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Brief {
-    /// The system that tells.
-    pub system: String,
-    /// The incident's own id there, as people know it (a number where it has one).
-    pub number: String,
-    /// Its title.
-    pub title: String,
-    /// Its severity, in the system's spelling.
-    pub severity: String,
-    /// The link for people.
-    pub url: Option<String>,
-    /// When it was created (RFC 3339, UTC).
-    pub created: Option<String>,
-    /// The system's own description.
-    pub description: Option<String>,
-    /// Products that raised it.
-    pub products: Vec<String>,
-    /// MITRE ATT&CK tactics.
-    pub tactics: Vec<String>,
-    /// MITRE ATT&CK techniques (`T1059.001`).
-    pub techniques: Vec<String>,
-    /// Users concerned.
-    pub users: Vec<String>,
-    /// Devices concerned.
-    pub devices: Vec<String>,
-    /// Mailboxes concerned.
-    pub mailboxes: Vec<String>,
-    /// Its alerts, newest last, at most 50.
-    pub alerts: Vec<AlertBrief>,
-}
-
-/// One alert of a [`Brief`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-pub struct AlertBrief {
-    /// Its title.
-    pub title: String,
-    /// Its severity, in the system's spelling.
-    pub severity: String,
-    /// The product that raised it.
-    pub product: Option<String>,
-    /// The link for people.
-    pub url: Option<String>,
 }
 
 /// What a webhook must bring before it is believed to come from the system. It is never believed beyond that.

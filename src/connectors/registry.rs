@@ -41,7 +41,7 @@ impl SystemSettings {
             Self::Sentinel(_) => "sentinel",
             Self::ServiceNow(settings) => settings.table.translation(),
             Self::Jira(_) => "jira",
-            Self::RequestTracker(_) => "request-tracker",
+            Self::RequestTracker(settings) => settings.table(),
             Self::TheHive(_) => "thehive",
             Self::Sidecar(_) => "sidecar",
         }

@@ -90,7 +90,7 @@ mod testing;
 
 pub use clock::Clock;
 pub use faults::{Fault, FaultKind, RetryAfter, When};
-pub use graph::{AlertEdit, AlertSeed, DefenderEdit, IncidentSeed};
+pub use graph::{AlertEdit, AlertFacts, AlertSeed, DefenderEdit, IncidentSeed};
 pub use ledger::{Api, Call, Change, Entry, Kind, System, What};
 pub use malformed::Malformed;
 pub use options::{App, CLIENT_ID, CLIENT_SECRET, EmulatorOptions, NativeSync, SentinelRole, TENANT};

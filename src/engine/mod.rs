@@ -2,16 +2,25 @@
 //!
 //! * [`Watch`] (pure): pages of a list in, inbox entries and the moved cursor out.
 //! * [`Lane`] (pure): events of one mapping in, changes to commit and at most one write out.
+//! * [`Hints`]: records that a webhook named, to be read now.
 //! * [`Engine`]: polls every system, routes the inbox to lanes, and runs the lanes side by side.
 
 mod backoff;
 mod crash;
 mod deliver;
 mod dispatch;
+mod hint;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod hint_tests;
 mod lane;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod lane_tests;
+mod opening;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod opening_tests;
 mod outbox;
 mod poll;
 #[cfg(test)]
@@ -33,6 +42,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use crash::POINTS as CRASH_POINTS;
+pub use hint::{Hinted, Hints};
 pub use lane::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Step};
 pub use preview::{PlannedWrite, Preview, preview};
 pub use report::Report;
@@ -45,12 +55,20 @@ use crate::store::StoreError;
 /// The worker.
 pub struct Engine {
     shell: Arc<shell::Shell>,
+    hints: Hints,
 }
 
 impl Engine {
     /// A worker that runs until `stop` is cancelled.
     pub fn new(parts: Parts, stop: CancellationToken) -> Self {
-        Self { shell: Arc::new(shell::Shell::new(parts, stop)) }
+        Self { shell: Arc::new(shell::Shell::new(parts, stop)), hints: Hints::default() }
+    }
+
+    /// A worker that also follows the hints that are put into this queue.
+    #[must_use]
+    pub fn following(mut self, hints: Hints) -> Self {
+        self.hints = hints;
+        self
     }
 
     /// Polls and delivers until stopped; writes in flight are finished and settled first.
@@ -65,6 +83,7 @@ impl Engine {
             let shell = Arc::clone(&self.shell);
             tasks.spawn(async move { poll::poll(&shell, &watched, watches).await });
         }
+        tasks.spawn(hint::follow(Arc::clone(&self.shell), self.hints));
         tasks.spawn(dispatch::Dispatcher::new(Arc::clone(&self.shell)).run());
         let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {

@@ -98,6 +98,7 @@ impl Report for Nobody {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
     fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
+    fn hinted(&self, _: &SystemName, _: super::Hinted) {}
     fn history(&self, _: &AuditEntry, _: &Mapping) {}
     fn depths(&self, _: Counts) {}
     fn budget(&self, _: &SystemName, _: &[(&'static str, u32)]) {}

@@ -8,6 +8,8 @@ use crate::connectors::Malformed;
 use crate::model::{AuditEntry, Mapping, RecordKind, SystemName};
 use crate::store::Counts;
 
+use super::Hinted;
+
 /// Told about what happens, after it is durable.
 pub trait Report: Send + Sync {
     /// A collection was listed to its end. `cursor` is where it stands now, by the system's clock.
@@ -23,6 +25,8 @@ pub trait Report: Send + Sync {
     fn poll_failed(&self, system: &SystemName, kind: RecordKind, error: &str, consecutive: u32);
     /// A record could not be read.
     fn malformed(&self, system: &SystemName, malformed: &Malformed);
+    /// A hint was followed.
+    fn hinted(&self, system: &SystemName, outcome: Hinted);
     /// Something entered the history of a mapping.
     fn history(&self, entry: &AuditEntry, mapping: &Mapping);
     /// How much the store holds now.

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::connectors::{Declined, Depth, Opening, Written};
+use crate::connectors::{Declined, Depth, Written};
 use crate::http::{CallError, NotSentCause};
-use crate::model::{IntentId, MappingId, MemberState, Patch, RecordKind, RecordRef, Snapshot};
+use crate::model::{IntentId, MappingId, MemberState, RecordKind, RecordRef, Snapshot};
 use crate::store::{Change, StoreError};
 
 use super::crash;
 use super::lane::{Effect, Event, Failure, FailureKind, Lane, Request};
+use super::opening::opening;
 use super::shell::{Listed, Shell, elsewhere};
 
 /// Intents worked on before the lane steps back, so that none keeps a slot for ever.
@@ -203,11 +204,6 @@ async fn write(shell: &Shell, lane: &Lane, effect: &Effect) -> Answered {
             Answered { request_id, ..Answered::failed(failure(&effect.target, &error)) }
         }
     }
-}
-
-/// What a record is opened with. A ticket gets a description; what cannot be read for it does not hold it up.
-async fn opening(_shell: &Shell, _lane: &Lane, _target: &RecordRef, patch: &Patch) -> Opening {
-    Opening { patch: patch.clone(), description: String::new() }
 }
 
 fn unconfigured(target: &RecordRef) -> Failure {

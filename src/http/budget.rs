@@ -36,13 +36,14 @@ const fn budget(class: &'static str, per_seconds: u64, amount: u32, burst: u32) 
 /// and a small burst (graph-security.md 5.1).
 pub const GRAPH_BUDGETS: &[Budget] = &[budget("graph", 60, 100, 10)];
 
-/// Sentinel's own limits over 5 minutes, and ARM's token buckets (sentinel.md 8.1, 8.2). In the first four,
+/// Sentinel's own limits over 5 minutes, and ARM's token buckets (sentinel.md 8.1, 8.2). In the first five,
 /// amount and burst together make the published limit.
 pub const SENTINEL_BUDGETS: &[Budget] = &[
     budget("put-incident", 300, 60, 15),
     budget("put-comment", 300, 60, 15),
     budget("alerts", 300, 80, 20),
     budget("comments-get", 300, 80, 20),
+    budget("entities", 300, 80, 20),
     budget("arm-read", 1, 25, 250),
     budget("arm-write", 1, 10, 200),
 ];

@@ -275,3 +275,12 @@ async fn the_observer_hears_each_attempt() {
     door.send(read(&server.url)).await.unwrap();
     assert_eq!(*log.0.lock().unwrap(), ["sys things.list 503", "sys things.list 200"]);
 }
+
+#[tokio::test]
+async fn a_moment_of_reset_stands_in_for_retry_after() {
+    let throttled = json(429, "{}").with("date", "Mon, 02 Nov 2026 08:15:30 GMT");
+    let server = Server::start([throttled.with("x-ratelimit-reset", "2026-11-02T08:16:00Z")]).await;
+    let error = door().send(write(&server.url)).await.unwrap_err();
+    assert!(matches!(error, CallError::Throttled { .. }), "{error}");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(30)));
+}

@@ -62,7 +62,16 @@ impl Reply {
 
     /// What the service asked for.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
-        parse_retry_after(text(&self.headers, "retry-after")?, self.date())
+        let asked = text(&self.headers, "retry-after").and_then(|v| parse_retry_after(v, self.date()));
+        asked.or_else(|| self.until_reset())
+    }
+
+    /// Jira names the moment at which its limit is over, and its gateway not always how long that is
+    /// (`ticketing.md` 2.7). At most one hour.
+    fn until_reset(&self) -> Option<Duration> {
+        let reset: jiff::Timestamp = text(&self.headers, "x-ratelimit-reset")?.parse().ok()?;
+        let wait = Duration::try_from(reset.duration_since(self.date()?)).ok()?;
+        Some(wait.min(Duration::from_hours(1)))
     }
 
     /// Target of a redirect.

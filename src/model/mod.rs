@@ -1,6 +1,7 @@
 //! The vocabulary: identifiers, values, records, mappings, intents, audit. No I/O, no clock.
 
 mod audit;
+mod brief;
 mod ids;
 mod intent;
 mod mapping;
@@ -8,6 +9,7 @@ mod snapshot;
 mod values;
 
 pub use audit::{AuditEntry, AuditKind};
+pub use brief::{AlertBrief, Brief};
 pub use ids::{BlankId, BridgeName, IntentId, MappingId, RecordId, RecordKind, RecordRef, SystemName};
 pub use intent::{Action, IllegalTransition, Intent, IntentEvent, IntentState, Patch};
 pub use mapping::{Agreed, Base, Closing, Mapping, MappingState, Member, MemberState};

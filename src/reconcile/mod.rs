@@ -5,10 +5,11 @@ mod comments;
 mod decide;
 #[cfg(test)]
 mod decide_tests;
-pub(crate) mod description;
+pub mod description;
 mod marker;
 mod merge;
 mod needs;
+mod plain;
 mod policy;
 mod route;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! | `/healthz` | 200 while the worker makes progress, else 503 with the reasons |
 //! | `/readyz` | 200 once every collection was polled successfully, else 503 with the reasons |
 //! | `/metrics` | Prometheus text |
+//! | `/hooks/{system}` | takes webhooks, as hints (see [`Hooks`]) |
 //! | `/api/v1/...` | mappings and explanations as JSON (see [`views`]) |
 //! | `/` | the status page |
 //!
@@ -13,9 +14,13 @@
 
 mod api;
 pub(crate) mod auth;
+mod hooks;
 mod page;
 pub mod views;
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod hooks_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod sample;
@@ -32,9 +37,11 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde_json::json;
 use tokio::net::TcpListener;
+
+pub use hooks::Hooks;
 
 use crate::http::secret::SecretRef;
 use crate::model::BridgeName;
@@ -52,6 +59,8 @@ pub struct AppState {
     pub bridges: Vec<BridgeName>,
     /// The token of `/api` and the status page.
     pub token: Option<SecretRef>,
+    /// What takes the webhooks.
+    pub hooks: Hooks,
 }
 
 /// Why the server cannot run.
@@ -93,6 +102,7 @@ pub fn router(state: AppState) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/hooks/{system}", post(hooks::take))
         .merge(guarded)
         .layer(middleware::map_response(harden))
         .with_state(state)

@@ -15,6 +15,7 @@ async fn start(token: Option<&str>) -> (String, Telemetry, tokio::task::JoinHand
         telemetry: telemetry.clone(),
         bridges: vec![bridge()],
         token: token.map(|token| SecretRef::Inline(token.into())),
+        hooks: Hooks::default(),
     };
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

@@ -17,6 +17,10 @@ pub enum Event<'a> {
     PollFailed { system: &'a SystemName, kind: RecordKind, error: &'a str, consecutive: u32 },
     /// A record could not be read, and was passed over.
     Malformed { system: &'a SystemName, id: Option<&'a str>, reason: &'a str },
+    /// A webhook called.
+    HookCalled { system: &'a SystemName, outcome: &'a str },
+    /// A record that a webhook named was queued, dropped, or read.
+    HintFollowed { system: &'a SystemName, outcome: &'a str },
     /// A record joined a mapping.
     Linked { mapping: MappingId, record: &'a RecordRef, how: &'a str },
     /// A record was merged away or is gone.
@@ -69,7 +73,11 @@ impl Event<'_> {
     /// Writes the log line.
     pub(super) fn log(&self) {
         match self {
-            Self::Polled { .. } | Self::PollFailed { .. } | Self::Malformed { .. } => self.log_watch(),
+            Self::Polled { .. }
+            | Self::PollFailed { .. }
+            | Self::Malformed { .. }
+            | Self::HookCalled { .. }
+            | Self::HintFollowed { .. } => self.log_watch(),
             Self::Wrote { .. }
             | Self::NothingToWrite { .. }
             | Self::IntentFailed { .. }
@@ -96,6 +104,8 @@ impl Event<'_> {
             Self::Malformed { system, id, reason } => {
                 warn!(%system, id, ?reason, "a record could not be read and was passed over");
             }
+            Self::HookCalled { system, outcome } => debug!(%system, outcome, "a webhook called"),
+            Self::HintFollowed { system, outcome } => debug!(%system, outcome, "a hint"),
             _ => {}
         }
     }

@@ -38,6 +38,8 @@ struct Inner {
     edits: Counter<u64>,
     comments: Counter<u64>,
     not_carried: Counter<u64>,
+    hooks: Counter<u64>,
+    hints: Counter<u64>,
     linked: Counter<u64>,
     writes: Counter<u64>,
     nothing_to_write: Counter<u64>,
@@ -126,6 +128,12 @@ impl Metrics {
             Event::Polled { system, kind, .. } => m.polled(system, *kind, true),
             Event::PollFailed { system, kind, .. } => m.polled(system, *kind, false),
             Event::Malformed { system, .. } => m.malformed.add(1, &[label("system", system)]),
+            Event::HookCalled { system, outcome } => {
+                m.hooks.add(1, &[label("system", system), label("outcome", outcome)]);
+            }
+            Event::HintFollowed { system, outcome } => {
+                m.hints.add(1, &[label("system", system), label("outcome", outcome)]);
+            }
             Event::Linked { record, .. } => m.linked.add(1, &[label("system", &record.system)]),
             Event::Edited { record, field, .. } => {
                 m.edits.add(1, &[label("system", &record.system), label("field", field)]);
@@ -202,6 +210,8 @@ impl Inner {
                 "lockstep.not.carried",
                 "Edits and comments that were not carried over, for a recorded reason",
             ),
+            hooks: counter("lockstep.hooks", "Calls of webhooks, by outcome"),
+            hints: counter("lockstep.hints", "Records that webhooks named, by what became of it"),
             linked: counter("lockstep.linked", "Records that joined a mapping"),
             writes: counter("lockstep.writes", "Writes that were applied"),
             nothing_to_write: counter("lockstep.nothing.to.write", "Intents whose record said so already"),

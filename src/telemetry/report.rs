@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Event, Telemetry};
 use crate::connectors::Malformed;
-use crate::engine::Report;
+use crate::engine::{Hinted, Report};
 use crate::model::{AuditEntry, AuditKind, Field, Mapping, MappingId, RecordKind, SystemName};
 use crate::store::Counts;
 
@@ -33,6 +33,10 @@ impl Report for Telemetry {
 
     fn malformed(&self, system: &SystemName, malformed: &Malformed) {
         self.emit(&Event::Malformed { system, id: malformed.id.as_deref(), reason: &malformed.reason });
+    }
+
+    fn hinted(&self, system: &SystemName, outcome: Hinted) {
+        self.emit(&Event::HintFollowed { system, outcome: outcome.as_str() });
     }
 
     fn history(&self, entry: &AuditEntry, mapping: &Mapping) {

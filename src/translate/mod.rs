@@ -15,13 +15,14 @@ use crate::model::{Field, Native, RecordKind, Value};
 use table::Rule;
 
 /// The tables that come with the program: the kind of system, and the text of its file.
-const BUILTIN: [(&str, &str); 8] = [
+const BUILTIN: [(&str, &str); 9] = [
     ("defender", include_str!("../../config/translations/defender.toml")),
     ("sentinel", include_str!("../../config/translations/sentinel.toml")),
     ("servicenow", include_str!("../../config/translations/servicenow.toml")),
     ("servicenow-sir", include_str!("../../config/translations/servicenow-sir.toml")),
     ("jira", include_str!("../../config/translations/jira.toml")),
     ("request-tracker", include_str!("../../config/translations/request-tracker.toml")),
+    ("rtir", include_str!("../../config/translations/rtir.toml")),
     ("thehive", include_str!("../../config/translations/thehive.toml")),
     ("sidecar", include_str!("../../config/translations/sidecar.toml")),
 ];

@@ -7,5 +7,6 @@ mod closes;
 mod cost;
 mod crashes;
 mod faults;
+mod hints;
 mod native;
 mod rig;

@@ -18,6 +18,10 @@ pub(crate) struct Desk {
     pub(crate) commenting: &'static [&'static str],
     /// The look-up by key.
     pub(crate) finding: &'static str,
+    /// Whether it tells internal comments from those that customers read.
+    pub(crate) has_internal_comments: bool,
+    /// Whether it has a place for a closing note; else what people say at closing is a comment like any other.
+    pub(crate) has_closing_note: bool,
     /// Writes that a close may take (a Jira workflow may want several transitions).
     pub(crate) close_writes: usize,
 }
@@ -32,6 +36,8 @@ pub(crate) const SERVICENOW: Desk = Desk {
     editing: &["update-ticket"],
     commenting: &["comment-ticket"],
     finding: "find-ticket",
+    has_internal_comments: true,
+    has_closing_note: true,
     close_writes: 1,
 };
 
@@ -45,19 +51,24 @@ pub(crate) const JIRA: Desk = Desk {
     editing: &["update-ticket", "transition-ticket"],
     commenting: &["comment-ticket"],
     finding: "find-ticket",
+    has_internal_comments: false,
+    has_closing_note: false,
     close_writes: 2,
 };
 
 pub(crate) const REQUEST_TRACKER: Desk = Desk {
     system: System::RequestTracker,
     api: Api::RequestTracker,
-    settings: "kind = \"request-tracker\"\nurl = \"URL\"\nqueue = \"SOC\"\n\
+    settings: "kind = \"request-tracker\"\nurl = \"URL\"\nqueue = \"SOC\"\nverdict_field = \"Verdict\"\n\
+               closing_field = \"Closing Note\"\n\
                credential = { kind = \"token\", token = \"emulator-secret\" }",
     imperfections: "{}",
     opening: &["create-ticket"],
     editing: &["update-ticket"],
     commenting: &["comment-ticket"],
     finding: "find-ticket",
+    has_internal_comments: true,
+    has_closing_note: true,
     close_writes: 1,
 };
 
@@ -71,5 +82,7 @@ pub(crate) const THEHIVE: Desk = Desk {
     editing: &["update-ticket"],
     commenting: &["comment-ticket"],
     finding: "find-ticket",
+    has_internal_comments: true,
+    has_closing_note: true,
     close_writes: 1,
 };

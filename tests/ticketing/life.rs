@@ -56,7 +56,7 @@ pub(crate) fn a_close_in_defender_closes_the_ticket_with_verdict_and_note(desk: 
     rig.until("all are closed", |rig| rig.all_closed(&trio));
     rig.quiet();
     let id = trio.ticket.as_str();
-    assert_eq!(rig.ticket(id, "verdict"), "false-positive");
+    assert!(rig.ticket(id, "verdict").starts_with("false-positive"), "{}", rig.ticket(id, "verdict"));
     let notes = format!("{}{:?}", rig.ticket(id, "closing_note"), rig.ticket_comments(id));
     assert!(notes.contains("Newsletter") && notes.contains(ANA), "{notes}");
     let (edits, comments) = rig.ticket_edits(id);
@@ -91,7 +91,7 @@ pub(crate) fn a_close_in_sentinel_closes_the_ticket(desk: &'static Desk) {
     rig.emulator.human_sentinel(&trio.sentinel, ANA, &close).unwrap();
     rig.until("all are closed", |rig| rig.all_closed(&trio));
     rig.quiet();
-    assert_eq!(rig.ticket(&trio.ticket, "verdict"), "benign-positive");
+    assert!(rig.ticket(&trio.ticket, "verdict").starts_with("benign-positive"));
     assert!((1..=desk.close_writes).contains(&rig.ticket_edits(&trio.ticket).0.len()));
     assert_eq!((rig.defender_writes(trio.defender).len(), rig.sentinel_writes(&trio.sentinel).len()), (1, 0));
 }
@@ -140,7 +140,7 @@ pub(crate) fn comments_are_copied_once_each_way_and_never_back(desk: &'static De
     );
     let shown = rig.ticket_comments(&trio.ticket);
     let copy = shown.iter().find(|c| c["text"].as_str().unwrap().contains("isolated host7")).unwrap();
-    assert_eq!(copy["internal"], true, "{copy}");
+    assert!(copy["internal"] == true || !desk.has_internal_comments, "{copy}");
 }
 
 pub(crate) fn comments_from_before_the_ticket_are_carried(desk: &'static Desk) {

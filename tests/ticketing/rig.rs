@@ -129,7 +129,11 @@ impl Rig {
     }
 
     pub(crate) fn close_ticket(&self, id: &str, verdict: &str) {
-        self.at_ticket(id, &json!({"status": "closed", "verdict": verdict, "notes": "Seen in the queue"}));
+        let mut close = json!({"status": "closed", "verdict": verdict});
+        if self.desk.has_closing_note {
+            close["notes"] = "Seen in the queue".into();
+        }
+        self.at_ticket(id, &close);
     }
 
     pub(crate) fn in_defender(&self, id: u64, edit: &DefenderEdit) {

@@ -1,5 +1,7 @@
 //! Microsoft Defender XDR: incidents and alerts of one tenant over the Graph security API.
 
+mod brief;
+mod hint;
 mod list;
 mod paging;
 mod snapshot;
@@ -9,6 +11,9 @@ mod write;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod brief_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod paging_tests;
@@ -25,7 +30,8 @@ use serde_json::Value;
 use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{ConnectError, Connector, Depth, Opening, Page, PageToken, Probe, Written};
+use super::hinting::shared_hook;
+use super::{Brief, ConnectError, Connector, Depth, Hook, Opening, Page, PageToken, Probe, Written};
 use crate::http::secret::SecretRef;
 use crate::http::{
     Budgets, Call, CallError, CallObserver, Credential, GRAPH_BUDGETS, Http, Method, RequestIds, token_source,
@@ -70,6 +76,7 @@ pub struct Defender {
     endpoint: Endpoint,
     settle: Duration,
     overlap: Duration,
+    hook: Option<SecretRef>,
 }
 
 impl Defender {
@@ -94,7 +101,7 @@ impl Defender {
             ids: RequestIds::GRAPH,
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
-        Ok(Self { endpoint, settle: settings.settle, overlap: settings.overlap })
+        Ok(Self { endpoint, settle: settings.settle, overlap: settings.overlap, hook: settings.hook.clone() })
     }
 
     fn url(
@@ -193,6 +200,15 @@ impl Connector for Defender {
 
     async fn comment(&self, current: &Snapshot, _: &CommentKey, text: &str) -> Result<Written, CallError> {
         self.add_comment(current, text).await
+    }
+
+    /// One call; a second one where the alerts of the incident cannot be read along.
+    async fn brief(&self, record: &RecordRef) -> Result<Option<Brief>, CallError> {
+        self.tell(record).await
+    }
+
+    fn hook(&self) -> Option<Hook> {
+        shared_hook(self.hook.as_ref(), hint::records)
     }
 
     async fn probe(&self) -> Vec<Probe> {

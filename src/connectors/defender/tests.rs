@@ -11,11 +11,11 @@ pub(super) fn name() -> SystemName {
     SystemName::new("defender").unwrap()
 }
 
-fn connector(server: &Server) -> Defender {
+pub(super) fn connector(server: &Server) -> Defender {
     Defender::new(&settings(server), &http(), None).unwrap()
 }
 
-fn settings(server: &Server) -> DefenderSettings {
+pub(super) fn settings(server: &Server) -> DefenderSettings {
     DefenderSettings {
         name: name(),
         tenant_id: "t".to_owned(),
@@ -68,7 +68,7 @@ fn patch(fields: &[(Field, Native)], note: Option<&str>) -> Patch {
     Patch { native: fields.iter().cloned().collect(), closing_comment: note.map(str::to_owned) }
 }
 
-fn record(id: &str) -> RecordRef {
+pub(super) fn record(id: &str) -> RecordRef {
     RecordRef::incident(&name(), RecordId::new(id).unwrap())
 }
 

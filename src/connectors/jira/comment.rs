@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::snapshot::{Remark, apart, comment};
+use super::snapshot::{Remark, comment, without_notes};
 use super::wire::{WireComment, WireComments};
 use super::{Deployment, Jira, MARK, adf, wiki};
 use crate::connectors::text::{MAX_COMMENT, cut_keeping_last_line};
@@ -23,12 +23,9 @@ const LIST: &str = "comments.list";
 const CREATE: &str = "comments.create";
 
 impl Jira {
-    /// All comments of an issue, oldest first, and the note of its last close. One that cannot be read fails the list:
+    /// All comments of an issue, oldest first. One that cannot be read fails the list:
     /// a look-up must not overlook a copy.
-    pub(super) async fn comments(
-        &self,
-        record: &RecordRef,
-    ) -> Result<(Vec<Comment>, Option<String>), CallError> {
+    pub(super) async fn comments(&self, record: &RecordRef) -> Result<Vec<Comment>, CallError> {
         let (id, me) = (self.id(LIST, record)?, self.me().await?);
         let (mut all, mut seen, mut start): (Vec<Remark>, BTreeSet<String>, usize) = Default::default();
         for _ in 0..MAX_PAGES {
@@ -48,7 +45,7 @@ impl Jira {
             start += rows.len();
             let total = page.total.value().copied().unwrap_or(0);
             if rows.is_empty() || u32::try_from(start).is_ok_and(|start| start >= total) {
-                return Ok(apart(all));
+                return Ok(without_notes(all));
             }
         }
         Err(self.refused(LIST, None, format!("{record} has more than {start} comments")))

@@ -124,11 +124,7 @@ impl Jira {
     async fn get_with_comments(&self, record: &RecordRef) -> Result<Snapshot, CallError> {
         let mut read = self.get(record).await?;
         if !matches!(read.comments, Comments::Listed(_)) {
-            let (comments, note) = self.comments(&read.record).await?;
-            read.comments = Comments::Listed(comments);
-            if read.closing_comment.is_none() && snapshot::is_done(&read.raw) {
-                read.closing_comment = note;
-            }
+            read.comments = Comments::Listed(self.comments(&read.record).await?);
         }
         Ok(read)
     }

@@ -30,11 +30,6 @@ pub(super) fn is_foreign_label(label: &str) -> bool {
     is_foreign_tag(label) && label != MARK && !label.starts_with(KEY_PREFIX)
 }
 
-/// Whether the issue of an answer is in a status of the category done.
-pub(super) fn is_done(json: &Value) -> bool {
-    json.pointer("/fields/status/statusCategory/key").and_then(Value::as_str) == Some(DONE)
-}
-
 /// Reads an issue. `me` is the account that lockstep works as. The error says what is missing.
 pub(super) fn issue(
     settings: &JiraSettings,
@@ -50,7 +45,6 @@ pub(super) fn issue(
     let category = category.ok_or("the status says no category")?;
     let modified = required_time("updated", &fields.updated)?;
     let record = RecordRef::ticket(&settings.system.name, id);
-    let (comments, note) = comments_within(settings.deployment, me, &wire);
     let key = key(&wire);
     Ok(Snapshot {
         planned_as: key.map(|id| RecordRef::ticket(&settings.system.name, id)),
@@ -60,8 +54,9 @@ pub(super) fn issue(
         modified_by: None,
         fresh,
         native: natives(settings, &wire, json, category),
-        closing_comment: note.filter(|_| category == DONE),
-        comments,
+        // What people say when they close is a comment, and a note of ours is nobody's word.
+        closing_comment: None,
+        comments: comments_within(settings.deployment, me, &wire),
         lifecycle: Lifecycle::Present,
         links: Vec::new(),
         parent: None,
@@ -146,22 +141,21 @@ pub(super) fn is_key(text: &str) -> bool {
     })
 }
 
-/// The comments that came with the issue, and the note of its last close. All of them, or how many there are.
-fn comments_within(deployment: Deployment, me: Option<&str>, wire: &WireIssue) -> (Comments, Option<String>) {
-    let Some(within) = wire.fields.comment.value() else { return (Comments::Untold, None) };
-    let Some(rows) = within.comments.value() else { return (Comments::Untold, None) };
+/// The comments that came with the issue: all of them, or how many there are.
+fn comments_within(deployment: Deployment, me: Option<&str>, wire: &WireIssue) -> Comments {
+    let Some(within) = wire.fields.comment.value() else { return Comments::Untold };
+    let (Some(rows), Some(total)) = (within.comments.value(), within.total.value()) else {
+        return Comments::Untold;
+    };
     let read: Result<Vec<Remark>, String> = rows.iter().map(|row| comment(deployment, me, row)).collect();
-    let Ok(read) = read else { return (Comments::Untold, None) };
+    let Ok(read) = read else { return Comments::Untold };
     let here = read.len();
-    let (comments, note) = apart(read);
-    let total = within.total.value().copied().unwrap_or(u32::MAX);
-    if u32::try_from(here).is_ok_and(|here| here == total) {
-        return (Comments::Listed(comments), note);
+    let comments = without_notes(read);
+    if u32::try_from(here).is_ok_and(|here| here == *total) {
+        return Comments::Listed(comments);
     }
     let notes = u32::try_from(here - comments.len()).unwrap_or(0);
-    let counted = Comments::Counted(total.saturating_sub(notes));
-    let comments = if total == u32::MAX { Comments::Untold } else { counted };
-    (comments, note)
+    Comments::Counted(total.saturating_sub(notes))
 }
 
 /// A comment, or the note that lockstep closed the issue with.
@@ -172,16 +166,13 @@ pub(super) enum Remark {
     Note(String),
 }
 
-/// The comments, and the latest note among them.
-pub(super) fn apart(remarks: Vec<Remark>) -> (Vec<Comment>, Option<String>) {
-    let (mut comments, mut note) = (Vec::new(), None);
-    for remark in remarks {
-        match remark {
-            Remark::Comment(comment) => comments.push(comment),
-            Remark::Note(text) => note = Some(text),
-        }
-    }
-    (comments, note)
+/// The comments without lockstep's own notes.
+pub(super) fn without_notes(remarks: Vec<Remark>) -> Vec<Comment> {
+    let comment = |remark| match remark {
+        Remark::Comment(comment) => Some(comment),
+        Remark::Note(_) => None,
+    };
+    remarks.into_iter().filter_map(comment).collect()
 }
 
 /// Reads one comment. Text and time are always stated: a comment that lost them must not pass for an empty new one.

@@ -17,7 +17,7 @@ use crate::model::{Field, RecordRef, Snapshot};
 
 const MOVE: &str = "tickets.transition";
 const OFFERS: &str = "transitions.list";
-/// Transitions of one change of status at most.
+/// Transitions of one change of status at most; one round more reads where the issue is.
 const MAX_HOPS: usize = 4;
 
 /// Where an issue is to go.
@@ -51,8 +51,8 @@ impl Place {
 }
 
 impl Jira {
-    /// Moves an issue until it is in a status of the category, and returns it as it is then. Each hop reads anew what
-    /// can be done from where the issue is: validators and automation move it on, too.
+    /// Moves an issue towards a status of the category, and returns it as it is then. Each hop reads anew what can be
+    /// done from where the issue is. Automation may move it on, or back: what the last read shows is what counts.
     pub(super) async fn move_to(
         &self,
         current: &Snapshot,
@@ -61,7 +61,7 @@ impl Jira {
     ) -> Result<Snapshot, CallError> {
         let record = &current.record;
         let mut here = current.clone();
-        let (mut seen, mut refused_once) = (BTreeSet::new(), false);
+        let (mut seen, mut refused_once, mut fresh) = (BTreeSet::new(), false, false);
         for _ in 0..=MAX_HOPS {
             let place = Place::of(&here.raw);
             if place.category == goal.category {
@@ -71,16 +71,19 @@ impl Jira {
             let Some(step) = choose(&self.settings, &offers, goal, &seen) else {
                 return Err(self.refused(MOVE, None, no_way(record, &place, goal, &offers)));
             };
-            match self.hop(record, step, goal, written).await {
-                Ok(()) => drop(seen.insert(place.status)),
-                // Perhaps it cannot be done any more, since somebody else was first: once more from where it is now.
-                Err(CallError::Refused { .. }) if !refused_once => refused_once = true,
-                Err(error) => return Err(error),
+            let leads_there = step.to.status_category.key == goal.category;
+            // A detour from where the issue was a while ago could undo what somebody did since.
+            if leads_there || fresh {
+                match self.hop(record, step, goal, written).await {
+                    Ok(()) if leads_there => return self.get(record).await,
+                    Ok(()) => drop(seen.insert(place.status)),
+                    // Perhaps it cannot be done any more, since somebody else was first: once more from where it is.
+                    Err(CallError::Refused { .. }) if !refused_once => refused_once = true,
+                    Err(error) => return Err(error),
+                }
             }
             here = self.get(record).await?;
-        }
-        if Place::of(&here.raw).category == goal.category {
-            return Ok(here);
+            fresh = true;
         }
         let what =
             format!("{record}: {MAX_HOPS} transitions did not lead to a status of `{}`", goal.category);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::Jira;
-use super::snapshot::{DONE, is_foreign_label};
+use super::snapshot::{DONE, Remark, comment, is_foreign_label, note_text};
 use super::transition::Goal;
 use crate::connectors::{Declined, Written};
 use crate::http::{Answer, Call, CallError, Method};
@@ -56,9 +56,11 @@ impl Jira {
             Some(Native::Text(verdict)) => Some(verdict.as_str()),
             _ => None,
         };
+        let notes = self.notes(current).await?;
         let mut written = Written::new(None, None);
         let goal = category.map(|category| {
             let note = patch.closing_comment.as_deref().filter(|_| category == DONE);
+            let note = note.filter(|note| !notes.iter().any(|said| note_text(said) == note_text(note)));
             Goal { category, verdict: verdict.filter(|_| category == DONE), note }
         });
         let closes = goal.as_ref().is_some_and(|goal| goal.category == DONE);
@@ -76,6 +78,18 @@ impl Jira {
             written.declined.retain(|declined| !shown(&declined.field));
         }
         Ok(written)
+    }
+
+    /// The notes of earlier closes that came with the issue: a close that did not last is not to repeat its own.
+    async fn notes(&self, current: &Snapshot) -> Result<Vec<String>, CallError> {
+        let (deployment, me) = (self.settings.deployment, self.me().await?);
+        let rows = current.raw.pointer("/fields/comment/comments").and_then(Value::as_array);
+        let remarks = rows.into_iter().flatten().filter_map(|row| comment(deployment, Some(me), row).ok());
+        let note = |remark| match remark {
+            Remark::Note(note) => Some(note),
+            Remark::Comment(_) => None,
+        };
+        Ok(remarks.filter_map(note).collect())
     }
 
     /// The changed fields. One that the edit screen lacks is left out and told; a refusal means that nothing was

@@ -1,5 +1,7 @@
 //! Microsoft Sentinel: the incidents of one workspace over Azure Resource Manager.
 
+mod brief;
+mod hint;
 mod list;
 mod snapshot;
 mod wire;
@@ -8,6 +10,9 @@ mod write;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod brief_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -20,7 +25,8 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
-use super::{ConnectError, Connector, Depth, Opening, Page, PageToken, Probe, Written};
+use super::hinting::shared_hook;
+use super::{Brief, ConnectError, Connector, Depth, Hook, Opening, Page, PageToken, Probe, Written};
 use crate::http::secret::SecretRef;
 use crate::http::{
     Budgets, Call, CallError, CallObserver, Credential, Http, RequestIds, SENTINEL_BUDGETS, token_source,
@@ -82,6 +88,7 @@ pub struct Sentinel {
     settle: Duration,
     overlap: Duration,
     peer: Option<SystemName>,
+    hook: Option<SecretRef>,
 }
 
 impl Sentinel {
@@ -113,6 +120,7 @@ impl Sentinel {
             settle: settings.settle,
             overlap: settings.overlap,
             peer: settings.peer.clone(),
+            hook: settings.hook.clone(),
         })
     }
 
@@ -210,6 +218,15 @@ impl Connector for Sentinel {
 
     fn chooses_comment_ids(&self) -> bool {
         true
+    }
+
+    /// One call for an incident that mirrors a Defender one, else three.
+    async fn brief(&self, record: &RecordRef) -> Result<Option<Brief>, CallError> {
+        self.tell(record).await
+    }
+
+    fn hook(&self) -> Option<Hook> {
+        shared_hook(self.hook.as_ref(), hint::records)
     }
 
     async fn probe(&self) -> Vec<Probe> {

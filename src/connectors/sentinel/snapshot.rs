@@ -152,15 +152,25 @@ fn twin(
     additional: &WireAdditional,
     peer: Option<&SystemName>,
 ) -> Option<RecordRef> {
+    let theirs = mirrored(properties, additional)?;
+    Some(RecordRef::incident(peer?, RecordId::new(theirs).ok()?))
+}
+
+/// The id of the Defender incident that this one mirrors.
+fn mirrored<'a>(properties: &'a WireIncident, additional: &WireAdditional) -> Option<&'a str> {
     let provider = properties.provider_name.text()?.trim().to_ascii_lowercase();
     let theirs = properties.provider_incident_id.id()?;
     let own_number = properties.incident_number.id();
-    let mirrored = additional.provider_incident_url.text().is_some()
+    let is_another = additional.provider_incident_url.text().is_some()
         || own_number.is_some_and(|number| number != theirs);
-    if !XDR_PROVIDERS.contains(&provider.as_str()) || !mirrored {
-        return None;
-    }
-    Some(RecordRef::incident(peer?, RecordId::new(theirs).ok()?))
+    (XDR_PROVIDERS.contains(&provider.as_str()) && is_another).then_some(theirs)
+}
+
+/// Whether an incident mirrors a Defender incident.
+pub(super) fn is_mirror(json: &Value) -> bool {
+    let wire: Resource<WireIncident> = Resource::deserialize(json).unwrap_or_default();
+    let nothing = WireAdditional::default();
+    mirrored(&wire.properties, wire.properties.additional_data.value().unwrap_or(&nothing)).is_some()
 }
 
 /// Whether an incident was made in Sentinel from alerts, so that its alerts are what ties it to Defender.

@@ -4,7 +4,7 @@ use super::*;
 use crate::connectors::testing::{Server, check, credential, http, spec};
 use crate::model::{Field, Lifecycle, Native, RecordId};
 
-const ID: &str = "0f7c3b9e-5f0e-4c55-9d1c-6a2c7b1f9a10";
+pub(super) const ID: &str = "0f7c3b9e-5f0e-4c55-9d1c-6a2c7b1f9a10";
 const BASE: &str = "/root/subscriptions/sub/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/ws/providers/Microsoft.SecurityInsights/incidents";
 
 pub(super) fn name() -> SystemName {
@@ -15,7 +15,7 @@ pub(super) fn peer() -> SystemName {
     SystemName::new("defender").unwrap()
 }
 
-fn connector(server: &Server) -> Sentinel {
+pub(super) fn connector(server: &Server) -> Sentinel {
     let settings = SentinelSettings {
         name: name(),
         tenant_id: "t".to_owned(),
@@ -68,7 +68,7 @@ fn read(json: &Value) -> Snapshot {
     snapshot::incident(&name(), Some(&peer()), json, true).unwrap()
 }
 
-fn record() -> RecordRef {
+pub(super) fn record() -> RecordRef {
     RecordRef::incident(&name(), RecordId::new(ID).unwrap())
 }
 
@@ -404,5 +404,5 @@ async fn a_probe_names_the_missing_role() {
     let probes = connector(&server).probe().await;
     assert!(probes[1].result.as_ref().unwrap_err().contains("Microsoft Sentinel Responder"));
     assert!(probes[2].result.as_ref().unwrap().contains("not tried"));
-    assert_eq!(connector(&server).budget_left().len(), 6);
+    assert_eq!(connector(&server).budget_left().len(), 7);
 }

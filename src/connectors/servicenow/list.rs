@@ -76,8 +76,10 @@ fn next_offset(offset: u64, rows: usize, answer: &Answer) -> Option<u64> {
     let own = offset + PAGE_SIZE;
     match (&answer.link, answer.total_count) {
         (Some(link), _) => {
-            let next = link.split(',').find(|part| part.contains("rel=\"next\""))?;
-            let asked = next.split_once("sysparm_offset=").map(|(_, rest)| rest);
+            // Addresses may hold commas, so the one wanted is what stands in brackets before its name.
+            let before = &link[..link.find("rel=\"next\"")?];
+            let address = &before[before.rfind('<').unwrap_or(0)..];
+            let asked = address.split_once("sysparm_offset=").map(|(_, rest)| rest);
             let digits =
                 asked.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
             Some(digits.and_then(|digits| digits.parse().ok()).unwrap_or(own))
@@ -146,7 +148,7 @@ impl ServiceNow {
                 Ok(_) if !filled(row, field).is_some_and(is_ours) => {}
                 Ok(read) => result.snapshots.push(read),
                 Err(reason) => {
-                    result.malformed.push(Malformed { id: filled(row, "sys_id").map(shown), reason })
+                    result.malformed.push(Malformed { id: filled(row, "sys_id").map(shown), reason });
                 }
             }
         }
@@ -165,5 +167,42 @@ impl ServiceNow {
             read.comments = Comments::Recent(news.remove(read.record.id.as_str()).unwrap_or_default());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn answer(link: Option<&str>, total_count: Option<u64>) -> Answer {
+        Answer {
+            status: 200,
+            body: Value::Null,
+            request_id: None,
+            client_request_id: String::new(),
+            date: None,
+            etag: None,
+            link: link.map(str::to_owned),
+            total_count,
+        }
+    }
+
+    #[test]
+    fn the_next_page_is_where_the_service_says() {
+        let next = "<https://h/t?a=b,c&sysparm_offset=0>;rel=\"first\",<https://h/t?sysparm_offset=40&a=b,c>; rel=\"next\"";
+        assert_eq!(next_offset(0, 7, &answer(Some(next), Some(50))), Some(40));
+        assert_eq!(next_offset(0, 7, &answer(Some("<https://h/t>;rel=\"last\""), Some(50))), None);
+        for (offset, rows, total, expected) in [
+            (0, 100, 250, Some(100)),
+            (0, 40, 250, Some(100)),
+            (0, 0, 10, Some(100)),
+            (100, 0, 10, None),
+            (0, 100, 100, None),
+        ] {
+            assert_eq!(next_offset(offset, rows, &answer(None, Some(total))), expected);
+        }
+        assert_eq!(next_offset(0, 0, &answer(None, None)), None);
+        assert_eq!(next_offset(0, 1, &answer(None, None)), Some(100));
     }
 }

@@ -5,6 +5,7 @@
 //! may not write is dropped without a word; there is no conditional write.
 
 mod codes;
+mod create;
 mod hint;
 mod journal;
 mod key;
@@ -20,6 +21,9 @@ mod write;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod against_emulator_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod change_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

@@ -19,9 +19,12 @@ const MOST: usize = 1_000;
 
 const LIST: &str = "people.list";
 
-/// `sys_id`s by table and name.
+/// A table and a name in it, in lower case.
+type Name = (&'static str, String);
+
+/// `sys_id`s by name, and since when they are known.
 #[derive(Debug, Default)]
-pub(super) struct People(Mutex<HashMap<(&'static str, String), (Instant, String)>>);
+pub(super) struct People(Mutex<HashMap<Name, (Instant, String)>>);
 
 /// A table of people, and the fields that name them.
 #[derive(Debug, Clone, Copy)]
@@ -88,12 +91,12 @@ fn only(rows: &[Value], directory: Directory, name: &str) -> Result<String, Stri
 }
 
 impl People {
-    fn get(&self, known: &(&'static str, String)) -> Option<String> {
+    fn get(&self, known: &Name) -> Option<String> {
         let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.get(known).filter(|(since, _)| since.elapsed() < LIFETIME).map(|(_, id)| id.clone())
     }
 
-    fn keep(&self, known: (&'static str, String), id: &str) {
+    fn keep(&self, known: Name, id: &str) {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if names.len() >= MOST {
             names.clear();

@@ -3,33 +3,30 @@
 
 use serde_json::{Map, Value, json};
 
-use super::key::CORRELATION;
-use super::people::{GROUPS, USERS};
+use super::create::CREATE;
+use super::people::USERS;
 use super::snapshot::{filled, stated};
 use super::{CLASS, ServiceNow, markup};
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
-use crate::connectors::{Audience, Declined, Opening, Written};
+use crate::connectors::{Audience, Declined, Written};
 use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Comments, Field, Native, Patch, RecordRef, Snapshot};
 
 /// What `description` and `close_notes` keep, in characters.
-const MAX_TEXT: usize = 4_000;
-/// What `correlation_display` says.
-const DISPLAY: &str = "lockstep";
+pub(super) const MAX_TEXT: usize = 4_000;
 
 const UPDATE: &str = "tickets.update";
-const CREATE: &str = "tickets.create";
 const COMMENT: &str = "comments.create";
 
 /// The fields of a request, and what the ticket cannot take.
 #[derive(Debug, Default)]
-struct Body {
-    fields: Map<String, Value>,
-    declined: Vec<Declined>,
+pub(super) struct Body {
+    pub(super) fields: Map<String, Value>,
+    pub(super) declined: Vec<Declined>,
 }
 
 impl Body {
-    fn set(&mut self, field: &str, value: impl Into<Value>) {
+    pub(super) fn set(&mut self, field: &str, value: impl Into<Value>) {
         self.fields.insert(field.to_owned(), value.into());
     }
 
@@ -112,7 +109,7 @@ impl ServiceNow {
     }
 
     /// Status, severity, title and owner. A close code is put by [`Self::put_closing`].
-    async fn put_fields(
+    pub(super) async fn put_fields(
         &self,
         operation: &'static str,
         body: &mut Body,
@@ -170,62 +167,6 @@ impl ServiceNow {
         Ok(())
     }
 
-    /// POST of a new ticket with the key inside.
-    pub(super) async fn open(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
-        let key = self.key(CREATE, planned)?;
-        self.mend_lost_key().await?;
-        self.prove_key_field().await?;
-        let mut body = Body::default();
-        for (field, value) in &self.settings.create_fields {
-            body.set(field, value.as_str());
-        }
-        self.put_fields(CREATE, &mut body, &opening.patch).await?;
-        self.put_people(&mut body).await?;
-        body.set("description", cut(&markup::broken(&opening.description), MAX_TEXT));
-        body.set(CORRELATION, key);
-        body.set("correlation_display", DISPLAY);
-        if let Some(field) = &self.settings.key_field {
-            body.set(field, key);
-        }
-        let url = self.ticket_url(CREATE, None)?;
-        let call = Call::write(CREATE, CLASS, Method::POST, url, Value::Object(body.fields));
-        let answer = match self.endpoint.send(call).await.map_err(by_rule) {
-            Ok(answer) => answer,
-            Err(error) if is_duplicate(&error) => return self.already_there(planned, error).await,
-            Err(error) => return Err(error),
-        };
-        let row = &answer.body["result"];
-        let arrived = stated(row, self.settings.look_up_field()) == Some(key);
-        if let Some(id) = filled(row, "sys_id").filter(|_| !arrived) {
-            self.key_was_lost(id, key);
-        }
-        self.written(CREATE, planned, answer, None, body.declined).await
-    }
-
-    /// Caller and group of a new ticket, as configured.
-    async fn put_people(&self, body: &mut Body) -> Result<(), CallError> {
-        let wanted = [
-            ("caller_id", "caller", USERS, &self.settings.caller),
-            ("assignment_group", "assignment_group", GROUPS, &self.settings.assignment_group),
-        ];
-        for (field, setting, directory, name) in wanted {
-            let Some(name) = name else { continue };
-            match self.look_up(directory, name).await? {
-                Ok(id) => body.set(field, id),
-                Err(reason) => return Err(self.to_mend(CREATE, setting, format!("{setting}: {reason}"))),
-            }
-        }
-        Ok(())
-    }
-
-    /// The unique index of the key field found the ticket before we did: an earlier request of ours was late.
-    async fn already_there(&self, planned: &RecordRef, error: CallError) -> Result<Written, CallError> {
-        match self.by_key(planned).await? {
-            Some(read) => Ok(Written::new(Some(read), None)),
-            None => Err(error),
-        }
-    }
-
     /// PATCH of one journal entry. There is no id of ours and no edit: a repeated one is a second entry
     /// (`ticketing.md` 1.7). The journal is read afterwards, since the answer does not show it.
     pub(super) async fn append(&self, current: &Snapshot, text: &str) -> Result<Written, CallError> {
@@ -247,7 +188,7 @@ impl ServiceNow {
     }
 
     /// What a write brought. The answer shows the record; one that does not is followed by one read.
-    async fn written(
+    pub(super) async fn written(
         &self,
         operation: &'static str,
         record: &RecordRef,
@@ -290,7 +231,7 @@ fn dropped(current: &Snapshot, patch: &Patch, read: &Snapshot, declined: &[Decli
 
 /// 403 stands for missing permissions and for refusals by a data policy or business rule alike; only the text tells
 /// (`ticketing.md` 1.4). The second kind is not mended by trying again.
-fn by_rule(error: CallError) -> CallError {
+pub(super) fn by_rule(error: CallError) -> CallError {
     match error {
         CallError::Denied { site, status: status @ 403, code, message } if is_rule(&message) => {
             CallError::Refused { site, status, code, message }
@@ -305,14 +246,4 @@ fn is_rule(message: &str) -> bool {
     let rule =
         ["data policy", "mandatory", "business rule", "aborted", "unique key", "invalid", "operation failed"];
     rule.iter().any(|word| text.contains(word)) && !permission.iter().any(|word| text.contains(word))
-}
-
-/// The answer of a unique index (`ticketing.md` 1.3).
-fn is_duplicate(error: &CallError) -> bool {
-    let message = match error {
-        CallError::Refused { message, .. } | CallError::Denied { message, .. } => message,
-        CallError::Conflict { message, .. } => message,
-        _ => return false,
-    };
-    message.to_ascii_lowercase().contains("unique key")
 }

@@ -1,6 +1,7 @@
 //! Graph security: routes, roles, answers. `graph-security.md` says what each imitates.
 
 mod edit;
+mod evidence;
 mod list;
 mod merge;
 mod record;
@@ -10,6 +11,7 @@ mod state;
 mod values;
 
 pub use edit::{AlertEdit, DefenderEdit};
+pub use evidence::AlertFacts;
 pub use seed::{AlertSeed, IncidentSeed};
 
 pub(super) use edit::stated;

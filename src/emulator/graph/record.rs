@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::clock::trimmed;
 use super::super::odata::Operand;
+use super::evidence::AlertFacts;
 use super::values::{product_name, shown_detection, shown_source, shown_status};
 
 /// A comment. It has no id and cannot be changed.
@@ -116,6 +117,7 @@ pub(in super::super) struct Alert {
     pub(in super::super) source: String,
     pub(in super::super) detection: String,
     pub(in super::super) title: String,
+    pub(in super::super) facts: AlertFacts,
     pub(in super::super) owner: Option<String>,
     pub(in super::super) created: Timestamp,
     pub(in super::super) updated: Timestamp,
@@ -129,6 +131,7 @@ impl Alert {
         let mut value = self.stated(tenant, all_members);
         if let (Value::Object(all), Value::Object(unstated)) = (&mut value, self.unstated()) {
             all.extend(unstated);
+            all.extend(self.facts.stated(self.created));
         }
         value
     }
@@ -136,21 +139,11 @@ impl Alert {
     /// What no seed and no edit touches.
     fn unstated(&self) -> Value {
         json!({
-            "description": null, "recommendedActions": "", "category": "SuspiciousActivity",
-            "categories": ["SuspiciousActivity"], "detectorId": "e91ad94b-1ed1-4ef4-8ffa-9a2b5b0f2a10",
-            "actorDisplayName": null, "threatDisplayName": null, "threatFamilyName": null, "mitreTechniques": [],
+            "description": null, "recommendedActions": "", "detectorId": "e91ad94b-1ed1-4ef4-8ffa-9a2b5b0f2a10",
+            "actorDisplayName": null, "threatDisplayName": null, "threatFamilyName": null,
             "systemTags": [], "alertPolicyId": null, "investigationState": null,
             "customDetails": {}, "additionalData": {},
             "firstActivityDateTime": trimmed(self.created), "lastActivityDateTime": trimmed(self.created),
-            "evidence": [{
-                "@odata.type": "#microsoft.graph.security.userEvidence",
-                "createdDateTime": trimmed(self.created), "verdict": "unknown", "remediationStatus": "none",
-                "remediationStatusDetails": null, "roles": [], "detailedRoles": [], "tags": [],
-                "userAccount": {
-                    "accountName": "mallory", "domainName": "example", "userSid": null, "azureAdUserId": null,
-                    "userPrincipalName": "mallory@example.org", "displayName": "Mallory",
-                },
-            }],
         })
     }
 

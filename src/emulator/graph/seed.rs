@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::evidence::AlertFacts;
+
 /// A Defender incident to begin with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
@@ -71,6 +73,8 @@ pub struct AlertSeed {
     pub detection_source: String,
     /// The provider's own id. If absent, one in the form of Defender for Endpoint, equal to the alert's id.
     pub provider_alert_id: Option<String>,
+    /// What it tells beside its state.
+    pub facts: AlertFacts,
 }
 
 impl Default for AlertSeed {
@@ -82,6 +86,7 @@ impl Default for AlertSeed {
             service_source: "microsoftDefenderForEndpoint".to_owned(),
             detection_source: "microsoftDefenderForEndpoint".to_owned(),
             provider_alert_id: None,
+            facts: AlertFacts::default(),
         }
     }
 }

@@ -109,6 +109,7 @@ impl World {
             source: seed.service_source.clone(),
             detection: seed.detection_source.clone(),
             title: seed.title.clone(),
+            facts: seed.facts.clone(),
             owner: None,
             created: now,
             updated: now,

@@ -21,7 +21,7 @@ pub(super) struct Issue {
     pub(super) id: u64,
     pub(super) project: String,
     pub(super) number: u64,
-    pub(super) issue_type: String,
+    pub(super) kind: String,
     pub(super) summary: String,
     pub(super) description: Value,
     pub(super) status: usize,
@@ -90,7 +90,7 @@ impl Issue {
             "created": time(self.created, settings),
             "updated": time(self.updated, settings),
             "project": {"id": "10000", "key": self.project, "name": self.project},
-            "issuetype": {"id": "10001", "name": self.issue_type, "subtask": false},
+            "issuetype": {"id": "10001", "name": self.kind, "subtask": false},
             "comment": self.comment_field(settings, base),
         });
         let mut fields: Map<String, Value> = all.as_object().cloned().unwrap_or_default();

@@ -55,13 +55,13 @@ fn refusal(status: u16, message: &str) -> Reply {
 }
 
 /// A refusal by field.
-fn field_refusal(errors: serde_json::Map<String, Value>) -> Reply {
+fn field_refusal(errors: &serde_json::Map<String, Value>) -> Reply {
     Reply::json(400, json!({"errorMessages": [], "errors": errors}))
 }
 
 /// One field that is wrong.
 fn wrong(field: &str, message: &str) -> Reply {
-    field_refusal([(field.to_owned(), Value::from(message))].into_iter().collect())
+    field_refusal(&[(field.to_owned(), Value::from(message))].into_iter().collect())
 }
 
 fn no_issue() -> Reply {

@@ -14,6 +14,7 @@ use super::{Jira, text};
 /// What a person does; all of it may be left out.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::option_option)] // absent, null and stated are three things
 struct Edit {
     title: Option<String>,
     status: Option<String>,
@@ -35,6 +36,7 @@ struct Edit {
 }
 
 /// Null says nobody; absence says nothing.
+#[allow(clippy::option_option)]
 fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

@@ -152,7 +152,7 @@ impl Jira {
                 errors.insert(name.clone(), why.into());
             }
         }
-        if errors.is_empty() { Ok(()) } else { Err(field_refusal(errors)) }
+        if errors.is_empty() { Ok(()) } else { Err(field_refusal(&errors)) }
     }
 
     fn set_field(
@@ -247,7 +247,7 @@ impl Jira {
         }
         let fields = members(&body, "fields");
         self.change(id, &service(), around, |issue| {
-            step.perform(issue, &fields, &settings).map_err(field_refusal)?;
+            step.perform(issue, &fields, &settings).map_err(|errors| field_refusal(&errors))?;
             if let Some(note) = note {
                 issue.closing_note = issue.is_done().then(|| text::plain(&note.body));
                 issue.comments.push(note);
@@ -313,7 +313,7 @@ pub(super) fn blank(project: &str, kind: &str, now: jiff::Timestamp) -> Issue {
         id: 0,
         project: project.to_owned(),
         number: 0,
-        issue_type: kind.to_owned(),
+        kind: kind.to_owned(),
         summary: String::new(),
         description: Value::Null,
         status: super::workflow::TODO,

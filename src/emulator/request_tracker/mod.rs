@@ -1,46 +1,263 @@
-//! RequestTracker: not built yet.
+//! Request Tracker 5 behind REST 2.0: one queue, its tickets, and the feed of their transactions. What it does was
+//! seen on the real thing (`real-servers.md` 1), and `tests/real` compares the two field by field.
+//!
+//! Root `/request-tracker`, then `/REST/2.0/...`. The service user is `lockstep` (`Authorization: token
+//! emulator-secret`, or basic). Whatever is refused in a PUT is answered by 200 and a sentence.
+//!
+//! # Settings
+//!
+//! See [`Settings`]; the defaults are those of a queue that is set up as `docs/request-tracker.md` says, with the
+//! mail records of a queue that notifies people.
+//!
+//! # Seeds and edits
+//!
+//! The common words (`title`, `status`, `verdict`, `severity`, `owner`, `comment`, `notes`, `key`, `delete`), and
+//! `state` (any status), `priority`, `reply` (a public one), `html` (a comment written in the web editor),
+//! `merge_into`, `queue` (moves it away). There are no tags.
 
+mod actions;
+mod edit;
+mod feed;
+mod people;
+mod render;
+mod sql;
+mod ticket;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, Surroundings};
-use super::faults::Plan;
+use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
+use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
+use ticket::{Ticket, Transaction};
+
+/// The service user's name.
+const USER: &str = "lockstep";
+/// Its password and token.
+const SECRET: &str = "emulator-secret";
+/// The queue lockstep works in.
+const QUEUE: &str = "SOC";
+
+/// Lasting imperfections.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+// Independent switches, not states of one thing.
+#[allow(clippy::struct_excessive_bools)]
+pub(super) struct Settings {
+    /// The service user's time zone, in minutes east of Greenwich. Searches read dates in it.
+    pub(super) zone_minutes: i64,
+    /// The custom fields of the queue, in order; another name at a place is a renamed field, which keeps its values.
+    pub(super) fields: Vec<String>,
+    /// Whether custom fields in a write are dropped in silence, as without the right to set them.
+    pub(super) drop_fields: bool,
+    /// Domains whose every address is that of a user; the user's name is the part before the `@`.
+    pub(super) domains: Vec<String>,
+    /// Whether the service user may take a ticket from its owner (`ReassignTicket`).
+    pub(super) reassign: bool,
+    /// Whether notifications leave records of mail among a ticket's transactions.
+    pub(super) mail_records: bool,
+    /// Whether the service user may see those (`ShowOutgoingEmail`), so that they move the `ETag`. Where not, pages of
+    /// the feed come short.
+    pub(super) show_mail: bool,
+    /// Whether the service user may see comments (`ShowTicketComments`).
+    pub(super) show_comments: bool,
+    /// So many stale `If-Match` headers pass, as they do when two writers meet.
+    pub(super) lost_races: u32,
+    /// The status of a new ticket and those there are; `deleted` needs a right that the service user lacks.
+    pub(super) statuses: Vec<String>,
+    /// Statuses in which a public reply reopens a ticket.
+    pub(super) inactive: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        Self {
+            zone_minutes: 0,
+            fields: texts(&["Lockstep Key", "Verdict", "Closing Note"]),
+            drop_fields: false,
+            domains: texts(&["example.org", "example.com"]),
+            reassign: true,
+            mail_records: true,
+            show_mail: false,
+            show_comments: true,
+            lost_races: 0,
+            statuses: texts(&["new", "open", "stalled", "resolved", "rejected"]),
+            inactive: texts(&["resolved", "rejected"]),
+        }
+    }
+}
 
 /// The system.
-#[derive(Debug, Default)]
-pub(super) struct RequestTracker {}
+#[derive(Debug)]
+pub(super) struct RequestTracker {
+    settings: Settings,
+    tickets: BTreeMap<u64, Versions<Ticket>>,
+    transactions: Vec<Transaction>,
+    last_transaction: u64,
+}
+
+impl Default for RequestTracker {
+    fn default() -> Self {
+        // Users, queues and fields took the first numbers.
+        Self {
+            settings: Settings::default(),
+            tickets: BTreeMap::new(),
+            transactions: Vec::new(),
+            last_transaction: 40,
+        }
+    }
+}
+
+/// An answer of the API's own: status and sentence.
+type Outcome = Result<Reply, (u16, String)>;
+
+fn message(status: u16, text: &str) -> Reply {
+    Reply::json(status, json!({ "message": text }))
+}
+
+fn error<T>(status: u16, text: impl Into<String>) -> Result<T, (u16, String)> {
+    Err((status, text.into()))
+}
+
+fn is_known(request: &Request) -> bool {
+    let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{SECRET}")));
+    let token = format!("token {SECRET}");
+    request.header("authorization").is_some_and(|own| own == basic || own == token)
+}
 
 impl Desk for RequestTracker {
-    fn operation(&self, _method: &str, _path: &[&str]) -> &'static str {
-        "unknown"
+    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
+        match (method, path) {
+            ("GET", ["REST", "2.0", "transactions"]) => "list-tickets",
+            ("GET", ["REST", "2.0", "tickets"]) => "find-ticket",
+            ("POST", ["REST", "2.0", "ticket"]) => "create-ticket",
+            ("GET", ["REST", "2.0", "ticket", _]) => "get-ticket",
+            ("PUT", ["REST", "2.0", "ticket", _]) => "update-ticket",
+            ("DELETE", ["REST", "2.0", "ticket", _]) => "delete-ticket",
+            ("POST", ["REST", "2.0", "ticket", _, "comment" | "correspond"]) => "comment-ticket",
+            ("GET", ["REST", "2.0", "ticket", _, "history"]) => "list-comments",
+            ("GET", ["REST", "2.0", "transaction", _, "attachments"]) => "get-comment",
+            ("GET", ["REST", "2.0", "users"]) => "find-user",
+            ("GET", ["REST", "2.0", "queue", _]) => "get-queue",
+            ("GET", ["REST", "2.0", "rt"]) => "get-version",
+            _ => "unknown",
+        }
     }
 
-    fn answer(&mut self, _: &Request, _: &[&str], _: &Plan, _: &mut Surroundings<'_>) -> Reply {
-        self.failure(404)
+    fn answer(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        plan: &Plan,
+        around: &mut Surroundings<'_>,
+    ) -> Reply {
+        let root = format!("{}/request-tracker/REST/2.0", around.base_url);
+        let now = around.now;
+        let reply = if is_known(request) {
+            self.route(request, path, plan, around, &root)
+        } else {
+            error(401, "Unauthorized")
+        };
+        let reply = reply.unwrap_or_else(|(status, text)| message(status, &text));
+        reply.with("date", http_date(now))
     }
 
     fn failure(&self, status: u16) -> Reply {
-        Reply::json(status, json!({}))
+        match status {
+            // Comes from what stands before it: Request Tracker itself has no limits.
+            429 => message(429, "Too Many Requests"),
+            500 => message(500, "Internal Server Error"),
+            _ => Reply::html(status),
+        }
     }
 
-    fn open(&mut self, _: &Value, _: &Actor, _: &mut Surroundings<'_>) -> Result<String, Refusal> {
-        Err(Refusal::bad_request("not built yet"))
+    fn open(
+        &mut self,
+        seed: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<String, Refusal> {
+        self.open_by_hand(seed, actor, around)
     }
 
-    fn edit(&mut self, _: &str, _: &Value, _: &Actor, _: &mut Surroundings<'_>) -> Result<(), Refusal> {
-        Err(Refusal::bad_request("not built yet"))
+    fn edit(
+        &mut self,
+        id: &str,
+        edit: &Value,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Refusal> {
+        self.edit_by_hand(id, edit, actor, around)
     }
 
-    fn ticket(&self, _id: &str) -> Option<Value> {
-        None
+    fn ticket(&self, id: &str) -> Option<Value> {
+        self.shown(id.parse().ok()?)
     }
 
     fn ids(&self) -> Vec<String> {
-        Vec::new()
+        let there = self.tickets.iter().filter(|(_, ticket)| ticket.current().status != ticket::DELETED);
+        there.map(|(id, _)| id.to_string()).collect()
     }
 
-    fn set(&mut self, _settings: &Value) -> Result<(), String> {
-        Err("not built yet".to_owned())
+    fn set(&mut self, settings: &Value) -> Result<(), String> {
+        let mut all = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
+        let patch = settings.as_object().ok_or("settings are a JSON object")?;
+        if let Some(all) = all.as_object_mut() {
+            all.extend(patch.clone());
+        }
+        self.settings = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
+impl RequestTracker {
+    fn route(
+        &mut self,
+        request: &Request,
+        path: &[&str],
+        plan: &Plan,
+        around: &mut Surroundings<'_>,
+        root: &str,
+    ) -> Outcome {
+        let ["REST", "2.0", rest @ ..] = path else { return error(404, "Not Found") };
+        let app = Actor::App(USER.to_owned());
+        match (request.method.as_str(), rest) {
+            ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3+dfsg-3~deb12u6"}))),
+            ("GET", ["queue", name]) => self.queue(name, root),
+            ("GET", ["users"]) => self.users(request, root),
+            ("GET", ["tickets"]) => self.search(request, root),
+            ("GET", ["transactions"]) => self.feed(request, root),
+            ("GET", ["transaction", id, "attachments"]) => Ok(self.attachments(request, id, root)),
+            ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, root)),
+            ("GET", ["ticket", id]) => self.get(request, id, plan.is(&FaultKind::StaleRead), root),
+            ("POST", ["ticket"]) => self.create(request, &app, around, root),
+            ("PUT", ["ticket", id]) => self.put(request, id, plan, &app, around),
+            ("POST", ["ticket", id, way @ ("comment" | "correspond")]) => {
+                self.remark(request, (id, way), &app, around)
+            }
+            // Without the right to delete this is no 403 (seen on 5.0.3).
+            ("DELETE", ["ticket", _]) => error(500, "Internal Server Error"),
+            _ => error(404, "Not Found"),
+        }
+    }
+
+    /// The ticket that a number leads to, merges included.
+    fn survivor(&self, id: u64) -> Option<&Versions<Ticket>> {
+        let found = self.tickets.get(&id)?;
+        match found.current().merged_into {
+            Some(into) => self.survivor(into),
+            None => Some(found),
+        }
     }
 }

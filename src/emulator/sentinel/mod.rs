@@ -221,9 +221,7 @@ impl World {
                     self.known(id)?.alerts.iter().take(150).map(|alert| alert.json(&place)).collect();
                 Ok(Reply::json(200, json!({ "value": alerts })))
             }
-            Operation::ListEntities(id) => {
-                self.known(id).map(|_| Reply::json(200, json!({ "entities": [], "metaData": [] })))
-            }
+            Operation::ListEntities(id) => self.known(id).map(|incident| list_entities(incident, &place)),
             Operation::ListBookmarks(id) | Operation::ListTasks(id) | Operation::ListRelations(id) => {
                 self.known(id).map(|_| Reply::json(200, json!({ "value": [] })))
             }
@@ -322,6 +320,22 @@ impl World {
         let comment = find_comment(incident, comment)?;
         Ok(Reply::json(if is_new { 201 } else { 200 }, incident.comment_json(comment, place)))
     }
+}
+
+fn list_entities(incident: &Incident, place: &Place) -> Reply {
+    let mut all = Vec::new();
+    for entity in incident.alerts.iter().flat_map(|alert| alert.facts.entities()) {
+        if !all.contains(&entity) {
+            all.push(entity);
+        }
+    }
+    let mut kinds: Vec<&str> = all.iter().map(|(kind, _)| *kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let count = |kind: &str| all.iter().filter(|(own, _)| *own == kind).count();
+    let meta: Value = kinds.iter().map(|kind| json!({ "entityKind": kind, "count": count(kind) })).collect();
+    let entities: Value = all.iter().map(|(kind, properties)| place.entity(kind, properties)).collect();
+    Reply::json(200, json!({ "entities": entities, "metaData": meta }))
 }
 
 fn find_comment<'a>(incident: &'a Incident, id: &str) -> Result<&'a record::Comment, Refusal> {

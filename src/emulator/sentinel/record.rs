@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::super::clock::seven;
+use super::super::graph::AlertFacts;
 use super::super::odata::Operand;
 
 /// Members of the incident's enumerations.
@@ -14,6 +15,27 @@ pub(super) const CLASSIFICATION: &[&str] =
     &["Undetermined", "TruePositive", "BenignPositive", "FalsePositive"];
 pub(super) const REASON: &[&str] =
     &["SuspiciousActivity", "SuspiciousButExpected", "IncorrectAlertLogic", "InaccurateData"];
+
+/// What may stand among tactics (`sentinel.md` 1.2); Defender has further categories.
+const TACTICS: &[&str] = &[
+    "Reconnaissance",
+    "ResourceDevelopment",
+    "InitialAccess",
+    "Execution",
+    "Persistence",
+    "PrivilegeEscalation",
+    "DefenseEvasion",
+    "CredentialAccess",
+    "Discovery",
+    "LateralMovement",
+    "Collection",
+    "Exfiltration",
+    "CommandAndControl",
+    "Impact",
+    "PreAttack",
+    "ImpairProcessControl",
+    "InhibitResponseFunction",
+];
 
 /// An id that always comes out the same for the same name, in the form of a directory's object id.
 pub(super) fn object_id(name: &str) -> String {
@@ -74,6 +96,7 @@ pub(in super::super) struct Alert {
     pub(in super::super) product: String,
     pub(in super::super) severity: String,
     pub(in super::super) at: Timestamp,
+    pub(in super::super) facts: AlertFacts,
 }
 
 /// An incident.
@@ -116,6 +139,14 @@ impl Place {
             "/subscriptions/{subscription}/{groups}/{group}/providers/Microsoft.OperationalInsights/workspaces/{workspace}"
         );
         Self { prefix, collection: if in_list { "Incidents" } else { "incidents" } }
+    }
+
+    pub(super) fn entity(&self, kind: &str, properties: &Value) -> Value {
+        let name = object_id(&format!("{kind}{properties}"));
+        json!({
+            "id": self.resource(&format!("Entities/{name}")), "name": name,
+            "type": "Microsoft.SecurityInsights/Entities", "kind": kind, "properties": properties,
+        })
     }
 
     fn resource(&self, rest: &str) -> String {
@@ -178,9 +209,13 @@ impl Incident {
         let mut products: Vec<&str> = self.alerts.iter().map(|alert| alert.product.as_str()).collect();
         products.sort_unstable();
         products.dedup();
+        // The stable API versions do not tell the techniques.
+        let mut tactics: Vec<&str> = self.alerts.iter().flat_map(Alert::tactics).collect();
+        tactics.sort_unstable();
+        tactics.dedup();
         let mut data = json!({
             "alertsCount": self.alerts.len(), "bookmarksCount": 0, "commentsCount": self.comments.len(),
-            "alertProductNames": products, "tactics": [],
+            "alertProductNames": products, "tactics": tactics,
         });
         if let Some(id) = self.defender {
             data["providerIncidentUrl"] = json!(super::super::graph::incident_url(id, tenant));
@@ -233,6 +268,10 @@ impl Incident {
 }
 
 impl Alert {
+    fn tactics(&self) -> impl Iterator<Item = &str> {
+        self.facts.categories.iter().map(String::as_str).filter(|category| TACTICS.contains(category))
+    }
+
     pub(super) fn json(&self, place: &Place) -> Value {
         let at = seven(self.at);
         json!({
@@ -244,7 +283,7 @@ impl Alert {
                 "systemAlertId": self.id, "providerAlertId": self.provider_id, "alertDisplayName": self.title,
                 "friendlyName": self.title, "alertType": "SuspiciousActivity", "severity": self.severity,
                 "status": "New", "vendorName": "Microsoft", "productName": self.product,
-                "confidenceLevel": "Unknown", "tactics": [], "intent": "Unknown",
+                "confidenceLevel": "Unknown", "tactics": self.tactics().collect::<Vec<_>>(), "intent": "Unknown",
                 "alertLink": format!("https://security.microsoft.com/alerts/{}", self.provider_id),
                 "startTimeUtc": at, "endTimeUtc": at, "timeGenerated": at, "processingEndTime": at,
                 "resourceIdentifiers": [], "additionalData": { "AlertMessageEnqueueTime": at },

@@ -204,6 +204,7 @@ impl World {
             product: alert.product().to_owned(),
             severity,
             at: alert.created,
+            facts: alert.facts.clone(),
         })
     }
 

@@ -8,6 +8,7 @@ use crate::emulator::clock::earlier;
 use crate::emulator::desk::Surroundings;
 use crate::emulator::faults::{FaultKind, Plan, http_date};
 use crate::emulator::ledger::Actor;
+use crate::emulator::versions::Versions;
 use crate::emulator::wire::{Refusal, Reply, Request};
 
 /// ServiceNow's shape of errors (`ticketing.md` 1.8).
@@ -132,7 +133,7 @@ impl ServiceNow {
 
     /// Whether the service user sees a record.
     fn visible(&self, table: &str, id: &str) -> Result<(), Refusal> {
-        let record = self.find(id).map(|versions| versions.current());
+        let record = self.find(id).map(Versions::current);
         if record.is_some_and(|record| record.table == table && !record.hidden) {
             Ok(())
         } else {

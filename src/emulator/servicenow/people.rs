@@ -36,6 +36,7 @@ struct Edit {
     severity: Option<String>,
     // Stated to be null is another thing than not stated.
     #[serde(deserialize_with = "stated")]
+    #[allow(clippy::option_option)]
     owner: Option<Option<String>>,
     /// Tickets here have none that people use.
     #[serde(rename = "tags")]

@@ -112,7 +112,9 @@ impl ServiceNow {
             _ => records().filter(|record| record.table == table).map(|record| self.row(record)).collect(),
         };
         if self.settings.hidden_tables.iter().any(|hidden| hidden == table) {
-            rows.iter_mut().for_each(|row| row.hidden = true);
+            for row in &mut rows {
+                row.hidden = true;
+            }
         }
         rows
     }
@@ -154,14 +156,14 @@ impl ServiceNow {
         let readable = |name: &String| !self.settings.hidden_fields.contains(name);
         let fields = names.into_iter().filter(|name| exists(name) && readable(name));
         let shown = fields.map(|name| {
-            let value = self.shape(&name, row.get(&name), request);
+            let value = self.shape(&name, &row.get(&name), request);
             (name, value)
         });
         Value::Object(shown.collect::<Map<_, _>>())
     }
 
-    fn shape(&self, name: &str, value: String, request: &Request) -> Value {
-        let display = || self.display(name, &value);
+    fn shape(&self, name: &str, value: &str, request: &Request) -> Value {
+        let display = || self.display(name, value);
         match request.option("sysparm_display_value") {
             Some("true") => json!(display()),
             Some("all") => json!({"display_value": display(), "value": value}),

@@ -149,6 +149,9 @@ impl ServiceNow {
                 record.set(field, value.chars().take(limit).collect::<String>());
             }
         }
+        if save.is_api && self.settings.process == Process::Undone && is_jump(&from, record.get("state")) {
+            record.set("state", from.get("state"));
+        }
         if record.get("state") != from.get("state") {
             self.check_state(&from, record, save.is_api)?;
             settle_state(&from, record, actor, &stamp(around.now));
@@ -177,14 +180,9 @@ impl ServiceNow {
             let text = "Operation against file 'incident' was aborted by Business Rule 'incident closed'";
             return Err(rule(text));
         }
-        let at = |state: &str| STEPS.iter().position(|step| *step == state);
-        if is_api && !from.is_incident() && self.settings.process == Process::Stateful {
-            let next = at(old).zip(at(new)).is_some_and(|(old, new)| new == old + 1);
-            if !next {
-                let text =
-                    format!("The process definition does not allow to go from state {old} to state {new}");
-                return Err(rule(text));
-            }
+        if is_api && self.settings.process == Process::Stateful && is_jump(from, new) {
+            let text = format!("The process definition does not allow to go from state {old} to state {new}");
+            return Err(rule(text));
         }
         if to.is_incident() && new == "3" && self.settings.hold_reason && to.get("hold_reason").is_empty() {
             return Err(rule("Data Policy Exception: The following fields are mandatory: On hold reason"));
@@ -223,6 +221,13 @@ impl ServiceNow {
         );
         Err(rule(text))
     }
+}
+
+/// Whether a security incident would do anything but the next step.
+fn is_jump(from: &Record, to: &str) -> bool {
+    let at = |state: &str| STEPS.iter().position(|step| *step == state);
+    let next = at(from.get("state")).zip(at(to)).is_some_and(|(old, new)| new == old + 1);
+    !from.is_incident() && from.get("state") != to && !next
 }
 
 /// What the rules of the base system fill in when the state changes.

@@ -20,6 +20,8 @@ pub(super) enum Process {
     /// Forward only, one step at a time.
     #[default]
     Stateful,
+    /// The same, but a jump is taken back without a word.
+    Undone,
     /// Any way.
     Open,
 }

@@ -1,0 +1,132 @@
+//! Comments: the transactions of type `Comment` (internal) and `Correspond` (public) of a ticket.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use serde_json::Value;
+
+use super::snapshot::number;
+use super::{PER_PAGE, RequestTracker, html};
+use crate::connectors::stated::time;
+use crate::http::{Answer, CallError};
+use crate::model::{Comment, CommentKey, RecordRef};
+
+/// Pages of one ticket's history.
+const MAX_PAGES: u32 = 100;
+/// Comments remembered. They never change, so one that was read needs no second call.
+const MEMORY: usize = 2_000;
+
+/// What stands for a text that is larger than an answer may be.
+const TOO_LARGE: &str = "(a comment too large to be copied; see the ticket)";
+
+/// Comments that were read, by transaction.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<u64, Comment>>);
+
+impl Known {
+    fn get(&self, id: u64) -> Option<Comment> {
+        self.0.lock().ok()?.get(&id).cloned()
+    }
+
+    fn put(&self, id: u64, comment: &Comment) {
+        if let Ok(mut known) = self.0.lock() {
+            if known.len() >= MEMORY {
+                known.clear();
+            }
+            known.insert(id, comment.clone());
+        }
+    }
+}
+
+/// Whether a transaction is a comment.
+pub(super) fn is_comment(transaction: &Value) -> bool {
+    matches!(transaction["Type"].as_str(), Some("Comment" | "Correspond"))
+}
+
+impl RequestTracker {
+    /// All comments of a ticket, oldest first. One that cannot be read fails the list: a look-up must not overlook a
+    /// copy. One call for each hundred transactions, and one for each comment that was not read before.
+    pub(super) async fn comments(&self, record: &RecordRef) -> Result<Vec<Comment>, CallError> {
+        let operation = "comments.list";
+        let number = self.number(operation, record)?.to_string();
+        let mut all = Vec::new();
+        for page in 1..=MAX_PAGES {
+            let page = page.to_string();
+            let query = [("fields", "Type,Creator,Created"), ("orderby", "id"), ("per_page", PER_PAGE)];
+            let query: Vec<_> = query.into_iter().chain([("page", page.as_str())]).collect();
+            let answer = self.ask(operation, &["ticket", &number, "history"], &query).await?;
+            let rows = self.items(operation, &answer)?;
+            // What this user may not see is left out of a page, so a short page need not be the last.
+            if rows.is_empty() {
+                return Ok(all);
+            }
+            for row in rows.iter().filter(|row| is_comment(row)) {
+                all.push(self.comment_of(row, &answer).await?);
+            }
+        }
+        let what = format!("{record}: its history has more than {MAX_PAGES} pages");
+        Err(self.endpoint.invalid(operation, what))
+    }
+
+    /// The comment of a transaction. One call, unless it was read before.
+    pub(super) async fn comment_of(&self, row: &Value, answer: &Answer) -> Result<Comment, CallError> {
+        let operation = "comments.get";
+        let bad = |what: &str| self.endpoint.malformed(operation, answer, format!("a comment {what}"));
+        let id = number(&row["id"]).ok_or_else(|| bad("without a number"))?;
+        if let Some(known) = self.known.get(id) {
+            return Ok(known);
+        }
+        let created = row["Created"].as_str().and_then(|text| time(text).ok());
+        let comment = Comment {
+            key: CommentKey::from_id(&id.to_string()),
+            author: row["Creator"]["id"].as_str().map(str::to_owned),
+            created: Some(created.ok_or_else(|| bad("without its time"))?),
+            text: self.text_of(operation, id).await?,
+        };
+        self.known.put(id, &comment);
+        Ok(comment)
+    }
+
+    async fn text_of(&self, operation: &'static str, id: u64) -> Result<String, CallError> {
+        let query = [("fields", "ContentType,Filename,Content"), ("per_page", PER_PAGE)];
+        let answer = self.ask(operation, &["transaction", &id.to_string(), "attachments"], &query).await;
+        let answer = match answer {
+            Err(error) if error.is_too_large() => return Ok(TOO_LARGE.to_owned()),
+            answer => answer?,
+        };
+        Ok(body(self.items(operation, &answer)?))
+    }
+}
+
+/// The text among the parts of a message: the plain one, else the one in HTML. Files are none.
+fn body(parts: &[Value]) -> String {
+    let of_type = |wanted: &str| {
+        let is_file = |part: &&Value| part["Filename"].as_str().is_some_and(|name| !name.is_empty());
+        let mut own = parts.iter().filter(|part| !is_file(part));
+        let part = own.find(|part| part["ContentType"].as_str().is_some_and(|own| own.starts_with(wanted)));
+        part.and_then(|part| part["Content"].as_str())
+    };
+    let plain = of_type("text/plain").map(str::to_owned);
+    plain.or_else(|| of_type("text/html").map(html::text)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_message_is_its_plain_part() {
+        let part = |kind: &str, file: &str, text: &str| json!({"ContentType": kind, "Filename": file, "Content": text});
+        let parts = [
+            part("multipart/mixed", "", ""),
+            part("text/plain", "notes.txt", "file"),
+            part("text/html", "", "<p>rich</p>"),
+            part("text/plain; charset=utf-8", "", "plain"),
+        ];
+        assert_eq!(body(&parts), "plain");
+        assert_eq!(body(&parts[..3]), "rich");
+        assert_eq!(body(&parts[..2]), "");
+    }
+}

@@ -1,0 +1,186 @@
+//! The unpleasant ways of the service, without a network.
+
+use serde_json::{Value, json};
+
+use super::super::clock::Clock;
+use super::super::faults::{Fault, FaultKind};
+use super::super::ledger::{Api, System, What};
+use super::super::options::EmulatorOptions;
+use super::super::wire::{Reply, Request};
+use super::super::world::World;
+use super::*;
+
+struct Caller(World);
+
+impl Caller {
+    fn new() -> Self {
+        let clock = Clock::Manual("2026-11-24T08:00:00Z".parse().unwrap());
+        let mut world = World::new(EmulatorOptions { clock, ..EmulatorOptions::default() });
+        world.base_url = "http://emulator".to_owned();
+        Self(world)
+    }
+
+    fn call(&mut self, method: &str, path: &str, etag: Option<&str>, body: &Value) -> Reply {
+        let mut headers = vec![
+            ("authorization".to_owned(), "token emulator-secret".to_owned()),
+            ("content-type".to_owned(), "application/json".to_owned()),
+        ];
+        headers.extend(etag.map(|etag| ("if-match".to_owned(), etag.to_owned())));
+        let target = format!("/request-tracker/REST/2.0{}", path.replace(' ', "%20").replace('\'', "%27"));
+        let request = Request::new(method, &target, headers, body.to_string().into_bytes());
+        let plan = self.0.plan(&request);
+        self.0.answer(&request, &plan).0
+    }
+
+    fn get(&mut self, path: &str) -> Reply {
+        self.call("GET", path, None, &Value::Null)
+    }
+
+    fn put(&mut self, body: &Value) -> Value {
+        self.call("PUT", "/ticket/1", None, body).value().clone()
+    }
+
+    fn create(&mut self, body: &Value) -> Reply {
+        let mut all = json!({"Queue": "SOC", "Subject": "s", "Content": "c", "ContentType": "text/plain"});
+        all.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        self.call("POST", "/ticket", None, &all)
+    }
+
+    fn set(&mut self, settings: &Value) {
+        self.0.at_desk(System::RequestTracker, |desk, _| desk.set(settings)).unwrap();
+    }
+
+    fn edit(&mut self, id: &str, edit: &Value) {
+        let actor = Actor::Human("ana@example.org".to_owned());
+        self.0.at_desk(System::RequestTracker, |desk, around| desk.edit(id, edit, &actor, around)).unwrap();
+    }
+
+    fn count(&mut self, query: &str) -> Value {
+        self.get(&format!("/tickets?query={query}")).value()["count"].clone()
+    }
+}
+
+#[test]
+fn keys_are_dropped_in_silence() {
+    let mut caller = Caller::new();
+    assert_eq!(caller.create(&json!({"CustomFields": {"Nope": "x"}})).status, 201);
+    caller.set(&json!({"drop_fields": true}));
+    assert_eq!(caller.create(&json!({"CustomFields": {"Lockstep Key": "lockstep-1"}})).status, 201);
+    assert_eq!(caller.count("CF.{Lockstep Key} = 'lockstep-1'"), 0);
+    assert_eq!(caller.count("CF.{Nope} = 'x'"), 0);
+    assert_eq!(caller.get("/tickets?query=Nope = 'x'").status, 400);
+}
+
+#[test]
+fn refusals_are_sentences() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    let said = caller.put(&json!({"Status": "bogus", "Subject": "t", "Owner": "ana@example.org"}));
+    let expected = json!([
+        "Ticket 1: That user does not exist",
+        "Ticket 1: Status 'bogus' isn't a valid status for this ticket.",
+        "Ticket 1: Subject changed from 's' to 't'",
+    ]);
+    assert_eq!(said, expected);
+    assert_eq!(caller.put(&json!({"Status": "deleted"})), json!(["Ticket 1: Permission Denied"]));
+    assert_eq!(caller.put(&json!({"Subject": "t", "Nope": 1})), json!([]));
+    let last = caller.0.ledger.entries().last().unwrap().clone();
+    assert_eq!(last.what, What::Ineffective);
+    assert_eq!(caller.call("DELETE", "/ticket/1", None, &Value::Null).status, 500);
+}
+
+#[test]
+fn conditions_hold_for_changes_and_never_for_comments() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    let etag = caller.get("/ticket/1").headers.iter().find(|(name, _)| *name == "etag").unwrap().1.clone();
+    let change = |subject: &str| json!({"Subject": subject});
+    assert_eq!(caller.call("PUT", "/ticket/1", Some(&etag), &change("a")).status, 200);
+    assert_eq!(caller.call("PUT", "/ticket/1", Some(&etag), &change("b")).status, 412);
+    caller.set(&json!({"lost_races": 1}));
+    assert_eq!(caller.call("PUT", "/ticket/1", Some(&etag), &change("c")).status, 200);
+    let comment = json!({"Content": "x", "ContentType": "text/plain"});
+    assert_eq!(caller.call("POST", "/ticket/1/comment", Some("\"1\""), &comment).status, 412);
+    assert_eq!(caller.call("POST", "/ticket/1/comment", Some("*"), &comment).status, 201);
+}
+
+#[test]
+fn a_reply_reopens_and_a_comment_does_not() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    caller.put(&json!({"Status": "resolved"}));
+    let text = json!({"Content": "x", "ContentType": "text/plain"});
+    caller.call("POST", "/ticket/1/comment", None, &text);
+    assert_eq!(caller.get("/ticket/1").value()["Status"], "resolved");
+    caller.call("POST", "/ticket/1/correspond", None, &text);
+    let ticket = caller.get("/ticket/1");
+    assert_eq!(ticket.value()["Status"], "open");
+    assert_ne!(ticket.value()["Resolved"], "1970-01-01T00:00:00Z", "the date survives");
+    assert_eq!(caller.0.ledger.entries().last().unwrap().actor, "service");
+}
+
+#[test]
+fn merged_and_deleted_tickets_hide_from_searches() {
+    let mut caller = Caller::new();
+    for _ in 0..3 {
+        caller.create(&json!({}));
+    }
+    caller.edit("2", &json!({"merge_into": 1}));
+    caller.edit("3", &json!({"delete": true}));
+    assert_eq!(caller.get("/ticket/2").value()["id"], 1);
+    assert_eq!(caller.get("/ticket/3").value()["Status"], "deleted");
+    assert_eq!(caller.count("id > 0"), 1);
+    let feed = caller.get("/transactions?query=ObjectId > 1&fields=Type,Field,NewValue,ObjectId&orderby=id");
+    let rows = feed.value()["items"].as_array().unwrap().clone();
+    let told: Vec<(&str, &str)> =
+        rows.iter().map(|row| (row["ObjectId"].as_str().unwrap(), row["Type"].as_str().unwrap())).collect();
+    assert_eq!(told, [("2", "Create"), ("3", "Create"), ("2", "AddLink"), ("3", "Status")]);
+    assert!(feed.value()["total"].is_null());
+}
+
+#[test]
+fn a_stale_read_shows_the_state_before() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    caller.put(&json!({"Subject": "t"}));
+    let fault = Fault::new(FaultKind::StaleRead).on(Api::RequestTracker, "get-ticket");
+    caller.0.faults.add(fault);
+    assert_eq!(caller.get("/ticket/1").value()["Subject"], "s");
+    assert_eq!(caller.get("/ticket/1").value()["Subject"], "t");
+}
+
+#[test]
+fn unknown_words_are_refused() {
+    let mut caller = Caller::new();
+    let actor = Actor::Human("ana".to_owned());
+    let odd = json!({"colour": "red"});
+    let refused = caller.0.at_desk(System::RequestTracker, |desk, around| desk.open(&odd, &actor, around));
+    assert!(refused.unwrap_err().message.contains("colour"));
+    let desk =
+        |world: &mut World, settings: &Value| world.at_desk(System::RequestTracker, |d, _| d.set(settings));
+    assert!(desk(&mut caller.0, &json!({"zone": 3})).unwrap_err().contains("zone"));
+}
+
+#[test]
+fn tickets_are_shown_in_common_words() {
+    let mut caller = Caller::new();
+    let actor = Actor::Human("ana@example.org".to_owned());
+    let seed = json!({"title": "t", "status": "closed", "verdict": "false-positive", "severity": "high",
+        "owner": "bob@example.org", "notes": "done", "key": "lockstep-1", "comment": "c"});
+    let id =
+        caller.0.at_desk(System::RequestTracker, |desk, around| desk.open(&seed, &actor, around)).unwrap();
+    let common = caller.0.desks[&System::RequestTracker].ticket(&id).unwrap()["common"].clone();
+    let comment = common["comments"][0].clone();
+    assert_eq!(
+        (&comment["author"], &comment["text"], &comment["internal"]),
+        (&json!("ana"), &json!("c"), &json!(true))
+    );
+    for (word, value) in seed.as_object().unwrap() {
+        let shown = match word.as_str() {
+            "comment" => continue,
+            "notes" => &common["closing_note"],
+            word => &common[word],
+        };
+        assert_eq!(shown, value, "{word}");
+    }
+}
