@@ -353,3 +353,31 @@ fn links_between_documents_lead_somewhere() {
         }
     }
 }
+
+/// All Rust sources below a folder, as one text.
+fn sources(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let texts = entries.map(|path| match path.extension() {
+        _ if path.is_dir() => sources(&path),
+        Some(extension) if extension == "rs" => fs::read_to_string(&path).unwrap(),
+        _ => String::new(),
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_test_that_the_failure_catalogue_names_exists() {
+    let program = sources(&root().join("src")) + &sources(&root().join("tests"));
+    let catalogue = read("docs/failure-catalogue.md");
+    let rows = catalogue.lines().filter(|line| line.starts_with("| F"));
+    let mut failures = 0;
+    for row in rows {
+        let tests = inline(row.trim_end_matches(" |").rsplit(" | ").next().unwrap());
+        assert!(!tests.is_empty(), "no test: {row}");
+        for name in tests {
+            assert!(program.contains(&format!("fn {name}(")), "there is no test {name}: {row}");
+        }
+        failures += 1;
+    }
+    assert_eq!(failures, 30);
+}

@@ -18,7 +18,7 @@ const IMPACTS: &[(&str, &str)] =
     &[("NotApplicable", "NotApplicable"), ("WithImpact", "WithImpact"), ("NoImpact", "NoImpact")];
 
 pub(super) fn read(section: &mut Section<'_>, name: &SystemName) -> Option<SystemSettings> {
-    let times = (Duration::from_secs(60), Duration::from_secs(180));
+    let times = (Duration::from_mins(1), Duration::from_mins(3));
     let system = ticket_system(section, name, times);
     let organisation = section.get("organisation", header).map(Spanned::into_inner);
     let alert_type = section.get("alert_type", label).map(Spanned::into_inner);
@@ -76,13 +76,13 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    const EXAMPLE: &str = include_str!("../../config/examples/thehive.toml");
+
+    /// The example with these lines in its system's table.
     fn settings(lines: &str) -> Result<TheHiveSettings, String> {
-        let text = format!(
-            "[[systems]]\nname = \"hive\"\nkind = \"thehive\"\nurl = \"https://hive.example\"\n\
-             credential = {{ kind = \"token\", token = {{ env = \"T\" }} }}\n{lines}"
-        );
+        let text = EXAMPLE.replace("organisation = \"soc\"\n", &format!("{lines}\n"));
         let config = Config::parse(std::path::Path::new("x.toml"), &text).map_err(|e| e.to_string())?;
-        match config.systems.into_iter().next().map(|system| system.settings) {
+        match config.systems.into_iter().last().map(|system| system.settings) {
             Some(SystemSettings::TheHive(settings)) => Ok(settings),
             other => Err(format!("{other:?}")),
         }
@@ -95,6 +95,13 @@ mod tests {
         assert_eq!(read.in_progress_status, "InProgress");
         assert_eq!(read.close_fields["business-unit"], "SOC");
         assert!(read.organisation.is_none());
+    }
+
+    #[test]
+    fn the_example_is_a_complete_bridge() {
+        let config = Config::parse(std::path::Path::new("thehive.toml"), EXAMPLE).unwrap();
+        assert_eq!(config.warnings, []);
+        assert_eq!((config.systems.len(), config.bridges.len()), (3, 1));
     }
 
     #[test]

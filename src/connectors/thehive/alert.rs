@@ -23,12 +23,12 @@ const CREATE: &str = "tickets.create";
 const FIND: &str = "tickets.find";
 /// Longest description sent, in UTF-16 units; the service's own limit is not published.
 const MAX_DESCRIPTION: usize = 60_000;
-/// Cases with one key that are looked at, to find the oldest.
+/// Alerts or cases with one key that are looked at, to find the one that counts.
 const MAX_TWINS: usize = 50;
 
 /// The case that an alert was made into.
-pub(super) fn case_id(alert: &Option<Value>) -> Option<String> {
-    let wire = WireAlert::deserialize(alert.as_ref()?).ok()?;
+pub(super) fn case_id(alert: Option<&Value>) -> Option<String> {
+    let wire = WireAlert::deserialize(alert?).ok()?;
     wire.case_id.text().filter(|id| is_id(id)).map(str::to_owned)
 }
 
@@ -50,7 +50,7 @@ impl TheHive {
     /// The case of a key: the one that the alert leads to, else the oldest that bears the key as a tag.
     pub(super) async fn case_of_key(&self, key: &str) -> Result<Option<Snapshot>, CallError> {
         let alert = self.alert_of(FIND, key).await?;
-        if let Some(id) = case_id(&alert).and_then(|id| record_id(&id)) {
+        if let Some(id) = case_id(alert.as_ref()).and_then(|id| record_id(&id)) {
             match self.get(&RecordRef::ticket(self.endpoint_system(), id)).await {
                 Ok(snapshot) => return Ok(Some(snapshot)),
                 Err(CallError::NotFound { .. }) => {}
@@ -68,8 +68,9 @@ impl TheHive {
     ) -> Result<Option<Value>, CallError> {
         let (kind, source) = (&self.settings.alert_type, &self.settings.source);
         let triple = json!({"_and": [is("type", kind), is("source", source), is("sourceRef", key)]});
-        let steps = [json!({"_name": "listAlert"}), filter(triple), first(2)];
-        let (mut rows, answer) = self.query(operation, &steps).await?;
+        let steps =
+            [json!({"_name": "listAlert"}), filter(triple), rising(&["_createdAt"]), first(MAX_TWINS)];
+        let (rows, answer) = self.query(operation, &steps).await?;
         let is_it = |row: &Value| {
             WireAlert::deserialize(row).is_ok_and(|alert| {
                 alert.source_ref.text() == Some(key)
@@ -82,7 +83,9 @@ impl TheHive {
             let what = format!("asked for the alert {kind};{source};{key}, got {}", shown(id));
             return Err(self.endpoint.malformed(operation, &answer, what));
         }
-        Ok(if rows.is_empty() { None } else { Some(rows.swap_remove(0)) })
+        // Two truly parallel requests can make two of them; the one with a case is it, else the oldest.
+        let with_case = rows.iter().position(|row| case_id(Some(row)).is_some());
+        Ok(rows.into_iter().nth(with_case.unwrap_or(0)))
     }
 
     /// The oldest case that bears a key as a tag.
@@ -123,7 +126,7 @@ impl TheHive {
             Err(CallError::Refused { message, .. }) if is_taken(&message) => self.alert_named(key).await?,
             Err(error) => return Err(error),
         };
-        if let Some(id) = case_id(&Some(alert.clone())).and_then(|id| record_id(&id)) {
+        if let Some(id) = case_id(Some(&alert)).and_then(|id| record_id(&id)) {
             return self.opened(key, &RecordRef::ticket(self.endpoint_system(), id), None).await;
         }
         if let Some(case) = self.tagged(key).await? {

@@ -175,9 +175,16 @@ impl TheHive {
         let mut merged = Vec::new();
         for (key, home, snapshot) in moved {
             let alert = self.alert_of(LIST, key).await?;
-            if alert::case_id(&alert).is_some_and(|id| id == snapshot.record.id.as_str()) {
-                self.memory.set_home(key, &snapshot.record.id);
-                merged.push(redirected(&RecordRef::ticket(self.endpoint_system(), home), snapshot));
+            if alert::case_id(alert.as_ref()).is_none_or(|id| id != snapshot.record.id.as_str()) {
+                continue; // a copy
+            }
+            self.memory.set_home(key, &snapshot.record.id);
+            let old = RecordRef::ticket(self.endpoint_system(), home);
+            // The copy may have been met first; then both are there.
+            match self.get(&old).await {
+                Ok(_) => {}
+                Err(CallError::NotFound { .. }) => merged.push(redirected(&old, snapshot)),
+                Err(error) => return Err(error),
             }
         }
         Ok(merged)

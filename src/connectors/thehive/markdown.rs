@@ -29,16 +29,22 @@ pub(super) fn write(text: &str) -> String {
 
 /// A comment as plain text. Only what ends in a mark was escaped by us; people's back-slashes are their own.
 pub(super) fn read(text: &str) -> String {
-    let Some((body, mark)) = split(text) else { return text.to_owned() };
+    match split(text) {
+        Some((body, mark)) => format!("{}{mark}", plain(body)),
+        None => text.to_owned(),
+    }
+}
+
+/// Markdown as people see it, as far as [`escape`] goes.
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = body.chars().peekable();
+    let mut rest = text.chars().peekable();
     while let Some(c) = rest.next() {
         match rest.peek() {
             Some(next) if c == '\\' && ACTIVE.contains(next) => out.extend(rest.next()),
             _ => out.push(c),
         }
     }
-    out.push_str(mark);
     out
 }
 

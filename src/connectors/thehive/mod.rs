@@ -197,7 +197,9 @@ impl TheHive {
     async fn gone_where(&self, record: &RecordRef) -> Result<Option<Snapshot>, CallError> {
         let Some(key) = self.memory.key_of(&record.id) else { return Ok(None) };
         let alert = self.alert_of("tickets.find", &key).await?;
-        let Some(id) = alert::case_id(&alert).and_then(|id| list::record_id(&id)) else { return Ok(None) };
+        let Some(id) = alert::case_id(alert.as_ref()).and_then(|id| list::record_id(&id)) else {
+            return Ok(None);
+        };
         if id == record.id {
             return Ok(None);
         }

@@ -48,12 +48,10 @@ impl TheHive {
         let url = self.url(operation, &["query"])?;
         let body = json!({"query": steps, "excludeFields": ["description"]});
         let mut answer = self.send(Call::query(operation, "query", url, Some(body))).await?;
-        match answer.body.take() {
-            Value::Array(rows) => Ok((rows, answer)),
-            _ => {
-                let what = "the answer to a query is no array; is the address right?".to_owned();
-                Err(self.endpoint.malformed(operation, &answer, what))
-            }
+        if let Value::Array(rows) = answer.body.take() {
+            return Ok((rows, answer));
         }
+        let what = "the answer to a query is no array; is the address right?".to_owned();
+        Err(self.endpoint.malformed(operation, &answer, what))
     }
 }

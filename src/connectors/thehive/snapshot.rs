@@ -67,7 +67,7 @@ impl Reader<'_> {
             modified_by: wire.updated_by.text().map(str::to_owned),
             fresh,
             native: self.natives(&wire, stage),
-            closing_comment: wire.summary.text().map(str::to_owned),
+            closing_comment: wire.summary.text().map(markdown::plain),
             comments: Comments::Recent(Vec::new()),
             lifecycle: Lifecycle::Present,
             links: Vec::new(),

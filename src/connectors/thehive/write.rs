@@ -66,7 +66,7 @@ impl TheHive {
             match (field, native) {
                 (Field::Status | Field::Verdict, _) => {}
                 (Field::Title, Native::Text(title)) => {
-                    drop(body.insert("title".into(), title.as_str().into()))
+                    body.insert("title".into(), title.as_str().into());
                 }
                 (Field::Severity, _) => {
                     let number = severity(native).ok_or_else(|| format!("severity cannot be `{native}`"))?;

@@ -18,7 +18,7 @@ struct Edit {
     verdict: Option<String>,
     severity: Option<String>,
     #[serde(deserialize_with = "stated")]
-    owner: Option<Option<String>>,
+    owner: Option<Value>,
     tags: Option<Vec<String>>,
     comment: Option<String>,
     notes: Option<String>,
@@ -30,8 +30,8 @@ struct Edit {
 }
 
 /// Tells a null from a member that is not there.
-fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 impl TheHive {
@@ -134,7 +134,7 @@ fn applied(mut case: Case, edit: &Edit) -> Result<Case, Refusal> {
         };
     }
     if let Some(owner) = &edit.owner {
-        case.assignee.clone_from(owner);
+        case.assignee = owner.as_str().map(str::to_owned);
     }
     if let Some(tags) = &edit.tags {
         case.tags.retain(|tag| tag.starts_with("lockstep"));

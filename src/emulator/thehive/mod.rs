@@ -13,6 +13,8 @@
 mod edit;
 mod query;
 mod record;
+mod search;
+mod settings;
 mod write;
 
 #[cfg(test)]
@@ -24,73 +26,20 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::clock::earlier;
 use super::desk::{Desk, Surroundings};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::{Actor, System, What};
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
-use record::{Alert, Case, Comment, STATUSES, number};
+use record::{Alert, Case, Comment, number};
+use search::query_operation;
+use settings::Settings;
 
 /// The service user and its secret, password and API key alike.
 const USER: &str = "lockstep";
 const SECRET: &str = "emulator-secret";
-
-/// Lasting imperfections.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(clippy::struct_excessive_bools, reason = "independent switches, not states of one thing")]
-pub(super) struct Settings {
-    /// The one organisation; another name in `X-Organisation` is refused.
-    organisation: String,
-    /// Seconds until a change shows in lists. Objects named by id are shown as they are.
-    index_lag: f64,
-    /// Whether a comment moves `_updatedAt` of its case (not published).
-    comment_moves_case: bool,
-    /// Whether listed comments name their case in `extraData.links` (named in the documentation, form not published).
-    comment_links: bool,
-    /// Whether an alert that has a case can be promoted again, as in older versions.
-    promotes_twice: bool,
-    /// Whether two alerts with one name can come about, as in two truly parallel requests.
-    duplicate_alerts: bool,
-    /// Whether cases lose the tags of lockstep when they are made, as a careless function would do it.
-    drops_key: bool,
-    /// Custom fields without which a case cannot be closed.
-    mandatory_fields: Vec<String>,
-    /// Whether the service user may reopen cases (`manageCase/reopen`).
-    may_reopen: bool,
-    /// Whether an assignee can be taken off.
-    can_unassign: bool,
-    /// Whether filters are ignored, so that lists show everything.
-    ignores_filters: bool,
-    /// Accounts of this domain exist; all others do not.
-    accounts_at: String,
-    /// The most rows of a page, whatever is asked for.
-    page_cap: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            organisation: "soc".to_owned(),
-            index_lag: 0.1,
-            comment_moves_case: false,
-            comment_links: true,
-            promotes_twice: true,
-            duplicate_alerts: false,
-            drops_key: false,
-            mandatory_fields: Vec::new(),
-            may_reopen: true,
-            can_unassign: true,
-            ignores_filters: false,
-            accounts_at: "example.org".to_owned(),
-            page_cap: 100_000,
-        }
-    }
-}
 
 /// The system.
 #[derive(Debug, Default)]
@@ -200,94 +149,6 @@ impl TheHive {
         json!({"_id": "~8", "_type": "User", "login": USER, "name": "lockstep", "profile": "lockstep",
                "permissions": permissions, "organisation": self.settings.organisation})
     }
-
-    fn answer_query(&self, body: &Value, stale: bool, now: Timestamp) -> Result<Reply, Refusal> {
-        let steps = body["query"].as_array().ok_or_else(|| Refusal::bad_request("query is required"))?;
-        let Some((start, rest)) = steps.split_first() else {
-            return Err(Refusal::bad_request("query is empty"));
-        };
-        let mut rows = self.rows(start, rest, stale, now)?;
-        let mut links = false;
-        for step in rest {
-            match step["_name"].as_str().unwrap_or_default() {
-                "filter" => {
-                    let mut kept = Vec::new();
-                    for row in rows {
-                        if query::passes(step, &row)? || self.settings.ignores_filters {
-                            kept.push(row);
-                        }
-                    }
-                    rows = kept;
-                }
-                "sort" => query::sort(&mut rows, step)?,
-                "page" => {
-                    let (page, extra) = query::page(rows, step, self.settings.page_cap)?;
-                    links = extra.iter().any(|name| name == "links") && self.settings.comment_links;
-                    rows = page;
-                }
-                "comments" => {}
-                other => return Err(Refusal::bad_request(format!("unknown step {other}"))),
-            }
-        }
-        let excluded: Vec<&str> =
-            body["excludeFields"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-        for row in &mut rows {
-            if let Some(row) = row.as_object_mut() {
-                row.retain(|name, _| !excluded.contains(&name.as_str()));
-                if !links && row.get("_type").is_some_and(|kind| kind == "Comment") {
-                    row.insert("extraData".to_owned(), json!({}));
-                }
-            }
-        }
-        Ok(Reply::json(200, Value::Array(rows)))
-    }
-
-    /// What the first step names. Lists come from the index, objects by name from the database.
-    fn rows(
-        &self,
-        start: &Value,
-        rest: &[Value],
-        stale: bool,
-        now: Timestamp,
-    ) -> Result<Vec<Value>, Refusal> {
-        let seen = earlier(now, self.settings.index_lag);
-        let wants_comments = rest.iter().any(|step| step["_name"] == "comments");
-        let name = start["idOrName"].as_str().unwrap_or_default();
-        Ok(match start["_name"].as_str().unwrap_or_default() {
-            "listCase" => indexed(&self.cases, stale, seen).map(Case::json).collect(),
-            "listAlert" => indexed(&self.alerts, stale, seen).map(Alert::json).collect(),
-            "listComment" => {
-                let shown = self.comments.iter().filter(|c| c.created <= seen);
-                shown.map(|c| c.json(true)).collect()
-            }
-            "listCaseStatus" => (STATUSES.iter())
-                .map(|(value, stage)| json!({"_type": "CaseStatus", "value": value, "stage": stage, "hidden": false}))
-                .collect(),
-            "getCase" => {
-                let case = self.case(name)?;
-                if wants_comments {
-                    self.comments.iter().filter(|c| c.case == case.id).map(|c| c.json(true)).collect()
-                } else {
-                    vec![case.json()]
-                }
-            }
-            "getAlert" => {
-                let is_it = |alert: &&Alert| {
-                    record::id(alert.id) == name
-                        || format!("{};{};{}", alert.kind, alert.source, alert.reference) == name
-                };
-                let found = self.alerts.values().map(Versions::current).find(is_it);
-                let missing = || Refusal::new(404, "NotFoundError", format!("Alert not found: {name}"));
-                vec![found.ok_or_else(missing)?.json()]
-            }
-            other => return Err(Refusal::bad_request(format!("unknown query {other}"))),
-        })
-    }
-}
-
-/// What the index shows.
-fn indexed<T>(all: &BTreeMap<u64, Versions<T>>, stale: bool, seen: Timestamp) -> impl Iterator<Item = &T> {
-    all.values().filter_map(move |v| if stale { Some(v.previous()) } else { v.as_of(seen) })
 }
 
 fn body(request: &Request) -> Result<Value, Refusal> {
@@ -296,20 +157,6 @@ fn body(request: &Request) -> Result<Value, Refusal> {
 
 fn refused(refusal: &Refusal) -> Reply {
     Reply::json(refusal.status, json!({"type": refusal.code, "message": refusal.message}))
-}
-
-/// What a query is for, by its steps: all go to one path.
-fn query_operation(body: &Value) -> &'static str {
-    let steps = body["query"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let start = steps.first().map_or("", |step| step["_name"].as_str().unwrap_or_default());
-    let by_tag = steps.iter().any(|step| step["_eq"]["_field"] == "tags");
-    match start {
-        "listAlert" | "getAlert" => "find-ticket",
-        "listCase" if by_tag => "find-ticket",
-        "listCase" | "listComment" => "list-tickets",
-        "getCase" => "list-comments",
-        _ => "query",
-    }
 }
 
 impl Desk for TheHive {
