@@ -94,11 +94,12 @@ impl<'a> Draft<'a> {
     pub(super) fn tell(
         &mut self,
         kind: MessageKind,
-        held: &Held,
+        held: &mut Held,
         changed: Vec<Field>,
         (description, comment): (Option<String>, Option<CommentView>),
     ) {
         self.sequence += 1;
+        held.tell(self.sequence, &changed);
         let ticket = TicketView::new(held, description);
         self.sent.push(Message {
             id: format!("msg_{}", Uuid::new_v4().simple()),
@@ -155,16 +156,27 @@ impl<'a> Draft<'a> {
         let open = self.state.pending.iter().filter(|(_, pending)| ids.contains(&pending.id));
         let sequences: Vec<u64> = open.map(|(sequence, _)| *sequence).collect();
         for sequence in &sequences {
-            let message = self.inner.message(*sequence).map_err(|error| unusable(&error))?;
-            if let Some(Message { data, .. }) = message
-                && let Ok(mut held) = self.ticket(&data.ticket.key)
-            {
-                held.acknowledge(&data.changed, &data.ticket.state, data.ticket.revision);
+            let ticket = self.state.pending.get(sequence).map(|pending| pending.ticket.clone());
+            if let Some(Ok(mut held)) = ticket.map(|key| self.ticket(&key)) {
+                held.acknowledge(*sequence);
                 self.put(held);
             }
         }
         self.acknowledged.extend(&sequences);
         Ok(sequences.len())
+    }
+
+    /// The adapter says that it shows the present revision of a ticket, and so has carried out what led there. Comments
+    /// do not, and wait on.
+    pub(super) fn acknowledge_fields(&mut self, key: &str) -> Result<(), MailboxError> {
+        let of_ticket = self.state.pending.iter().filter(|(_, pending)| pending.ticket == key);
+        for (sequence, _) in of_ticket {
+            let message = self.inner.message(*sequence).map_err(|error| unusable(&error))?;
+            if message.is_none_or(|message| message.kind != MessageKind::Commented) {
+                self.acknowledged.push(*sequence);
+            }
+        }
+        Ok(())
     }
 
     /// Removes a ticket with all that belongs to it.
