@@ -43,7 +43,7 @@ impl StoreMailbox {
     }
 
     fn described(&self, held: &Held) -> Result<TicketView, MailboxError> {
-        let description = self.0.document(&self.0.shelves.descriptions, &held.ticket.key);
+        let description = self.0.document(&self.0.drawers.descriptions, &held.ticket.key);
         Ok(TicketView::new(held, description.map_err(|error| unusable(&error))?))
     }
 
@@ -147,6 +147,6 @@ impl StoreMailbox {
 
     /// The adapter has carried out messages. Returns how many of them were open; said again that is none.
     pub(super) async fn acknowledge(&self, ids: Vec<String>) -> Result<usize, MailboxError> {
-        self.change(move |draft| draft.acknowledge(&ids)).await
+        self.change(move |draft| Ok(draft.acknowledge(&ids))).await
     }
 }

@@ -173,9 +173,9 @@ pub(super) async fn report(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let report = match body::<TicketReport>(&headers, bytes).and_then(|r| r.check().map_err(bad)) {
+    let report = match body::<TicketReport>(&headers, bytes).and_then(|r| r.check().map_err(Refusal::bad)) {
         Ok(report) => report,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     match state.mailbox.report(&key, report).await {
         Err(error @ MailboxError::Stale { .. }) => {
@@ -217,9 +217,9 @@ pub(super) async fn add_comment(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let comment = match body::<CommentReport>(&headers, bytes).and_then(|c| c.check().map_err(bad)) {
+    let comment = match body::<CommentReport>(&headers, bytes).and_then(|c| c.check().map_err(Refusal::bad)) {
         Ok(comment) => comment,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     match state.mailbox.add_comment(&key, comment.clone()).await {
         Ok(new) => {
@@ -276,9 +276,9 @@ pub(super) async fn acknowledge(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let ids = match body::<Acknowledgement>(&headers, bytes).and_then(|a| a.check().map_err(bad)) {
+    let ids = match body::<Acknowledgement>(&headers, bytes).and_then(|a| a.check().map_err(Refusal::bad)) {
         Ok(ids) => ids,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     answer(state.mailbox.acknowledge(ids).await.map(|acknowledged| Acknowledged { acknowledged }))
 }
@@ -287,15 +287,15 @@ pub(super) async fn acknowledge(
 fn body<T: DeserializeOwned>(
     headers: &HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> Result<T, Response> {
+) -> Result<T, Refusal> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         let reason = "the body must be JSON: Content-Type: application/json";
-        return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.to_owned()));
     }
-    let bytes = bytes.map_err(|error| failed(error.status(), error.body_text()))?;
-    serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))
+    let bytes = bytes.map_err(|error| Refusal(error.status(), error.body_text()))?;
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::bad(error.to_string()))
 }
 
 fn answer<T: serde::Serialize>(result: Result<T, MailboxError>) -> Response {
@@ -315,8 +315,19 @@ fn refused(error: &MailboxError) -> Response {
     failed(status, error.to_string())
 }
 
-fn bad(reason: String) -> Response {
-    failed(StatusCode::BAD_REQUEST, reason)
+/// Why a body is not taken.
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn bad(reason: String) -> Self {
+        Self(StatusCode::BAD_REQUEST, reason)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        failed(self.0, self.1)
+    }
 }
 
 fn failed(status: StatusCode, error: impl Into<String>) -> Response {

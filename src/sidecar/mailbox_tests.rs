@@ -84,8 +84,10 @@ async fn each_write_of_the_engine_is_told_once_and_none_where_nothing_changes() 
     mailbox.comment(KEY, comment.clone()).await.unwrap();
     assert_eq!(mailbox.comment(KEY, comment).await.unwrap().comments, 1);
     let told = carry_out(&mailbox).await;
-    use MessageKind::{Closed, Commented, Reopened, Updated};
-    assert_eq!(kinds(&told), [Updated, Closed, Reopened, Commented]);
+    assert_eq!(
+        kinds(&told),
+        [MessageKind::Updated, MessageKind::Closed, MessageKind::Reopened, MessageKind::Commented]
+    );
     assert_eq!(told[1].data.changed, [Field::Status]);
     assert_eq!(told[3].data.comment.as_ref().unwrap().text, "hello");
     assert_eq!(mailbox.pending(0, 9).await.unwrap(), []);
@@ -292,8 +294,8 @@ async fn gone_and_closed_tickets_leave_once_everything_is_told() {
     assert_eq!(mailbox.prune(Duration::ZERO).await, Ok(1), "the close is not carried out yet");
     carry_out(&mailbox).await;
     assert_eq!(mailbox.prune(Duration::ZERO).await, Ok(1));
-    for shelf in ["sidecar/tickets/tickets", "sidecar/tickets/descriptions", "sidecar/tickets/messages"] {
-        assert_eq!(store.documents(shelf, None, 9).unwrap(), [], "{shelf}");
+    for drawer in ["sidecar/tickets/tickets", "sidecar/tickets/descriptions", "sidecar/tickets/messages"] {
+        assert_eq!(store.documents(drawer, None, 9).unwrap(), [], "{drawer}");
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) struct TicketReport {
     /// The account that works on it (a mail address); null for nobody.
     #[serde(default, deserialize_with = "stated")]
     #[schema(value_type = Option<String>)]
-    owner: Option<Option<String>>,
+    owner: Option<Native>,
     /// All labels that people put on it. Labels that begin with `lockstep` are left out.
     tags: Option<BTreeSet<String>>,
     /// The note of the close.
@@ -118,8 +118,10 @@ pub(super) struct Failure {
     pub(super) ticket: Option<TicketView>,
 }
 
-fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+/// An account as sent; null says nobody, other than not saying anything.
+fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Native>, D::Error> {
+    let owner = Option::<String>::deserialize(deserializer)?;
+    Ok(Some(owner.filter(|owner| !owner.trim().is_empty()).map_or(Native::Empty, Native::Text)))
 }
 
 impl TicketReport {
@@ -134,7 +136,7 @@ impl TicketReport {
         fields.extend(self.severity.map(|severity| (Field::Severity, word(severity.as_str()))));
         fields.extend(self.verdict.map(|verdict| (Field::Verdict, word(&verdict.to_string()))));
         if let Some(owner) = &self.owner {
-            fields.insert(Field::Owner, account(owner.as_deref())?);
+            fields.insert(Field::Owner, account(owner)?);
         }
         if let Some(tags) = &self.tags {
             fields.insert(Field::Tags, labels(tags)?);
@@ -214,10 +216,10 @@ fn text<'t>(name: &str, text: &'t str) -> Result<&'t str, String> {
     Ok(text)
 }
 
-fn account(owner: Option<&str>) -> Result<Native, String> {
-    match owner.filter(|owner| !owner.trim().is_empty()) {
-        None => Ok(Native::Empty),
-        Some(owner) => Ok(Native::Text(line("owner", owner, MAX_SHORT)?.to_lowercase())),
+fn account(owner: &Native) -> Result<Native, String> {
+    match owner {
+        Native::Text(owner) => Ok(Native::Text(line("owner", owner, MAX_SHORT)?.to_lowercase())),
+        _ => Ok(Native::Empty),
     }
 }
 
@@ -233,4 +235,61 @@ fn labels(tags: &BTreeSet<String>) -> Result<Native, String> {
 /// Whether a label is lockstep's own mark on a ticket.
 fn is_own(tag: &str) -> bool {
     tag.strip_prefix("lockstep").is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':']))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::connectors::sidecar::TicketState;
+
+    /// Values that adapters may send for a property, right or wrong.
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            prop_oneof![Just("closed"), Just("high"), Just("true-positive/malware"), Just(" ")]
+                .prop_map(Value::from),
+            proptest::collection::vec("[ -~]{0,9}", 0..4).prop_map(Value::from),
+            Just(serde_json::json!({ "owner": "no account" })),
+        ]
+    }
+
+    const NAMES: [&str; 13] = [
+        "title",
+        "status",
+        "severity",
+        "verdict",
+        "owner",
+        "tags",
+        "closing_note",
+        "number",
+        "url",
+        "by",
+        "revision",
+        "event_id",
+        "declined",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_report_is_refused_or_fits_into_a_ticket(
+            entries in proptest::collection::btree_map(proptest::sample::select(&NAMES[..]), value(), 0..8)
+        ) {
+            let body: serde_json::Map<String, Value> =
+                entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let Ok(report) = serde_json::from_value::<TicketReport>(body.into()) else { return Ok(()) };
+            let Ok(report) = report.check() else { return Ok(()) };
+            let mut state = TicketState::new("t".to_owned());
+            for (field, native) in &report.fields {
+                state.set(*field, native).unwrap();
+                let stored = state.natives();
+                prop_assert_eq!(stored.get(field), Some(native), "what is stored is what was said");
+            }
+        }
+    }
 }
