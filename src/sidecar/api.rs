@@ -1,5 +1,7 @@
 //! The routes of the local API. See `docs/sidecar.md`.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +147,10 @@ pub(super) async fn tickets(
         Ok(Query(window)) => window,
         Err(error) => return failed(StatusCode::BAD_REQUEST, error.body_text()),
     };
-    let limit = window.limit.unwrap_or(MAX_TICKETS).clamp(1, MAX_TICKETS);
+    let limit = match within("limit", window.limit.unwrap_or(MAX_TICKETS), 1..=MAX_TICKETS) {
+        Ok(limit) => limit,
+        Err(refusal) => return refusal.into_response(),
+    };
     let tickets = state.mailbox.views(&window.after.unwrap_or_default(), limit).await;
     let next = tickets.last().filter(|_| tickets.len() == limit).map(|ticket| ticket.key.clone());
     Json(Tickets { tickets, next }).into_response()
@@ -254,14 +259,17 @@ pub(super) async fn changes(
         Ok(Query(window)) => window,
         Err(error) => return failed(StatusCode::BAD_REQUEST, error.body_text()),
     };
+    let limit = within("limit", window.limit.unwrap_or(MAX_MESSAGES), 1..=MAX_MESSAGES);
+    let (limit, wait) = match (limit, within("wait", window.wait.unwrap_or(0), 0..=MAX_WAIT)) {
+        (Ok(limit), Ok(seconds)) => (limit, Duration::from_secs(seconds)),
+        (Err(refusal), _) | (_, Err(refusal)) => return refusal.into_response(),
+    };
     let Ok(_turn) = state.waiting.try_acquire() else {
         return failed(
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests wait for changes already; one is enough",
         );
     };
-    let wait = Duration::from_secs(window.wait.unwrap_or(0).min(MAX_WAIT));
-    let limit = window.limit.unwrap_or(MAX_MESSAGES).clamp(1, MAX_MESSAGES);
     let found = tokio::select! {
         found = state.mailbox.await_pending(window.after.unwrap_or(0), limit, wait) => found,
         () = state.stop.cancelled() => Ok(Vec::new()),
@@ -281,6 +289,14 @@ pub(super) async fn acknowledge(
         Err(refusal) => return refusal.into_response(),
     };
     answer(state.mailbox.acknowledge(ids).await.map(|acknowledged| Acknowledged { acknowledged }))
+}
+
+/// A number of the query, if it is within what the description says.
+fn within<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>) -> Result<T, Refusal> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(Refusal::bad(format!("{name}: must be from {} to {}, not {value}", range.start(), range.end())))
 }
 
 /// A JSON body. Another content type is refused, since web pages can send those without being asked.

@@ -22,6 +22,7 @@ const MAX_ACK: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct TicketReport {
     /// Its name, on one line, at most 1000 characters.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
     title: Option<String>,
     /// Where the work stands.
     status: Option<Status>,
@@ -35,19 +36,25 @@ pub(super) struct TicketReport {
     #[schema(value_type = Option<String>)]
     owner: Option<Native>,
     /// All labels that people put on it. Labels that begin with `lockstep` are left out.
+    #[schema(max_items = 200)]
     tags: Option<BTreeSet<String>>,
     /// The note of the close.
+    #[schema(max_length = 30000)]
     closing_note: Option<String>,
     /// Its number in the ticketing software.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     number: Option<String>,
     /// Its page for people.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     url: Option<String>,
     /// Who changed it, for the history.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     by: Option<String>,
     /// The revision whose state the software shows, if the adapter knows: everything that differs from it is then an
     /// edit. If the ticket has moved on, the answer is 409.
     revision: Option<u64>,
     /// The software's name of the event. The same name again changes nothing.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     event_id: Option<String>,
     /// Fields that the software cannot take, and why. They are left to differ until lockstep or people change them.
     #[serde(default)]
@@ -60,10 +67,13 @@ pub(super) struct TicketReport {
 #[serde(deny_unknown_fields)]
 pub(super) struct CommentReport {
     /// The software's name of it. The same name again is the same comment.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     id: String,
     /// Who wrote it.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     author: Option<String>,
     /// Its text, plain; at most 30000 UTF-16 units.
+    #[schema(min_length = 1, max_length = 30000, pattern = r"\S")]
     text: String,
     /// Whether only those who work on the ticket may read it.
     #[serde(default)]
@@ -75,6 +85,7 @@ pub(super) struct CommentReport {
 #[serde(deny_unknown_fields)]
 pub(super) struct Acknowledgement {
     /// Their ids, at most 1000.
+    #[schema(max_items = 1000)]
     pub(super) messages: Vec<String>,
 }
 
