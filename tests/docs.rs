@@ -28,9 +28,9 @@ fn read(path: &str) -> String {
 fn documents() -> Vec<(String, String)> {
     let mut names: Vec<String> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(str::to_owned).to_vec();
     for entry in fs::read_dir(root().join("docs")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        if name.ends_with(".md") {
-            names.push(format!("docs/{name}"));
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "md") {
+            names.push(format!("docs/{}", path.file_name().unwrap().to_str().unwrap()));
         }
     }
     names.sort();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::held::{Held, Report};
 use super::mailbox::{StoreMailbox, unusable};
-use super::message::{CommentView, Message, TicketView};
+use super::message::{CommentView, Message, MessageKind, TicketView};
 use crate::connectors::sidecar::MailboxError;
 
 /// How a mailbox stands.
@@ -16,7 +16,9 @@ pub(super) struct MailboxStatus {
     pub tickets: usize,
     /// Messages that are not acknowledged.
     pub pending: usize,
-    /// The sequence number of the latest message.
+    /// The sequence number of the oldest of them.
+    pub oldest: Option<u64>,
+    /// The sequence number of the latest message, acknowledged or not.
     pub latest: u64,
 }
 
@@ -28,6 +30,7 @@ impl StoreMailbox {
             system: self.0.system.to_string(),
             tickets: state.tickets.len(),
             pending: state.pending.len(),
+            oldest: state.pending.first_key_value().map(|(sequence, _)| *sequence),
             latest: state.sequence,
         }
     }
@@ -40,7 +43,7 @@ impl StoreMailbox {
     }
 
     fn described(&self, held: &Held) -> Result<TicketView, MailboxError> {
-        let description = self.0.document(&self.0.shelves.descriptions, &held.ticket.key);
+        let description = self.0.document(&self.0.drawers.descriptions, &held.ticket.key);
         Ok(TicketView::new(held, description.map_err(|error| unusable(&error))?))
     }
 
@@ -71,9 +74,17 @@ impl StoreMailbox {
         let owned = key.to_owned();
         self.change(move |draft| {
             let mut held = draft.present(&owned)?;
-            if held.report(&report, draft.now)? {
-                draft.put(held);
+            let (revision, before) = (held.ticket.revision, held.ticket.state.status);
+            let again = held.report(&report, draft.now)?;
+            if report.revision == Some(revision) {
+                draft.acknowledge_fields(&owned)?;
             }
+            if !again.is_empty() {
+                draft.room(0)?;
+                let kind = MessageKind::of_change(before, held.ticket.state.status);
+                draft.tell(kind, &mut held, again, (None, None));
+            }
+            draft.put(held);
             Ok(())
         })
         .await?;
@@ -136,6 +147,6 @@ impl StoreMailbox {
 
     /// The adapter has carried out messages. Returns how many of them were open; said again that is none.
     pub(super) async fn acknowledge(&self, ids: Vec<String>) -> Result<usize, MailboxError> {
-        self.change(move |draft| draft.acknowledge(&ids)).await
+        self.change(move |draft| Ok(draft.acknowledge(&ids))).await
     }
 }

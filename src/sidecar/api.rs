@@ -1,5 +1,7 @@
 //! The routes of the local API. See `docs/sidecar.md`.
 
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +147,10 @@ pub(super) async fn tickets(
         Ok(Query(window)) => window,
         Err(error) => return failed(StatusCode::BAD_REQUEST, error.body_text()),
     };
-    let limit = window.limit.unwrap_or(MAX_TICKETS).clamp(1, MAX_TICKETS);
+    let limit = match within("limit", window.limit.unwrap_or(MAX_TICKETS), 1..=MAX_TICKETS) {
+        Ok(limit) => limit,
+        Err(refusal) => return refusal.into_response(),
+    };
     let tickets = state.mailbox.views(&window.after.unwrap_or_default(), limit).await;
     let next = tickets.last().filter(|_| tickets.len() == limit).map(|ticket| ticket.key.clone());
     Json(Tickets { tickets, next }).into_response()
@@ -173,9 +178,9 @@ pub(super) async fn report(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let report = match body::<TicketReport>(&headers, bytes).and_then(|r| r.check().map_err(bad)) {
+    let report = match body::<TicketReport>(&headers, bytes).and_then(|r| r.check().map_err(Refusal::bad)) {
         Ok(report) => report,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     match state.mailbox.report(&key, report).await {
         Err(error @ MailboxError::Stale { .. }) => {
@@ -217,9 +222,9 @@ pub(super) async fn add_comment(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let comment = match body::<CommentReport>(&headers, bytes).and_then(|c| c.check().map_err(bad)) {
+    let comment = match body::<CommentReport>(&headers, bytes).and_then(|c| c.check().map_err(Refusal::bad)) {
         Ok(comment) => comment,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     match state.mailbox.add_comment(&key, comment.clone()).await {
         Ok(new) => {
@@ -254,14 +259,17 @@ pub(super) async fn changes(
         Ok(Query(window)) => window,
         Err(error) => return failed(StatusCode::BAD_REQUEST, error.body_text()),
     };
+    let limit = within("limit", window.limit.unwrap_or(MAX_MESSAGES), 1..=MAX_MESSAGES);
+    let (limit, wait) = match (limit, within("wait", window.wait.unwrap_or(0), 0..=MAX_WAIT)) {
+        (Ok(limit), Ok(seconds)) => (limit, Duration::from_secs(seconds)),
+        (Err(refusal), _) | (_, Err(refusal)) => return refusal.into_response(),
+    };
     let Ok(_turn) = state.waiting.try_acquire() else {
         return failed(
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests wait for changes already; one is enough",
         );
     };
-    let wait = Duration::from_secs(window.wait.unwrap_or(0).min(MAX_WAIT));
-    let limit = window.limit.unwrap_or(MAX_MESSAGES).clamp(1, MAX_MESSAGES);
     let found = tokio::select! {
         found = state.mailbox.await_pending(window.after.unwrap_or(0), limit, wait) => found,
         () = state.stop.cancelled() => Ok(Vec::new()),
@@ -276,26 +284,34 @@ pub(super) async fn acknowledge(
     headers: HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let ids = match body::<Acknowledgement>(&headers, bytes).and_then(|a| a.check().map_err(bad)) {
+    let ids = match body::<Acknowledgement>(&headers, bytes).and_then(|a| a.check().map_err(Refusal::bad)) {
         Ok(ids) => ids,
-        Err(refusal) => return refusal,
+        Err(refusal) => return refusal.into_response(),
     };
     answer(state.mailbox.acknowledge(ids).await.map(|acknowledged| Acknowledged { acknowledged }))
+}
+
+/// A number of the query, if it is within what the description says.
+fn within<T: PartialOrd + Display>(name: &str, value: T, range: RangeInclusive<T>) -> Result<T, Refusal> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(Refusal::bad(format!("{name}: must be from {} to {}, not {value}", range.start(), range.end())))
 }
 
 /// A JSON body. Another content type is refused, since web pages can send those without being asked.
 fn body<T: DeserializeOwned>(
     headers: &HeaderMap,
     bytes: Result<Bytes, BytesRejection>,
-) -> Result<T, Response> {
+) -> Result<T, Refusal> {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = content_type.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         let reason = "the body must be JSON: Content-Type: application/json";
-        return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
+        return Err(Refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason.to_owned()));
     }
-    let bytes = bytes.map_err(|error| failed(error.status(), error.body_text()))?;
-    serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))
+    let bytes = bytes.map_err(|error| Refusal(error.status(), error.body_text()))?;
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::bad(error.to_string()))
 }
 
 fn answer<T: serde::Serialize>(result: Result<T, MailboxError>) -> Response {
@@ -315,8 +331,19 @@ fn refused(error: &MailboxError) -> Response {
     failed(status, error.to_string())
 }
 
-fn bad(reason: String) -> Response {
-    failed(StatusCode::BAD_REQUEST, reason)
+/// Why a body is not taken.
+struct Refusal(StatusCode, String);
+
+impl Refusal {
+    fn bad(reason: String) -> Self {
+        Self(StatusCode::BAD_REQUEST, reason)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        failed(self.0, self.1)
+    }
 }
 
 fn failed(status: StatusCode, error: impl Into<String>) -> Response {

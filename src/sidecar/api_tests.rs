@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -178,6 +180,9 @@ async fn hostile_requests_are_refused_with_a_reason_and_leave_no_trace() {
         ("GET", "/v1/tickets/no-such", 404),
         ("GET", "/v1/tickets/%2e%2e%2f%00", 404),
         ("GET", "/v1/changes?wait=-1", 400),
+        ("GET", "/v1/changes?wait=61", 400),
+        ("GET", "/v1/changes?limit=0", 400),
+        ("GET", "/v1/tickets?limit=501", 400),
         ("GET", "/v1/changes?after=x", 400),
         ("GET", "/v1/changes?cursor=1", 400),
         ("PATCH", &*ticket_path(), 405),
@@ -256,33 +261,27 @@ struct Receiver {
     failures: Arc<AtomicUsize>,
 }
 
+#[allow(clippy::unused_async, reason = "handlers are asynchronous")]
 async fn receive(
-    axum::extract::State(receiver): axum::extract::State<Receiver>,
-    headers: axum::http::HeaderMap,
-    body: String,
-) -> u16 {
-    let message: Value = serde_json::from_str(&body).unwrap();
+    State(receiver): State<Receiver>,
+    headers: HeaderMap,
+    axum::Json(message): axum::Json<Value>,
+) -> StatusCode {
     assert!(headers["webhook-signature"].to_str().unwrap().starts_with("v1,"));
     assert_eq!(headers["webhook-id"].to_str().unwrap(), message["id"].as_str().unwrap());
-    if receiver.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok() {
-        return 500;
+    let count_down = |left: usize| left.checked_sub(1);
+    if receiver.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count_down).is_ok() {
+        return StatusCode::INTERNAL_SERVER_ERROR;
     }
     let text = |name: &str| message[name].as_str().unwrap().to_owned();
     receiver.seen.lock().unwrap().push((text("id"), text("type")));
-    204
+    StatusCode::NO_CONTENT
 }
 
 #[tokio::test]
 async fn webhooks_arrive_in_order_and_again_until_they_are_taken() {
     let receiver = Receiver { failures: Arc::new(AtomicUsize::new(2)), ..Receiver::default() };
-    async fn handler(
-        state: axum::extract::State<Receiver>,
-        headers: axum::http::HeaderMap,
-        body: String,
-    ) -> axum::http::StatusCode {
-        axum::http::StatusCode::from_u16(receive(state, headers, body).await).unwrap()
-    }
-    let router = axum::Router::new().fallback(handler).with_state(receiver.clone());
+    let router = axum::Router::new().fallback(receive).with_state(receiver.clone());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap()).parse().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await });

@@ -94,11 +94,12 @@ impl<'a> Draft<'a> {
     pub(super) fn tell(
         &mut self,
         kind: MessageKind,
-        held: &Held,
+        held: &mut Held,
         changed: Vec<Field>,
         (description, comment): (Option<String>, Option<CommentView>),
     ) {
         self.sequence += 1;
+        held.tell(self.sequence, &changed);
         let ticket = TicketView::new(held, description);
         self.sent.push(Message {
             id: format!("msg_{}", Uuid::new_v4().simple()),
@@ -112,7 +113,7 @@ impl<'a> Draft<'a> {
     /// Keeps what a ticket is about.
     pub(super) fn describe(&mut self, key: &str, description: String) {
         self.others.push(Change::PutDocument(Box::new(Document {
-            shelf: self.inner.shelves.descriptions.clone(),
+            drawer: self.inner.drawers.descriptions.clone(),
             key: key.to_owned(),
             value: description.into(),
         })));
@@ -127,10 +128,10 @@ impl<'a> Draft<'a> {
         ours: bool,
         comment: CommentView,
     ) -> Result<bool, MailboxError> {
-        let shelf = self.inner.shelves.comments(&held.ticket.key);
+        let drawer = self.inner.drawers.comments(&held.ticket.key);
         let key = StoredComment::document_key(ours, &comment.id);
         let found: Option<StoredComment> =
-            self.inner.document(&shelf, &key).map_err(|error| unusable(&error))?;
+            self.inner.document(&drawer, &key).map_err(|error| unusable(&error))?;
         if let Some(found) = found {
             if ours || found.comment.text == comment.text {
                 return Ok(false);
@@ -146,34 +147,45 @@ impl<'a> Draft<'a> {
         }
         held.commented(self.now);
         let stored = StoredComment { number: held.ticket.comments, created: self.now, ours, comment };
-        self.others.push(put(&shelf, &key, &stored)?);
+        self.others.push(put(&drawer, &key, &stored)?);
         Ok(true)
     }
 
     /// The adapter has carried out messages. Returns how many of them were open.
-    pub(super) fn acknowledge(&mut self, ids: &[String]) -> Result<usize, MailboxError> {
+    pub(super) fn acknowledge(&mut self, ids: &[String]) -> usize {
         let open = self.state.pending.iter().filter(|(_, pending)| ids.contains(&pending.id));
         let sequences: Vec<u64> = open.map(|(sequence, _)| *sequence).collect();
         for sequence in &sequences {
-            let message = self.inner.message(*sequence).map_err(|error| unusable(&error))?;
-            if let Some(Message { data, .. }) = message
-                && let Ok(mut held) = self.ticket(&data.ticket.key)
-            {
-                held.acknowledge(&data.changed, &data.ticket.state, data.ticket.revision);
+            let ticket = self.state.pending.get(sequence).map(|pending| pending.ticket.clone());
+            if let Some(Ok(mut held)) = ticket.map(|key| self.ticket(&key)) {
+                held.acknowledge(*sequence);
                 self.put(held);
             }
         }
         self.acknowledged.extend(&sequences);
-        Ok(sequences.len())
+        sequences.len()
+    }
+
+    /// The adapter says that it shows the present revision of a ticket, and so has carried out what led there. Comments
+    /// do not, and wait on.
+    pub(super) fn acknowledge_fields(&mut self, key: &str) -> Result<(), MailboxError> {
+        let of_ticket = self.state.pending.iter().filter(|(_, pending)| pending.ticket == key);
+        for (sequence, _) in of_ticket {
+            let message = self.inner.message(*sequence).map_err(|error| unusable(&error))?;
+            if message.is_none_or(|message| message.kind != MessageKind::Commented) {
+                self.acknowledged.push(*sequence);
+            }
+        }
+        Ok(())
     }
 
     /// Removes a ticket with all that belongs to it.
     pub(super) fn forget(&mut self, key: &str) -> Result<(), MailboxError> {
-        let shelf = self.inner.shelves.comments(key);
+        let drawer = self.inner.drawers.comments(key);
         let comments: Vec<(String, StoredComment)> =
-            self.inner.shelf(&shelf).map_err(|error| unusable(&error))?;
-        self.others.extend(comments.into_iter().map(|(id, _)| Change::RemoveDocument(shelf.clone(), id)));
-        let descriptions = self.inner.shelves.descriptions.clone();
+            self.inner.drawer(&drawer).map_err(|error| unusable(&error))?;
+        self.others.extend(comments.into_iter().map(|(id, _)| Change::RemoveDocument(drawer.clone(), id)));
+        let descriptions = self.inner.drawers.descriptions.clone();
         self.others.push(Change::RemoveDocument(descriptions, key.to_owned()));
         self.tickets.insert(key.to_owned(), None);
         Ok(())
@@ -181,23 +193,23 @@ impl<'a> Draft<'a> {
 
     /// What is to be committed.
     pub(super) fn finish(self) -> Result<Staged, MailboxError> {
-        let shelves = &self.inner.shelves;
+        let drawers = &self.inner.drawers;
         let mut changes = self.others;
         for (key, held) in &self.tickets {
             changes.push(match held {
                 Some(held) if self.state.tickets.get(key) == Some(held) => continue,
-                Some(held) => put(&shelves.tickets, key, held)?,
-                None => Change::RemoveDocument(shelves.tickets.clone(), key.clone()),
+                Some(held) => put(&drawers.tickets, key, held)?,
+                None => Change::RemoveDocument(drawers.tickets.clone(), key.clone()),
             });
         }
         for message in &self.sent {
-            changes.push(put(&shelves.messages, &message_key(message.sequence), message)?);
+            changes.push(put(&drawers.messages, &message_key(message.sequence), message)?);
         }
         if !self.sent.is_empty() {
-            changes.push(put(&shelves.meta, META, &Meta { sequence: self.sequence })?);
+            changes.push(put(&drawers.meta, META, &Meta { sequence: self.sequence })?);
         }
         let removed =
-            |sequence: &u64| Change::RemoveDocument(shelves.messages.clone(), message_key(*sequence));
+            |sequence: &u64| Change::RemoveDocument(drawers.messages.clone(), message_key(*sequence));
         changes.extend(self.acknowledged.iter().map(removed));
         let sent =
             self.sent.into_iter().map(|m| (m.sequence, Pending { id: m.id, ticket: m.data.ticket.key }));
@@ -233,8 +245,8 @@ impl Staged {
     }
 }
 
-fn put<T: serde::Serialize>(shelf: &str, key: &str, value: &T) -> Result<Change, MailboxError> {
+fn put<T: serde::Serialize>(drawer: &str, key: &str, value: &T) -> Result<Change, MailboxError> {
     let value = serde_json::to_value(value)
         .map_err(|error| MailboxError::Unusable(format!("{key} cannot be stored: {error}")))?;
-    Ok(Change::PutDocument(Box::new(Document { shelf: shelf.to_owned(), key: key.to_owned(), value })))
+    Ok(Change::PutDocument(Box::new(Document { drawer: drawer.to_owned(), key: key.to_owned(), value })))
 }

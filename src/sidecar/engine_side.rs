@@ -45,9 +45,9 @@ impl Mailbox for StoreMailbox {
                 return Ok(held.ticket);
             }
             draft.room(1)?;
-            let held = Held::open(&key, state, draft.now);
+            let mut held = Held::open(&key, state, draft.now);
             draft.describe(&key, description.clone());
-            draft.tell(MessageKind::Opened, &held, Field::ALL.to_vec(), (Some(description), None));
+            draft.tell(MessageKind::Opened, &mut held, Field::ALL.to_vec(), (Some(description), None));
             draft.put(held.clone());
             Ok(held.ticket)
         })
@@ -67,7 +67,7 @@ impl Mailbox for StoreMailbox {
             if !changed.is_empty() {
                 draft.room(0)?;
                 let kind = MessageKind::of_change(before, held.ticket.state.status);
-                draft.tell(kind, &held, changed, (None, None));
+                draft.tell(kind, &mut held, changed, (None, None));
                 draft.put(held.clone());
             }
             Ok(held.ticket)
@@ -82,7 +82,7 @@ impl Mailbox for StoreMailbox {
             let view = CommentView::from(comment);
             if draft.comment(&mut held, true, view.clone())? {
                 draft.room(0)?;
-                draft.tell(MessageKind::Commented, &held, Vec::new(), (None, Some(view)));
+                draft.tell(MessageKind::Commented, &mut held, Vec::new(), (None, Some(view)));
                 draft.put(held.clone());
             }
             Ok(held.ticket)

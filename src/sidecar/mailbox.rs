@@ -27,7 +27,7 @@ pub struct StoreMailbox(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     pub(super) system: SystemName,
     pub(super) store: Arc<dyn Store>,
-    pub(super) shelves: Shelves,
+    pub(super) drawers: Drawers,
     pub(super) state: Mutex<State>,
     /// The sequence number of the last message.
     pub(super) latest: watch::Sender<u64>,
@@ -61,14 +61,14 @@ pub(super) struct Pending {
 
 /// Where in the store a mailbox keeps what.
 #[derive(Debug, Clone)]
-pub(super) struct Shelves {
+pub(super) struct Drawers {
     pub(super) meta: String,
     pub(super) tickets: String,
     pub(super) descriptions: String,
     pub(super) messages: String,
 }
 
-impl Shelves {
+impl Drawers {
     fn of(system: &SystemName) -> Self {
         let meta = format!("sidecar/{system}");
         Self {
@@ -79,7 +79,7 @@ impl Shelves {
         }
     }
 
-    /// The shelf of a ticket's comments.
+    /// The drawer of a ticket's comments.
     pub(super) fn comments(&self, key: &str) -> String {
         format!("{}/comments/{key}", self.meta)
     }
@@ -131,15 +131,15 @@ fn decode<T: DeserializeOwned>(what: &str, value: serde_json::Value) -> Result<T
 }
 
 impl Inner {
-    /// All documents of a shelf.
-    pub(super) fn shelf<T: DeserializeOwned>(&self, shelf: &str) -> Result<Vec<(String, T)>, StoreError> {
+    /// All documents of a drawer.
+    pub(super) fn drawer<T: DeserializeOwned>(&self, drawer: &str) -> Result<Vec<(String, T)>, StoreError> {
         let (mut all, mut after) = (Vec::new(), None::<String>);
         loop {
-            let batch = self.store.documents(shelf, after.as_deref(), BATCH)?;
+            let batch = self.store.documents(drawer, after.as_deref(), BATCH)?;
             after = batch.last().map(|(key, _)| key.clone());
             let full = batch.len() == BATCH;
             for (key, value) in batch {
-                let value = decode(&format!("{key} on shelf {shelf}"), value)?;
+                let value = decode(&format!("{key} in drawer {drawer}"), value)?;
                 all.push((key, value));
             }
             if !full {
@@ -151,21 +151,21 @@ impl Inner {
     /// One document.
     pub(super) fn document<T: DeserializeOwned>(
         &self,
-        shelf: &str,
+        drawer: &str,
         key: &str,
     ) -> Result<Option<T>, StoreError> {
-        let found = self.store.document(shelf, key)?;
-        found.map(|value| decode(&format!("{key} on shelf {shelf}"), value)).transpose()
+        let found = self.store.document(drawer, key)?;
+        found.map(|value| decode(&format!("{key} in drawer {drawer}"), value)).transpose()
     }
 
     /// A message that is not acknowledged.
     pub(super) fn message(&self, sequence: u64) -> Result<Option<Message>, StoreError> {
-        self.document(&self.shelves.messages, &message_key(sequence))
+        self.document(&self.drawers.messages, &message_key(sequence))
     }
 
     /// A ticket's comments, oldest first.
     pub(super) fn comments(&self, key: &str) -> Result<Vec<StoredComment>, StoreError> {
-        let found: Vec<(String, StoredComment)> = self.shelf(&self.shelves.comments(key))?;
+        let found: Vec<(String, StoredComment)> = self.drawer(&self.drawers.comments(key))?;
         let mut comments: Vec<StoredComment> = found.into_iter().map(|(_, comment)| comment).collect();
         comments.sort_by_key(|comment| comment.number);
         Ok(comments)
@@ -173,18 +173,18 @@ impl Inner {
 
     fn load(&self) -> Result<State, StoreError> {
         let mut state = State::default();
-        let tickets: Vec<(String, Held)> = self.shelf(&self.shelves.tickets)?;
+        let tickets: Vec<(String, Held)> = self.drawer(&self.drawers.tickets)?;
         for (key, held) in tickets {
             state.clock = state.clock.max(held.ticket.modified);
             state.by_time.insert(held.ticket.modified, key.clone());
             state.tickets.insert(key, held);
         }
-        let messages: Vec<(String, Message)> = self.shelf(&self.shelves.messages)?;
+        let messages: Vec<(String, Message)> = self.drawer(&self.drawers.messages)?;
         for (_, message) in messages {
             let pending = Pending { id: message.id, ticket: message.data.ticket.key };
             state.pending.insert(message.sequence, pending);
         }
-        let meta: Option<Meta> = self.document(&self.shelves.meta, META)?;
+        let meta: Option<Meta> = self.document(&self.drawers.meta, META)?;
         let last = state.pending.last_key_value().map_or(0, |(sequence, _)| *sequence);
         state.sequence = meta.map_or(0, |meta| meta.sequence).max(last);
         Ok(state)
@@ -202,8 +202,8 @@ impl StoreMailbox {
     /// Errors: the store fails, or holds what this version cannot read.
     pub fn open(system: &SystemName, store: Arc<dyn Store>) -> Result<Self, StoreError> {
         let (latest, _) = watch::channel(0);
-        let shelves = Shelves::of(system);
-        let inner = Inner { system: system.clone(), store, shelves, state: Mutex::default(), latest };
+        let drawers = Drawers::of(system);
+        let inner = Inner { system: system.clone(), store, drawers, state: Mutex::default(), latest };
         let state = inner.load()?;
         inner.latest.send_replace(state.sequence);
         Ok(Self(Arc::new(Inner { state: Mutex::new(state), ..inner })))
@@ -244,7 +244,7 @@ impl StoreMailbox {
             let busy: BTreeSet<&String> =
                 draft.state.pending.values().map(|pending| &pending.ticket).collect();
             let over = |key: &&String| {
-                draft.state.tickets.get(*key).is_some_and(|held| held.is_over()) && !busy.contains(*key)
+                draft.state.tickets.get(*key).is_some_and(Held::is_over) && !busy.contains(*key)
             };
             let keys: Vec<String> = draft
                 .state

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
 use super::held::Report;
 use super::mailbox::StoreMailbox;
 use super::message::{CommentView, Message, MessageKind};
@@ -81,8 +84,10 @@ async fn each_write_of_the_engine_is_told_once_and_none_where_nothing_changes() 
     mailbox.comment(KEY, comment.clone()).await.unwrap();
     assert_eq!(mailbox.comment(KEY, comment).await.unwrap().comments, 1);
     let told = carry_out(&mailbox).await;
-    use MessageKind::{Closed, Commented, Reopened, Updated};
-    assert_eq!(kinds(&told), [Updated, Closed, Reopened, Commented]);
+    assert_eq!(
+        kinds(&told),
+        [MessageKind::Updated, MessageKind::Closed, MessageKind::Reopened, MessageKind::Commented]
+    );
     assert_eq!(told[1].data.changed, [Field::Status]);
     assert_eq!(told[3].data.comment.as_ref().unwrap().text, "hello");
     assert_eq!(mailbox.pending(0, 9).await.unwrap(), []);
@@ -121,6 +126,53 @@ async fn an_acknowledgement_that_comes_late_does_not_hide_what_was_said_since() 
     assert_eq!(status(&mailbox).await, Status::Active);
     mailbox.report(KEY, says(Field::Status, "closed")).await.unwrap();
     assert_eq!(status(&mailbox).await, Status::Closed, "and closed again");
+}
+
+#[tokio::test]
+async fn what_the_adapter_shows_halfway_through_its_messages_is_no_edit() {
+    let (mailbox, _) = opened().await;
+    set(&mailbox, Field::Status, "closed").await;
+    set(&mailbox, Field::Status, "active").await;
+    set(&mailbox, Field::Severity, "high").await;
+    // It closed the ticket, and died before it reopened it.
+    mailbox.report(KEY, says(Field::Status, "closed")).await.unwrap();
+    assert_eq!(status(&mailbox).await, Status::Active);
+    carry_out(&mailbox).await;
+    mailbox.report(KEY, says(Field::Status, "active")).await.unwrap();
+    mailbox.report(KEY, says(Field::Status, "closed")).await.unwrap();
+    assert_eq!(status(&mailbox).await, Status::Closed, "this one is a person's");
+}
+
+#[tokio::test]
+async fn an_edit_against_messages_under_way_is_told_behind_them_so_that_it_stands() {
+    let (mailbox, _) = opened().await;
+    set(&mailbox, Field::Owner, "ana@example.org").await;
+    mailbox.report(KEY, says(Field::Owner, "ben@example.org")).await.unwrap();
+    let told = mailbox.pending(0, 9).await.unwrap();
+    assert_eq!(told[1].data.ticket.state.owner.as_deref(), Some("ben@example.org"), "{told:#?}");
+    mailbox.acknowledge(vec![told[0].id.clone()]).await.unwrap();
+    // The software shows what was carried out last.
+    mailbox.report(KEY, says(Field::Owner, "ana@example.org")).await.unwrap();
+    assert_eq!(mailbox.ticket(KEY).await.unwrap().state.owner.as_deref(), Some("ben@example.org"));
+    carry_out(&mailbox).await;
+    mailbox.report(KEY, says(Field::Owner, "ana@example.org")).await.unwrap();
+    assert_eq!(
+        mailbox.ticket(KEY).await.unwrap().state.owner.as_deref(),
+        Some("ana@example.org"),
+        "a new edit"
+    );
+}
+
+#[tokio::test]
+async fn a_report_on_the_present_revision_says_that_its_messages_were_carried_out() {
+    let (mailbox, _) = opened().await;
+    set(&mailbox, Field::Status, "closed").await;
+    let comment = TicketComment { id: "c1".into(), text: "hello".into(), internal: true };
+    mailbox.comment(KEY, comment).await.unwrap();
+    let report = Report { revision: Some(2), ..says(Field::Status, "active") };
+    mailbox.report(KEY, report).await.unwrap();
+    assert_eq!(kinds(&mailbox.pending(0, 9).await.unwrap()), [MessageKind::Commented]);
+    assert_eq!(status(&mailbox).await, Status::Active);
 }
 
 #[tokio::test]
@@ -242,8 +294,8 @@ async fn gone_and_closed_tickets_leave_once_everything_is_told() {
     assert_eq!(mailbox.prune(Duration::ZERO).await, Ok(1), "the close is not carried out yet");
     carry_out(&mailbox).await;
     assert_eq!(mailbox.prune(Duration::ZERO).await, Ok(1));
-    for shelf in ["sidecar/tickets/tickets", "sidecar/tickets/descriptions", "sidecar/tickets/messages"] {
-        assert_eq!(store.documents(shelf, None, 9).unwrap(), [], "{shelf}");
+    for drawer in ["sidecar/tickets/tickets", "sidecar/tickets/descriptions", "sidecar/tickets/messages"] {
+        assert_eq!(store.documents(drawer, None, 9).unwrap(), [], "{drawer}");
     }
 }
 
@@ -258,4 +310,115 @@ async fn waiting_for_messages_ends_with_the_first_or_with_the_time() {
     tokio::task::yield_now().await;
     set(&mailbox, Field::Status, "active").await;
     assert_eq!(waiting.await.unwrap().unwrap().len(), 1);
+}
+
+/// What may happen between engine, adapter and people.
+#[derive(Debug, Clone)]
+enum Step {
+    Engine(Field, &'static str),
+    Person(Field, &'static str),
+    Report,
+    /// Carries out so many of the waiting messages, and acknowledges so many of these.
+    Work(usize, usize),
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let value = prop_oneof![
+        prop_oneof![Just("new"), Just("active"), Just("closed")].prop_map(|v| (Field::Status, v)),
+        prop_oneof![Just("a@x"), Just("b@x"), Just("c@x")].prop_map(|v| (Field::Owner, v)),
+    ];
+    prop_oneof![
+        3 => value.clone().prop_map(|(field, v)| Step::Engine(field, v)),
+        2 => value.prop_map(|(field, v)| Step::Person(field, v)),
+        3 => Just(Step::Report),
+        3 => (0..4_usize, 0..4_usize).prop_map(|(carried, said)| Step::Work(carried, said.min(carried))),
+        1 => Just(Step::Restart),
+    ]
+}
+
+/// The simplest adapter: it reports all it sees, carries out whatever comes, and remembers nothing.
+struct Simple {
+    shows: BTreeMap<Field, Native>,
+}
+
+impl Simple {
+    async fn report(&self, mailbox: &StoreMailbox) -> u64 {
+        let report = Report { fields: self.shows.clone(), ..Report::default() };
+        mailbox.report(KEY, report).await.unwrap().revision
+    }
+
+    async fn work(&mut self, mailbox: &StoreMailbox, carried: usize, said: usize) {
+        let messages = mailbox.pending(0, carried).await.unwrap();
+        for message in &messages {
+            let wanted = message.data.ticket.state.natives();
+            let changed = message.data.changed.iter().filter(|f| matches!(f, Field::Status | Field::Owner));
+            self.shows.extend(changed.map(|field| (*field, wanted[field].clone())));
+        }
+        let ids = messages.into_iter().take(said).map(|message| message.id).collect();
+        mailbox.acknowledge(ids).await.unwrap();
+    }
+}
+
+async fn play(steps: &[Step], with_people: bool) -> (Simple, StoreMailbox, BTreeMap<Field, Native>) {
+    let (mut mailbox, store) = opened().await;
+    let mut natives = mailbox.ticket(KEY).await.unwrap().state.natives();
+    natives.retain(|field, _| matches!(field, Field::Status | Field::Owner));
+    let (mut adapter, mut wanted) = (Simple { shows: natives.clone() }, natives);
+    for step in steps {
+        match step {
+            Step::Engine(field, value) => {
+                set(&mailbox, *field, value).await;
+                wanted.insert(*field, word(value));
+            }
+            Step::Person(field, value) if with_people => {
+                adapter.shows.insert(*field, word(value));
+            }
+            Step::Person(..) => {}
+            Step::Report => {
+                let before = mailbox.ticket(KEY).await.unwrap().revision;
+                let after = adapter.report(&mailbox).await;
+                assert!(with_people || before == after, "nobody edited anything");
+            }
+            Step::Work(carried, said) => adapter.work(&mailbox, *carried, *said).await,
+            Step::Restart => mailbox = again(&store),
+        }
+    }
+    (adapter, mailbox, wanted)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        rng_seed: RngSeed::Fixed(20_261_124),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn what_a_forgetful_adapter_repeats_is_never_an_edit(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut adapter, mailbox, wanted) = play(&steps, false).await;
+            adapter.work(&mailbox, 100, 100).await;
+            adapter.report(&mailbox).await;
+            assert_eq!(adapter.shows, wanted, "the software shows what lockstep wrote last");
+        });
+    }
+
+    #[test]
+    fn software_and_mailbox_come_to_agree_whatever_people_do(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (mut adapter, mailbox, _) = play(&steps, true).await;
+            for _ in 0..3 {
+                adapter.report(&mailbox).await;
+                adapter.work(&mailbox, 100, 100).await;
+            }
+            let mut natives = mailbox.ticket(KEY).await.unwrap().state.natives();
+            natives.retain(|field, _| matches!(field, Field::Status | Field::Owner));
+            assert_eq!(mailbox.pending(0, 9).await.unwrap(), []);
+            assert_eq!(adapter.shows, natives);
+        });
+    }
 }

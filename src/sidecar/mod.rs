@@ -52,8 +52,8 @@ pub use listen::{ListenError, Listener};
 pub use mailbox::StoreMailbox;
 pub use openapi::description;
 
-/// How often tickets that are over are removed.
-const PRUNE_EVERY: Duration = Duration::from_hours(1);
+/// How often tickets that are over are removed, and the adapter is looked after.
+const TEND_EVERY: Duration = Duration::from_mins(10);
 
 /// The local API of one mailbox, listening but not serving yet.
 #[derive(Debug)]
@@ -84,15 +84,26 @@ impl Service {
             }
         };
         let (served, (), ()) =
-            tokio::join!(listener.serve(state, stop.clone()), webhook, prune(&mailbox, settings.keep, &stop));
+            tokio::join!(listener.serve(state, stop.clone()), webhook, tend(&mailbox, settings.keep, &stop));
         if let Err(error) = served {
             tracing::error!(system = %name, %error, "the sidecar's API ended; its adapter is cut off until a restart");
         }
     }
 }
 
-async fn prune(mailbox: &StoreMailbox, keep: Duration, stop: &CancellationToken) {
+/// Removes old tickets, and says so when the adapter does not do its part.
+async fn tend(mailbox: &StoreMailbox, keep: Duration, stop: &CancellationToken) {
+    let mut oldest_before = None;
     loop {
+        let oldest = mailbox.status().await.oldest;
+        if oldest.is_some() && oldest == oldest_before {
+            tracing::warn!(
+                ?mailbox,
+                sequence = oldest,
+                "a message has waited for ten minutes; look whether the adapter runs and acknowledges"
+            );
+        }
+        oldest_before = oldest;
         match mailbox.prune(keep).await {
             Ok(0) => {}
             Ok(removed) => tracing::info!(removed, "old tickets left the mailbox"),
@@ -100,7 +111,7 @@ async fn prune(mailbox: &StoreMailbox, keep: Duration, stop: &CancellationToken)
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PRUNE_EVERY) => {}
+            () = tokio::time::sleep(TEND_EVERY) => {}
         }
     }
 }

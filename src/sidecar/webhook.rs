@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// First and longest wait before a message is sent again.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
 /// Messages looked at in one round.
-const ROUND: usize = 1_000;
+const ROUND: usize = 100;
 
 /// Sends the messages of one mailbox.
 pub(super) struct Sender {

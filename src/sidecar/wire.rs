@@ -22,6 +22,7 @@ const MAX_ACK: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct TicketReport {
     /// Its name, on one line, at most 1000 characters.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"\S")]
     title: Option<String>,
     /// Where the work stands.
     status: Option<Status>,
@@ -33,21 +34,27 @@ pub(super) struct TicketReport {
     /// The account that works on it (a mail address); null for nobody.
     #[serde(default, deserialize_with = "stated")]
     #[schema(value_type = Option<String>)]
-    owner: Option<Option<String>>,
+    owner: Option<Native>,
     /// All labels that people put on it. Labels that begin with `lockstep` are left out.
+    #[schema(max_items = 200)]
     tags: Option<BTreeSet<String>>,
     /// The note of the close.
+    #[schema(max_length = 30000)]
     closing_note: Option<String>,
     /// Its number in the ticketing software.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     number: Option<String>,
     /// Its page for people.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     url: Option<String>,
     /// Who changed it, for the history.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     by: Option<String>,
     /// The revision whose state the software shows, if the adapter knows: everything that differs from it is then an
     /// edit. If the ticket has moved on, the answer is 409.
     revision: Option<u64>,
     /// The software's name of the event. The same name again changes nothing.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     event_id: Option<String>,
     /// Fields that the software cannot take, and why. They are left to differ until lockstep or people change them.
     #[serde(default)]
@@ -60,10 +67,13 @@ pub(super) struct TicketReport {
 #[serde(deny_unknown_fields)]
 pub(super) struct CommentReport {
     /// The software's name of it. The same name again is the same comment.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     id: String,
     /// Who wrote it.
+    #[schema(min_length = 1, max_length = 400, pattern = r"\S")]
     author: Option<String>,
     /// Its text, plain; at most 30000 UTF-16 units.
+    #[schema(min_length = 1, max_length = 30000, pattern = r"\S")]
     text: String,
     /// Whether only those who work on the ticket may read it.
     #[serde(default)]
@@ -75,6 +85,7 @@ pub(super) struct CommentReport {
 #[serde(deny_unknown_fields)]
 pub(super) struct Acknowledgement {
     /// Their ids, at most 1000.
+    #[schema(max_items = 1000)]
     pub(super) messages: Vec<String>,
 }
 
@@ -118,8 +129,10 @@ pub(super) struct Failure {
     pub(super) ticket: Option<TicketView>,
 }
 
-fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::<String>::deserialize(deserializer).map(Some)
+/// An account as sent; null says nobody, other than not saying anything.
+fn stated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Native>, D::Error> {
+    let owner = Option::<String>::deserialize(deserializer)?;
+    Ok(Some(owner.filter(|owner| !owner.trim().is_empty()).map_or(Native::Empty, Native::Text)))
 }
 
 impl TicketReport {
@@ -134,7 +147,7 @@ impl TicketReport {
         fields.extend(self.severity.map(|severity| (Field::Severity, word(severity.as_str()))));
         fields.extend(self.verdict.map(|verdict| (Field::Verdict, word(&verdict.to_string()))));
         if let Some(owner) = &self.owner {
-            fields.insert(Field::Owner, account(owner.as_deref())?);
+            fields.insert(Field::Owner, account(owner)?);
         }
         if let Some(tags) = &self.tags {
             fields.insert(Field::Tags, labels(tags)?);
@@ -214,10 +227,10 @@ fn text<'t>(name: &str, text: &'t str) -> Result<&'t str, String> {
     Ok(text)
 }
 
-fn account(owner: Option<&str>) -> Result<Native, String> {
-    match owner.filter(|owner| !owner.trim().is_empty()) {
-        None => Ok(Native::Empty),
-        Some(owner) => Ok(Native::Text(line("owner", owner, MAX_SHORT)?.to_lowercase())),
+fn account(owner: &Native) -> Result<Native, String> {
+    match owner {
+        Native::Text(owner) => Ok(Native::Text(line("owner", owner, MAX_SHORT)?.to_lowercase())),
+        _ => Ok(Native::Empty),
     }
 }
 
@@ -233,4 +246,61 @@ fn labels(tags: &BTreeSet<String>) -> Result<Native, String> {
 /// Whether a label is lockstep's own mark on a ticket.
 fn is_own(tag: &str) -> bool {
     tag.strip_prefix("lockstep").is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':']))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::connectors::sidecar::TicketState;
+
+    /// Values that adapters may send for a property, right or wrong.
+    fn value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            prop_oneof![Just("closed"), Just("high"), Just("true-positive/malware"), Just(" ")]
+                .prop_map(Value::from),
+            proptest::collection::vec("[ -~]{0,9}", 0..4).prop_map(Value::from),
+            Just(serde_json::json!({ "owner": "no account" })),
+        ]
+    }
+
+    const NAMES: [&str; 13] = [
+        "title",
+        "status",
+        "severity",
+        "verdict",
+        "owner",
+        "tags",
+        "closing_note",
+        "number",
+        "url",
+        "by",
+        "revision",
+        "event_id",
+        "declined",
+    ];
+
+    proptest! {
+        #[test]
+        fn any_report_is_refused_or_fits_into_a_ticket(
+            entries in proptest::collection::btree_map(proptest::sample::select(&NAMES[..]), value(), 0..8)
+        ) {
+            let body: serde_json::Map<String, Value> =
+                entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let Ok(report) = serde_json::from_value::<TicketReport>(body.into()) else { return Ok(()) };
+            let Ok(report) = report.check() else { return Ok(()) };
+            let mut state = TicketState::new("t".to_owned());
+            for (field, native) in &report.fields {
+                state.set(*field, native).unwrap();
+                let stored = state.natives();
+                prop_assert_eq!(stored.get(field), Some(native), "what is stored is what was said");
+            }
+        }
+    }
 }

@@ -105,12 +105,12 @@ fn intents_are_listed_oldest_first_and_dead_ones_counted() {
 }
 
 #[test]
-fn documents_stand_on_their_shelf_in_the_order_of_their_keys() {
+fn documents_lie_in_their_drawer_in_the_order_of_their_keys() {
     on_both(|store| {
         let all = [("s", "b", 9_000), ("s", "a", 1), ("s/t", "c", 1), ("st", "", 1), ("s", "", 2)];
-        commit(store, all.map(|(shelf, key, bytes)| put_document(shelf, key, bytes)).into()).unwrap();
-        let keys = |shelf, after, limit| -> Vec<String> {
-            store.documents(shelf, after, limit).unwrap().into_iter().map(|(key, _)| key).collect()
+        commit(store, all.map(|(drawer, key, bytes)| put_document(drawer, key, bytes)).into()).unwrap();
+        let keys = |drawer, after, limit| -> Vec<String> {
+            store.documents(drawer, after, limit).unwrap().into_iter().map(|(key, _)| key).collect()
         };
         assert_eq!(keys("s", None, 9), ["", "a", "b"]);
         assert_eq!(keys("s", None, 2), ["", "a"]);

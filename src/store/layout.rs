@@ -41,7 +41,7 @@ pub(super) enum Tree {
     Audit,
     /// Pieces of values that are too large for one row.
     Chunk,
-    /// Shelf and key to document. Last, since a piece's key holds the number of its tree.
+    /// Drawer and key to document. Last, since a piece's key holds the number of its tree.
     Document,
 }
 
@@ -111,14 +111,14 @@ pub(super) fn cursor_key(system: &SystemName, kind: RecordKind) -> Vec<u8> {
     format!("{system}\0{}", kind.as_str()).into_bytes()
 }
 
-/// The key of a document; with an empty key the beginning of its shelf.
-pub(super) fn document_key(shelf: &str, key: &str) -> Vec<u8> {
-    format!("{shelf}\0{key}").into_bytes()
+/// The key of a document; with an empty key the beginning of its drawer.
+pub(super) fn document_key(drawer: &str, key: &str) -> Vec<u8> {
+    format!("{drawer}\0{key}").into_bytes()
 }
 
-/// What follows all documents of a shelf.
-pub(super) fn document_end(shelf: &str) -> Vec<u8> {
-    format!("{shelf}\u{1}").into_bytes()
+/// What follows all documents of a drawer.
+pub(super) fn document_end(drawer: &str) -> Vec<u8> {
+    format!("{drawer}\u{1}").into_bytes()
 }
 
 /// The key of an audit entry.

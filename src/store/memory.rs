@@ -130,11 +130,11 @@ impl State {
                 }
             }
             Change::PutDocument(document) => {
-                let Document { shelf, key, value } = (**document).clone();
-                self.documents.insert((shelf, key), value);
+                let Document { drawer, key, value } = (**document).clone();
+                self.documents.insert((drawer, key), value);
             }
-            Change::RemoveDocument(shelf, key) => {
-                self.documents.remove(&(shelf.clone(), key.clone()));
+            Change::RemoveDocument(drawer, key) => {
+                self.documents.remove(&(drawer.clone(), key.clone()));
             }
         }
     }
@@ -230,22 +230,22 @@ impl Store for MemoryStore {
             .unwrap_or_default())
     }
 
-    fn document(&self, shelf: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
-        Ok(self.usable()?.visible.documents.get(&(shelf.to_owned(), key.to_owned())).cloned())
+    fn document(&self, drawer: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        Ok(self.usable()?.visible.documents.get(&(drawer.to_owned(), key.to_owned())).cloned())
     }
 
     fn documents(
         &self,
-        shelf: &str,
+        drawer: &str,
         after_key: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
-        let first = (shelf.to_owned(), after_key.unwrap_or_default().to_owned());
+        let first = (drawer.to_owned(), after_key.unwrap_or_default().to_owned());
         let begin = if after_key.is_some() { Bound::Excluded(first) } else { Bound::Included(first) };
         let inner = self.usable()?;
         let found = inner.visible.documents.range((begin, Bound::Unbounded));
-        let of_shelf = found.take_while(|((on, _), _)| on == shelf).take(limit);
-        Ok(of_shelf.map(|((_, key), value)| (key.clone(), value.clone())).collect())
+        let in_drawer = found.take_while(|((on, _), _)| on == drawer).take(limit);
+        Ok(in_drawer.map(|((_, key), value)| (key.clone(), value.clone())).collect())
     }
 
     fn counts(&self) -> Counts {

@@ -80,7 +80,7 @@ pub enum Change {
     Audit(Box<AuditEntry>),
     /// Stores a document, in place of the one that is there.
     PutDocument(Box<Document>),
-    /// Removes a document: shelf and key.
+    /// Removes a document: drawer and key.
     RemoveDocument(String, String),
 }
 
@@ -89,8 +89,8 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Document {
     /// Whose it is and of which sort; its first half names the part: `sidecar/tickets/messages`. At most 200 bytes.
-    pub shelf: String,
-    /// Its name there; documents of a shelf are in the order of their keys' bytes. At most 300 bytes, no NUL.
+    pub drawer: String,
+    /// Its name there; documents of a drawer are in the order of their keys' bytes. At most 300 bytes, no NUL.
     pub key: String,
     /// What it says.
     pub value: serde_json::Value,
@@ -151,12 +151,12 @@ pub trait Store: Send + Sync {
     fn audit(&self, mapping: MappingId) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// A document.
-    fn document(&self, shelf: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
+    fn document(&self, drawer: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError>;
 
-    /// Up to `limit` documents of a shelf with keys after `after`, in order of key.
+    /// Up to `limit` documents of a drawer with keys after `after`, in order of key.
     fn documents(
         &self,
-        shelf: &str,
+        drawer: &str,
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, serde_json::Value)>, StoreError>;

@@ -11,7 +11,7 @@ use crate::model::MappingState;
 const MAPPINGS: u64 = 5;
 const RECORDS: u64 = 6;
 /// One is the beginning of another.
-const SHELVES: [&str; 3] = ["a", "a/b", "ab"];
+const DRAWERS: [&str; 3] = ["a", "a/b", "ab"];
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -40,9 +40,9 @@ fn change() -> impl Strategy<Value = Change> {
         }),
         3 => (id, 0..50_i64).prop_map(|(id, second)| append(audit(id, second))),
         3 => (0..3_u8, 0..4_u8, 0..9_000_usize)
-            .prop_map(|(shelf, key, bytes)| put_document(SHELVES[usize::from(shelf)], &key.to_string(), bytes)),
+            .prop_map(|(drawer, key, bytes)| put_document(DRAWERS[usize::from(drawer)], &key.to_string(), bytes)),
         2 => (0..3_u8, 0..4_u8)
-            .prop_map(|(shelf, key)| Change::RemoveDocument(SHELVES[usize::from(shelf)].into(), key.to_string())),
+            .prop_map(|(drawer, key)| Change::RemoveDocument(DRAWERS[usize::from(drawer)].into(), key.to_string())),
     ]
 }
 
@@ -69,8 +69,8 @@ fn answers(store: &dyn Store) -> Result<impl PartialEq + std::fmt::Debug, StoreE
             store.inbox(Some(3), 2)?,
         ),
         (
-            SHELVES.map(|shelf| store.documents(shelf, None, usize::MAX)),
-            SHELVES.map(|shelf| store.documents(shelf, Some("1"), 2)),
+            DRAWERS.map(|drawer| store.documents(drawer, None, usize::MAX)),
+            DRAWERS.map(|drawer| store.documents(drawer, Some("1"), 2)),
             store.document("a", "2")?,
         ),
     ))

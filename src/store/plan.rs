@@ -131,10 +131,10 @@ impl<'a> Plan<'a> {
             }
             Change::Audit(entry) => self.append_audit(entry),
             Change::PutDocument(document) => {
-                self.put(Tree::Document, document_key(&document.shelf, &document.key), document)
+                self.put(Tree::Document, document_key(&document.drawer, &document.key), document)
             }
-            Change::RemoveDocument(shelf, key) => {
-                self.remove(Tree::Document, document_key(shelf, key)).map(drop)
+            Change::RemoveDocument(drawer, key) => {
+                self.remove(Tree::Document, document_key(drawer, key)).map(drop)
             }
         }
     }

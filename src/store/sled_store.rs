@@ -157,23 +157,23 @@ impl Store for SledStore {
         self.read(|trees| trees.values_of(Tree::Audit, mapping))
     }
 
-    fn document(&self, shelf: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
+    fn document(&self, drawer: &str, key: &str) -> Result<Option<serde_json::Value>, StoreError> {
         let found: Option<Document> =
-            self.read(|trees| trees.value(Tree::Document, &document_key(shelf, key)))?;
+            self.read(|trees| trees.value(Tree::Document, &document_key(drawer, key)))?;
         Ok(found.map(|document| document.value))
     }
 
     fn documents(
         &self,
-        shelf: &str,
+        drawer: &str,
         after_key: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, serde_json::Value)>, StoreError> {
         let begin = match after_key {
-            Some(key) => Bound::Excluded(document_key(shelf, key)),
-            None => Bound::Included(document_key(shelf, "")),
+            Some(key) => Bound::Excluded(document_key(drawer, key)),
+            None => Bound::Included(document_key(drawer, "")),
         };
-        let range = (begin, Bound::Excluded(document_end(shelf)));
+        let range = (begin, Bound::Excluded(document_end(drawer)));
         let found: Vec<(_, Document)> = self.read(|trees| trees.values(Tree::Document, range, limit))?;
         Ok(found.into_iter().map(|(_, document)| (document.key, document.value)).collect())
     }

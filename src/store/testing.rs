@@ -129,9 +129,9 @@ pub(super) fn append(entry: AuditEntry) -> Change {
     Change::Audit(Box::new(entry))
 }
 
-pub(super) fn put_document(shelf: &str, key: &str, bytes: usize) -> Change {
+pub(super) fn put_document(drawer: &str, key: &str, bytes: usize) -> Change {
     let value = serde_json::json!({ "text": "x".repeat(bytes) });
-    Change::PutDocument(Box::new(Document { shelf: shelf.to_owned(), key: key.to_owned(), value }))
+    Change::PutDocument(Box::new(Document { drawer: drawer.to_owned(), key: key.to_owned(), value }))
 }
 
 /// Runs a future to its end.

@@ -29,6 +29,13 @@ fn builtin_tables_obey_all_laws() {
 }
 
 #[test]
+fn the_table_of_the_sidecar_obeys_all_laws_beside_the_others() {
+    let sidecar = Translation::builtin("sidecar").unwrap();
+    assert_lawful(&laws::check_one(&sidecar));
+    assert_lawful(&laws::check_all(&[&defender(), &sentinel(), &sidecar]));
+}
+
+#[test]
 fn builtin_tables_obey_all_laws_beside_a_table_that_loses_nothing() {
     let full = full_table();
     assert_lawful(&laws::check_all(&[&full, &defender(), &sentinel()]));

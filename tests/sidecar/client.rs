@@ -39,6 +39,12 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
+fn the_documentation_shows_the_example_client() {
+    let read = |path: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    assert!(read("docs/sidecar.md").contains(&read("docs/examples/sidecar_client.py")), "copy it there");
+}
+
+#[test]
 fn the_example_client_keeps_a_folder_of_tickets_in_agreement() {
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/examples/sidecar_client.py");
     if !Command::new("python3").arg("--version").stdout(Stdio::null()).status().is_ok_and(|s| s.success()) {

@@ -85,12 +85,12 @@ impl Sidecar {
     fn mailbox(&self, operation: &'static str) -> Result<&dyn Mailbox, CallError> {
         self.mailbox.as_deref().ok_or_else(|| {
             let reason = "the mailbox is open in the running worker only".to_owned();
-            self.failed(operation, MailboxError::Unusable(reason))
+            self.failed(operation, &MailboxError::Unusable(reason))
         })
     }
 
     /// What a refusal of the mailbox lets the engine conclude.
-    fn failed(&self, operation: &'static str, error: MailboxError) -> CallError {
+    fn failed(&self, operation: &'static str, error: &MailboxError) -> CallError {
         let system = Arc::from(self.name.as_str());
         let site = Box::new(CallSite { system, operation, request_id: None, client_request_id: None });
         let (message, code) = (error.to_string(), String::new());
@@ -141,7 +141,7 @@ impl Sidecar {
         result: Result<Ticket, MailboxError>,
     ) -> Result<Written, CallError> {
         let snapshot = result.and_then(|ticket| self.counted(ticket));
-        snapshot.map(|s| Written::new(Some(s), None)).map_err(|error| self.failed(operation, error))
+        snapshot.map(|s| Written::new(Some(s), None)).map_err(|error| self.failed(operation, &error))
     }
 
     async fn page(&self, since: Timestamp, token: Option<&PageToken>) -> Result<Page, MailboxError> {
@@ -203,7 +203,7 @@ impl Connector for Sidecar {
         since: Timestamp,
         page: Option<&PageToken>,
     ) -> Result<Page, CallError> {
-        self.page(since, page).await.map_err(|error| self.failed("tickets.list", error))
+        self.page(since, page).await.map_err(|error| self.failed("tickets.list", &error))
     }
 
     async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError> {
@@ -216,7 +216,7 @@ impl Connector for Sidecar {
                 .and_then(|(ticket, comments)| self.snapshot(ticket, Comments::Listed(comments))),
             Depth::Record | Depth::Links => mailbox.ticket(key).await.and_then(|t| self.counted(t)),
         };
-        read.map_err(|error| self.failed(operation, error))
+        read.map_err(|error| self.failed(operation, &error))
     }
 
     async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
@@ -226,7 +226,7 @@ impl Connector for Sidecar {
         let Ok(revision) = fields.parse() else {
             let reason =
                 format!("revision `{}` of {} is no number", shown(&current.revision), current.record);
-            return Err(self.failed(operation, MailboxError::Invalid(reason)));
+            return Err(self.failed(operation, &MailboxError::Invalid(reason)));
         };
         let closing_note = patch.closing_comment.as_deref().map(|note| cut(note, MAX_TEXT).into_owned());
         let write = TicketWrite { fields: patch.native.clone(), closing_note };
@@ -236,7 +236,7 @@ impl Connector for Sidecar {
     async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
         let operation = "tickets.create";
         let mailbox = self.mailbox(operation)?;
-        let state = Self::opening(opening).map_err(|error| self.failed(operation, error))?;
+        let state = Self::opening(opening).map_err(|error| self.failed(operation, &error))?;
         let description = cut(&opening.description, MAX_TEXT).into_owned();
         self.written(operation, mailbox.open(planned.id.as_str(), state, description).await)
     }
@@ -255,7 +255,7 @@ impl Connector for Sidecar {
         let mailbox = self.mailbox(operation)?;
         match mailbox.comment(current.record.id.as_str(), comment).await {
             Ok(_) => {}
-            Err(error) => return Err(self.failed(operation, error)),
+            Err(error) => return Err(self.failed(operation, &error)),
         }
         let snapshot = self.read(&current.record, Depth::Comments).await?;
         Ok(Written::new(Some(snapshot), None))
