@@ -1,7 +1,7 @@
 //! TheHive 5: the cases of one organisation over its REST API, version 1 (`ticketing.md` 4).
 //!
-//! A ticket is a case. It is opened by way of an alert, whose type, source and reference are unique: see [`alert`].
-//! Status is the case's stage; while it is closed, the verdict is its status value. See [`list`] for how changes are
+//! A ticket is a case. It is opened by way of an alert, whose type, source and reference are unique: see `alert.rs`.
+//! Status is the case's stage; while it is closed, the verdict is its status value. See `list.rs` for how changes are
 //! learned of.
 
 mod alert;
