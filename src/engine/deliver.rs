@@ -281,6 +281,10 @@ impl Run<'_, '_> {
 
     fn applied(&mut self, intent: &Intent, patch: &Patch, request_id: Option<String>, confirmed: &str) {
         let fields = patch.native.iter().map(|(field, native)| (*field, native.to_string())).collect();
+        let member = self.lane.mapping.member_mut(&intent.target);
+        if let (Some(member), Some(note)) = (member, &patch.closing_comment) {
+            member.set_own_note(note);
+        }
         self.remove(intent.id);
         self.note(
             &intent.target,

@@ -229,3 +229,39 @@ fn f18_a_copy_is_looked_up_before_its_first_try() {
     assert!(world.read(Ok(there)).effect.is_none(), "it is there already");
     assert!(world.lane.intents.is_empty());
 }
+
+#[test]
+fn a_closing_note_of_ours_is_nobodys_word_at_the_next_close_and_makes_room_for_the_next() {
+    let mut world = World::new();
+    let sent = world.read(Err(FailureKind::NotFound));
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    world.observe(incident(9, "resolved"));
+    let sent = world.read(Ok(ticket(5, "new")));
+    let Some(Request::Update(patch)) = sent.effect.as_ref().map(|e| e.request.clone()) else {
+        panic!("no update")
+    };
+    let note = patch.closing_comment.clone().unwrap();
+    let with_note = |second, status: &str| {
+        let mut seen = ticket(second, status);
+        seen.closing_comment = Some(note.replace(' ', "  "));
+        if status == "resolved" {
+            seen.native.insert(Field::Verdict, Native::text(Some("unclear")));
+        }
+        seen
+    };
+    world.wrote(&sent, Ok(Some(with_note(9, "resolved"))), Vec::new());
+    world.observe(with_note(20, "open"));
+    world.observe(with_note(30, "resolved"));
+    assert_eq!(
+        world.lane.mapping.closing.as_ref().unwrap().comment,
+        None,
+        "{:?}",
+        world.lane.mapping.closing
+    );
+    world.observe(with_note(40, "open"));
+    world.observe(incident(50, "inProgress"));
+    world.observe(incident(60, "resolved"));
+    let sent = world.read(Ok(with_note(40, "open")));
+    let Some(Request::Update(patch)) = sent.effect.map(|e| e.request) else { panic!("no update") };
+    assert!(patch.closing_comment.is_some(), "the new close has a word of its own");
+}

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{
     BridgeName, CommentKey, Field, IntentId, MappingId, Native, Natives, RecordKind, RecordRef, Status,
-    SystemName, Value,
+    SystemName, Value, short_hex,
 };
 
 /// The records of one bridge that describe the same incident; the unit of storage and of work.
@@ -87,6 +88,9 @@ pub struct Member {
     /// A list hinted at something that only a read by id can tell (a tie of times, new comments).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unread: bool,
+    /// A digest of the closing note that we wrote last: read again, it is nobody's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_note: Option<String>,
     /// Records that we created and that still lack this one's earlier comments.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub backfill: BTreeSet<RecordRef>,
@@ -214,8 +218,19 @@ impl Member {
             expected: Vec::new(),
             unknown: Natives::new(),
             unread: false,
+            own_note: None,
             backfill: BTreeSet::new(),
         }
+    }
+
+    /// Whether a closing note is the one that we wrote. White space does not count, since services re-wrap.
+    pub fn wrote_note(&self, note: &str) -> bool {
+        self.own_note.as_deref() == Some(note_digest(note).as_str())
+    }
+
+    /// Remembers the closing note that we wrote.
+    pub fn set_own_note(&mut self, note: &str) {
+        self.own_note = Some(note_digest(note));
     }
 
     /// Whether it takes part: neither merged away nor gone.
@@ -227,4 +242,9 @@ impl Member {
     pub fn native(&self, field: Field) -> Option<&Native> {
         self.base.as_ref()?.native.get(&field)
     }
+}
+
+fn note_digest(note: &str) -> String {
+    let words: Vec<&str> = note.split_whitespace().collect();
+    short_hex(&Sha256::digest(words.join(" ")))
 }

@@ -266,6 +266,8 @@ impl Work<'_> {
         old: Option<Native>,
         saw_agreed: bool,
     ) {
+        // A note of ours, left over from an earlier close, is not what whoever closes now has to say.
+        let said = snapshot.closing_comment.clone().filter(|note| !self.mapping.members[at].wrote_note(note));
         self.contenders.push(Contender {
             member: at,
             value,
@@ -273,7 +275,7 @@ impl Work<'_> {
             saw_agreed,
             modified: snapshot.modified,
             by: snapshot.modified_by.clone(),
-            closing_comment: snapshot.closing_comment.clone(),
+            closing_comment: said,
         });
     }
 

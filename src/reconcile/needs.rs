@@ -101,7 +101,9 @@ pub fn patch_for(mapping: &Mapping, rules: &Rules, snapshot: &Snapshot, late_nat
     let split = split_needs(mapping, &rules.policy, at);
     let fields = if late_native { [split.ours, split.native].concat() } else { split.ours };
     let mut patch = patch_of(mapping, &rules.policy, at, &fields);
-    let has_own = snapshot.closing_comment.as_deref().is_some_and(|text| !text.trim().is_empty());
+    let member = &mapping.members[at];
+    let said = |text: &str| !text.trim().is_empty() && !member.wrote_note(text);
+    let has_own = snapshot.closing_comment.as_deref().is_some_and(said);
     if closes(mapping, &patch) && !has_own {
         patch.closing_comment = closing_comment(mapping, &rules.policy);
     }

@@ -38,6 +38,18 @@ pub struct Third<'a> {
     pub settings: &'a str,
 }
 
+/// Lines of a `[[systems]]` table for the emulated ServiceNow.
+pub fn servicenow(emulator: &Emulator) -> String {
+    format!(
+        "kind = \"servicenow\"\nurl = \"{}\"\n\
+         credential = {{ kind = \"basic\", username = \"{SERVICE_USER}\", password = \"{CLIENT_SECRET}\" }}",
+        emulator.ticket_url(System::ServiceNow)
+    )
+}
+
+/// The user under which lockstep works in every emulated ticket system; the password or token is [`CLIENT_SECRET`].
+pub const SERVICE_USER: &str = "lockstep";
+
 /// A configuration for these emulators. `bridge` holds further lines of the bridge.
 pub fn configuration(
     emulator: &Emulator,

@@ -5,19 +5,10 @@ use std::fmt;
 use serde_json::json;
 
 use crate::emulator::{DefenderEdit, EditRefused, Entry, SentinelEdit, System, What};
-use crate::stage::Stage;
+use crate::stage::{SERVICE_USER, Stage};
 
 /// The ticket system of the demo.
 pub(super) const TICKETS: System = System::ServiceNow;
-/// The user under which lockstep works there.
-const SERVICE_USER: &str = "lockstep";
-/// Lines of its `[[systems]]` table, below its name.
-pub(super) fn settings(url: &str) -> String {
-    format!(
-        "kind = \"servicenow\"\nurl = \"{url}\"\n\
-         credential = {{ kind = \"basic\", username = \"{SERVICE_USER}\", password = \"emulator-secret\" }}"
-    )
-}
 
 /// Where somebody did something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
