@@ -322,6 +322,25 @@ pub(crate) fn an_idle_worker_makes_one_list_call_per_poll(desk: &'static Desk) {
     assert!(calls[&list].abs_diff(calls["graph/list-alerts"]) <= 2, "{calls:?}");
 }
 
+pub(crate) fn a_propagated_close_costs_at_most_five_calls(desk: &'static Desk) {
+    let mut rig = Rig::new(desk);
+    let incidents: Vec<u64> = (0..10).map(|_| rig.pair().0).collect();
+    rig.start();
+    rig.until("all tickets are opened", |rig| rig.tickets().len() == 10);
+    rig.quiet();
+    rig.emulator.reset_calls();
+    for id in &incidents {
+        rig.in_defender(*id, &DefenderEdit::resolve("truePositive", "malware").saying("Reimaged"));
+    }
+    rig.until("all are closed", |rig| rig.tickets().iter().all(|t| rig.ticket(t, "status") == "closed"));
+    // Counted at once: what the lists make of our own writes later is the cost of lists.
+    let calls = rig.emulator.calls();
+    let is_own = |name: &str| name.starts_with(desk.system.as_str()) && !name.ends_with("/list-tickets");
+    let own: u64 = calls.iter().filter(|(name, _)| is_own(name)).map(|(_, n)| n).sum();
+    println!("{}: {own} calls for ten closes: {calls:?}", desk.system.as_str());
+    assert!(own <= 50, "{calls:?}");
+}
+
 pub(crate) fn what_attackers_write_stays_text(desk: &'static Desk) {
     let hostile = "=cmd|' /C calc'!A0 {{ 7*7 }} {% raw %} <img src=x onerror=alert(1)> [code]<b>x</b>[/code] {color:red}h1. \
                    [x|http://evil.example] ![i](http://evil.example/p.png) ^ORstate=1 OR 1=1 -- \u{202e}txt.exe";

@@ -33,6 +33,7 @@ macro_rules! suite {
                 a_copied_key_is_left_alone,
                 with_native_sync_on_the_ticket_is_written_once,
                 an_idle_worker_makes_one_list_call_per_poll,
+                a_propagated_close_costs_at_most_five_calls,
                 what_attackers_write_stays_text);
             suite!(@cases $constant; hints: a_hint_brings_an_edit_without_any_poll,
                 lies_and_strangers_are_not_believed);

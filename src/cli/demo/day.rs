@@ -8,7 +8,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::super::output::{BOLD, DIM, print, styled};
-use super::records::{Act, Deed, Side, TICKETS, Trio, act};
+use super::records::{Act, Comes, Deed, Side, TICKETS, Trio, act};
 use super::tell;
 use crate::emulator::{Api, Fault, FaultKind, IncidentSeed, Outage, RetryAfter, Settings, When};
 use crate::stage::Stage;
@@ -104,7 +104,7 @@ impl Day<'_> {
         for n in 0..6 {
             let trio = self.incident()?;
             let side = Side::ALL[n % 3];
-            let started = self.begin(side, &trio, Act::Close, 1)?;
+            let started = self.begin(side, &trio, Act::Close, Comes::Once)?;
             pause(Duration::from_millis(self.rng.random_range(50..450)));
             self.stage.kill()?;
             self.stage.start(None)?;
@@ -117,10 +117,10 @@ impl Day<'_> {
         heading("While the worker is down, two people edit the same incident")?;
         let trio = self.incident()?;
         self.stage.kill()?;
-        self.begin(Side::Sentinel, &trio, Act::Reopen, 0)?;
-        let started = self.begin(Side::Ticket, &trio, Act::Close, 1)?;
+        self.begin(Side::Sentinel, &trio, Act::Reopen, Comes::AtMostOnce)?;
+        let started = self.begin(Side::Ticket, &trio, Act::Close, Comes::Once)?;
         self.stage.start(None)?;
-        self.arrival(Side::Ticket, &trio, started, "the close beats the other edit, and the history says so")
+        self.arrival(Side::Ticket, &trio, started, "the close stands on all sides, whichever was seen first")
     }
 
     fn outage(&mut self) -> anyhow::Result<()> {
@@ -134,7 +134,7 @@ impl Day<'_> {
         });
         let mut started = Vec::new();
         for (n, trio) in trios.iter().enumerate() {
-            started.push(self.begin(Side::ALL[n % 3], trio, Act::Close, 1)?);
+            started.push(self.begin(Side::ALL[n % 3], trio, Act::Close, Comes::Once)?);
         }
         pause(Duration::from_secs(3));
         self.stage.emulator.set_settings(settings);
@@ -152,7 +152,7 @@ impl Day<'_> {
         }
         let started = Instant::now();
         for (n, trio) in trios.iter().enumerate() {
-            self.begin(Side::ALL[n % 3], trio, Act::Close, 1)?;
+            self.begin(Side::ALL[n % 3], trio, Act::Close, Comes::Once)?;
         }
         let arrived =
             self.wait("all forty closes", |day| trios.iter().all(|t| t.are_all_closed(day.stage)))?;
@@ -182,7 +182,7 @@ impl Day<'_> {
     fn does(&mut self, side: Side, trio: &Trio, what: Act, told: &str) -> anyhow::Result<()> {
         let others = || Side::ALL.into_iter().filter(move |other| *other != side);
         let before: Vec<usize> = others().map(|other| trio.writes(self.stage, other).len()).collect();
-        let started = self.begin(side, trio, what, 1)?;
+        let started = self.begin(side, trio, what, Comes::Once)?;
         let arrived = self.wait(told, |day| {
             others().zip(&before).all(|(other, n)| trio.writes(day.stage, other).len() > *n)
         })?;
@@ -194,9 +194,9 @@ impl Day<'_> {
         )
     }
 
-    fn begin(&mut self, side: Side, trio: &Trio, what: Act, writes: usize) -> anyhow::Result<Instant> {
+    fn begin(&mut self, side: Side, trio: &Trio, what: Act, comes: Comes) -> anyhow::Result<Instant> {
         act(self.stage, side, trio, person(side), what)?;
-        self.deeds.push(Deed { side, trio: trio.clone(), act: what, writes });
+        self.deeds.push(Deed { side, trio: trio.clone(), act: what, comes });
         Ok(Instant::now())
     }
 

@@ -63,13 +63,22 @@ pub(super) struct Trio {
     pub(super) ticket: String,
 }
 
-/// What somebody did, and how many effective writes must come of it on each other side: one, or none if it lost.
+/// What somebody did.
 #[derive(Debug, Clone)]
 pub(super) struct Deed {
     pub(super) side: Side,
     pub(super) trio: Trio,
     pub(super) act: Act,
-    pub(super) writes: usize,
+    pub(super) comes: Comes,
+}
+
+/// What must come of a deed on each other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comes {
+    /// One effective write.
+    Once,
+    /// None where the edit that beats it is seen together with it; one where it was carried before that was seen.
+    AtMostOnce,
 }
 
 impl Trio {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::output::{BAD, BOLD, GOOD, styled};
-use super::records::{Act, Deed, Side, TICKETS, Trio};
+use super::records::{Act, Comes, Deed, Side, TICKETS, Trio};
 use crate::emulator::{Entry, What};
 use crate::stage::Stage;
 
@@ -62,8 +62,12 @@ fn judge_trio(stage: &Stage, trio: &Trio, deeds: &[&Deed], verdict: &mut Verdict
         let comments = writes.iter().filter(is_comment).count();
         // Apart, so that a comment too many cannot make up for an edit that was lost.
         for (comment, written) in [(true, comments), (false, writes.len() - comments)] {
-            let expected =
-                elsewhere().filter(|d| d.act.is_comment() == comment).map(|d| d.writes).sum::<usize>();
+            let of_kind = |comes: Comes| {
+                elsewhere().filter(|d| d.act.is_comment() == comment && d.comes == comes).count()
+            };
+            let must = of_kind(Comes::Once);
+            // What was carried before it was beaten had to be carried.
+            let expected = must + written.saturating_sub(must).min(of_kind(Comes::AtMostOnce));
             verdict.expected += expected;
             verdict.lost += expected.saturating_sub(written);
             let more = written.saturating_sub(expected);
