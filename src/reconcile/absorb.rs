@@ -21,6 +21,8 @@ enum Cause {
     Ours,
     /// Native sync, as foretold.
     NativeSync,
+    /// A write of ours that goes there in steps, and whose outcome is open.
+    HalfWay,
     /// Somebody's.
     Edit,
 }
@@ -168,6 +170,10 @@ impl Work<'_> {
         if !matches!(cause, Cause::NativeSync) {
             self.foretell_native_sync(at, field, new);
         }
+        if matches!(cause, Cause::HalfWay) {
+            let reason = "a write of ours that leads on from here is under way";
+            return self.not_carried(at, field, new.to_string(), reason);
+        }
         if !matches!(cause, Cause::Edit) {
             return;
         }
@@ -236,8 +242,7 @@ impl Work<'_> {
                 "it says nothing, and the agreed value stands",
             );
         }
-        let spared = super::needs::is_closed_ticket(&self.mapping, self.policy(), &self.mapping.members[at])
-            && !matches!(field, Field::Status | Field::Verdict);
+        let spared = super::needs::is_spared(&self.mapping, self.policy(), &self.mapping.members[at], field);
         let saw_agreed = exempt
             || spared
             || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
@@ -304,6 +309,9 @@ impl Work<'_> {
         if self.in_flight(at).any(|patch| patch.native.get(&field).is_some_and(same)) {
             return Cause::Ours;
         }
+        if field == Field::Status && self.goes_in_steps(at) {
+            return Cause::HalfWay;
+        }
         let expected = &mut self.mapping.members[at].expected;
         let Some(found) = expected.iter().position(|(f, native)| *f == field && native == new) else {
             return Cause::Edit;
@@ -315,6 +323,13 @@ impl Work<'_> {
             *f != field || index > found + 1
         });
         Cause::NativeSync
+    }
+
+    /// Whether the status is being written to a system whose workflow may want several steps for that.
+    fn goes_in_steps(&self, at: usize) -> bool {
+        let table = self.policy().translation(&self.mapping.members[at].record.system);
+        table.is_some_and(Translation::status_in_steps)
+            && self.in_flight(at).any(|patch| patch.native.contains_key(&Field::Status))
     }
 
     /// The other of a natively synced pair will take this value by itself; then it is no edit there.

@@ -181,13 +181,10 @@ impl Work<'_> {
     }
 
     fn tell_of_closed_tickets(&mut self, from: usize, field: Field) {
-        if matches!(field, Field::Status | Field::Verdict) {
-            return;
-        }
         for at in 0..self.mapping.members.len() {
             let member = &self.mapping.members[at];
-            let closed = super::needs::is_closed_ticket(&self.mapping, self.policy(), member);
-            if at != from && closed && !self.states(at, field) && member.native(field).is_some() {
+            let spared = super::needs::is_spared(&self.mapping, self.policy(), member, field);
+            if at != from && spared && !self.states(at, field) && member.native(field).is_some() {
                 let value = self.mapping.agreed(field).map(ToString::to_string).unwrap_or_default();
                 self.not_carried(at, field, value, "the ticket is closed, and is not touched for that");
             }

@@ -162,12 +162,11 @@ fn needs(mapping: &Mapping, policy: &Policy, at: usize) -> Vec<Field> {
 }
 
 fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field) -> bool {
-    let alert_field = matches!(field, Field::Status | Field::Verdict);
     if member.exempt.contains(&field)
         || member.unknown.contains_key(&field)
         || !policy.direction(field).reaches(&member.record.system)
-        || (member.record.kind == RecordKind::Alert && !alert_field)
-        || (!alert_field && is_closed_ticket(mapping, policy, member))
+        || (member.record.kind == RecordKind::Alert && !is_outcome(field))
+        || is_spared(mapping, policy, member, field)
     {
         return false;
     }
@@ -177,8 +176,18 @@ fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field
         && !satisfied(mapping, policy, member, field)
 }
 
-/// A closed ticket is not touched for anything but its status and verdict: a write would restart the clock after which
-/// it is archived, or even reopen it (`ticketing.md` F27).
+/// How an incident ended: what alerts take from it, and what a closed ticket is still written to for.
+fn is_outcome(field: Field) -> bool {
+    matches!(field, Field::Status | Field::Verdict)
+}
+
+/// Whether a field of a record is left as it is because the ticket is closed: a write would restart the clock after which
+/// it is archived, or even reopen it (`ticketing.md` F27). Comments are added all the same.
+pub(super) fn is_spared(mapping: &Mapping, policy: &Policy, member: &Member, field: Field) -> bool {
+    !is_outcome(field) && is_closed_ticket(mapping, policy, member)
+}
+
+/// Whether a ticket is closed, as is agreed.
 pub(super) fn is_closed_ticket(mapping: &Mapping, policy: &Policy, member: &Member) -> bool {
     let table = policy.translation(&member.record.system);
     member.record.kind == RecordKind::Ticket
@@ -229,12 +238,11 @@ fn closing_verdict(mapping: &Mapping, table: &Translation, kind: RecordKind) -> 
 pub(super) fn creation(mapping: &Mapping, rules: &Rules, member: &Member) -> Patch {
     let mut patch = Patch::default();
     let Some(table) = rules.policy.translation(&member.record.system) else { return patch };
-    let begins_new = member.record.kind == RecordKind::Ticket;
+    let is_ticket = member.record.kind == RecordKind::Ticket;
     for field in Field::ALL {
-        if field == Field::Verdict && (begins_new || table.verdict_only_when_closed()) {
-            continue;
-        }
-        if field == Field::Status && begins_new {
+        // A ticket begins as its system begins it.
+        let hidden = field == Field::Verdict && table.verdict_only_when_closed();
+        if hidden || (is_ticket && is_outcome(field)) {
             continue;
         }
         let native = mapping.agreed(field).and_then(|value| table.write(member.record.kind, value));

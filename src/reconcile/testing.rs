@@ -39,6 +39,7 @@ pub(crate) fn rules() -> Rules {
 const TICKETS: &str = r#"
 kind = "tickets"
 verdict_only_when_closed = true
+status_in_steps = true
 
 [ticket]
 owner = "identity"

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::testing::{snapshot, ticket_rules};
-use super::{Decision, Observed, Reopen, Route, Rules, TicketGone, decide, derived_record, route};
+use super::{Conflicts, Decision, Observed, Reopen, Route, Rules, TicketGone, decide, derived_record, route};
 use crate::model::{
     Action, AuditKind, Comment, CommentKey, Comments, Field, Lifecycle, Mapping, MappingId, MemberState,
     Native, Patch, RecordKind, RecordRef, Snapshot, SystemName, Value,
@@ -436,4 +436,26 @@ fn a_comment_in_a_ticket_whose_opening_was_confirmed_late_is_news() {
     assert_eq!(case.see_while(found.clone(), &[(key, opened)]).copies.len(), 1);
     let mut lost_store = Case::new(ticket_rules(), incident(1, "active"));
     assert_eq!(lost_store.see(found).copies.len(), 0, "but not where the mapping was lost");
+}
+
+#[test]
+fn a_close_that_stopped_half_way_reopens_nothing_whoever_wins_conflicts() {
+    for conflicts in [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest] {
+        for order in [["defender", "tickets"], ["tickets", "defender"]] {
+            let mut rules = ticket_rules();
+            rules.policy.conflicts = conflicts;
+            rules.policy.systems.sort_by_key(|s| order.iter().position(|o| *o == s.name.as_str()));
+            let mut case = Case::new(rules, incident(1, "active"));
+            let id = case.open("42", 2);
+            case.see(incident(5, "resolved"));
+            let close = case.wish(&id).patch;
+            assert_eq!(close.native[&Field::Status], text("resolved"));
+            case.see_while(ticket("42", 9, "open", None), &[(id.clone(), close)]);
+            assert!(case.mapping.is_closed(), "{conflicts:?} {order:?}");
+            assert_eq!(case.wishes(), [id], "{conflicts:?}: the close goes on, and nobody is reopened");
+            assert!(case.told("leads on from here"));
+            case.see(ticket("42", 12, "new", None));
+            assert!(case.told("Edit"), "without a write under way it is somebody's edit");
+        }
+    }
 }

@@ -41,6 +41,7 @@ pub enum Reading {
 pub struct Translation {
     kind: String,
     verdict_only_when_closed: bool,
+    status_in_steps: bool,
     rules: BTreeMap<(RecordKind, Field), Rule>,
 }
 
@@ -95,6 +96,12 @@ impl Translation {
     /// Whether the system states a verdict only while an incident is closed (Sentinel, `sentinel.md` 1.5).
     pub fn verdict_only_when_closed(&self) -> bool {
         self.verdict_only_when_closed
+    }
+
+    /// Whether the system's workflow may lead to a status over others only, so that one write is several requests. One
+    /// that stops half way leaves a status that nobody wanted.
+    pub fn status_in_steps(&self) -> bool {
+        self.status_in_steps
     }
 }
 

@@ -45,7 +45,8 @@ type Parsed<T> = Result<T, Fault>;
 type Item<'i> = Spanned<DeValue<'i>>;
 type Rules = BTreeMap<(RecordKind, Field), Rule>;
 
-const TOP_KEYS: [&str; 5] = ["kind", "verdict_only_when_closed", "incident", "alert", "ticket"];
+const TOP_KEYS: [&str; 6] =
+    ["kind", "verdict_only_when_closed", "status_in_steps", "incident", "alert", "ticket"];
 const WORD_KEYS: [&str; 4] = ["read", "write", "legal", "coarse"];
 const IDENTITY: &str = "identity";
 const AS_INCIDENT: &str = "as-incident";
@@ -75,9 +76,9 @@ fn document(top: &DeTable<'_>) -> Parsed<Translation> {
         span: 0..0,
         problem: "`kind` is missing; name the kind of system, such as `kind = \"sentinel\"`".to_owned(),
     })?;
-    let only_closed = match top.get("verdict_only_when_closed") {
-        Some(item) => item.get_ref().as_bool().ok_or_else(|| wrong(item, "`true` or `false`"))?,
-        None => false,
+    let flag = |key: &str| match top.get(key) {
+        Some(item) => item.get_ref().as_bool().ok_or_else(|| wrong(item, "`true` or `false`")),
+        None => Ok(false),
     };
     let mut rules = Rules::new();
     // The incident goes first: the others may refer to it.
@@ -86,7 +87,12 @@ fn document(top: &DeTable<'_>) -> Parsed<Translation> {
             section(record, item, &mut rules)?;
         }
     }
-    Ok(Translation { kind: text_of(kind)?.to_owned(), verdict_only_when_closed: only_closed, rules })
+    Ok(Translation {
+        kind: text_of(kind)?.to_owned(),
+        verdict_only_when_closed: flag("verdict_only_when_closed")?,
+        status_in_steps: flag("status_in_steps")?,
+        rules,
+    })
 }
 
 fn section(record: RecordKind, item: &Item<'_>, rules: &mut Rules) -> Parsed<()> {
