@@ -175,7 +175,8 @@ fn writes(world: &World, incident: usize, found: &mut Vec<Violation>) {
     for side in 0..2 {
         let id = &world.pairs[incident][side];
         let log = world.sides[side].log.iter().filter(|e| e.record == *id && e.actor == Actor::Worker);
-        let written: Vec<_> = log.filter(|e| !e.fields.is_empty()).collect();
+        let steps = world.half_way.get(id).copied().unwrap_or(0);
+        let written: Vec<_> = log.filter(|e| !e.fields.is_empty()).skip(steps).collect();
         let created = world.sides[side].log.iter().filter(|e| e.record == *id && e.created).count();
         if created != 1 {
             found.push(Violation(format!("record {id} was created {created} times")));

@@ -71,6 +71,8 @@ pub struct World {
     pub sides: [Side; 2],
     /// The records of each incident, one per side.
     pub pairs: Vec<[RecordId; 2]>,
+    /// How often a write to a ticket stopped half way, by ticket.
+    pub half_way: BTreeMap<RecordId, usize>,
     /// Tickets that people copied, key and all.
     pub clones: BTreeSet<RecordId>,
     /// What people did.
@@ -124,6 +126,7 @@ impl World {
             now,
             sides: [side(0), side(1)],
             pairs: Vec::new(),
+            half_way: BTreeMap::new(),
             clones: BTreeSet::new(),
             human: Vec::new(),
             unknowns: 0,
@@ -397,6 +400,10 @@ impl World {
             self.unknowns += 1;
             return Err(failure(FailureKind::Unknown));
         }
+        if self.stops_half_way(side, effect) {
+            self.unknowns += 1;
+            return Err(failure(FailureKind::Unknown));
+        }
         let applied = self.apply(side, effect);
         self.say(format!("worker writes {} {:?}: {applied:?}", effect.target, effect.request));
         match applied {
@@ -414,6 +421,23 @@ impl World {
             return Ok(None);
         }
         Ok(self.sides[side].read(self.now, &written, Depth::Record, false).map(Box::new))
+    }
+
+    /// A workflow may want a ticket to be in work before it is closed; then something can happen in between.
+    fn stops_half_way(&mut self, side: usize, effect: &Effect) -> bool {
+        let Request::Update(patch) = &effect.request else { return false };
+        let id = &effect.target.id;
+        let current = self.sides[side].current(id).and_then(|version| version.native.get(&Field::Status));
+        let [new, active] = ["New", "Active"].map(|word| Native::Text(word.to_owned()));
+        let two_steps = is_closed(&patch.native) && current == Some(&new);
+        if self.sides[side].flavour != Flavour::Ticket || !two_steps || !self.dice(self.profile.lost_before) {
+            return false;
+        }
+        let step = Patch { native: Natives::from([(Field::Status, active)]), closing_comment: None };
+        let done = self.sides[side].write(self.now, Actor::Worker, id, &step, None);
+        self.say(format!("a write to {} stops half way: {done:?}", effect.target));
+        *self.half_way.entry(id.clone()).or_default() += 1;
+        true
     }
 
     /// Applies a write; returns the id of the record it concerned.
@@ -621,7 +645,11 @@ fn failure(kind: FailureKind) -> Failure {
 
 /// The same words for tickets.
 fn tickets_like(table: &Arc<Translation>) -> Arc<Translation> {
-    let text = include_str!("../../config/translations/sentinel.toml").replace("[incident", "[ticket");
+    let text =
+        include_str!("../../config/translations/sentinel.toml").replace("[incident", "[ticket").replace(
+            "verdict_only_when_closed = true",
+            "verdict_only_when_closed = true\nstatus_in_steps = true",
+        );
     Translation::parse(&text, "tickets").map_or_else(|_| Arc::clone(table), Arc::new)
 }
 
