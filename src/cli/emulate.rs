@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::output::{BOLD, print, styled};
 use super::{Exit, Global, UsageError};
-use crate::emulator::{Emulator, EmulatorOptions, IncidentSeed, System};
-use crate::stage::{Pace, Third, configuration, servicenow};
+use crate::emulator::{Emulator, EmulatorOptions, IncidentSeed};
+use crate::stage::{Pace, configuration, servicenow};
 
 /// Arguments of `emulate`.
 #[derive(Debug, Args)]
@@ -43,10 +43,9 @@ fn introduction(emulator: &Emulator) -> String {
     let url = emulator.url();
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 8787));
     let pace = Pace { poll_ms: 1000, settle_ms: 2000 };
-    let settings = servicenow(emulator);
-    let third = Third { system: Some(System::ServiceNow), settings: &settings };
+    let settings = servicenow(emulator, pace);
     let create = "create_in = [\"tickets\"]";
-    let config = configuration(emulator, Path::new("data"), listen, pace, create, Some(third));
+    let config = configuration(emulator, Path::new("data"), listen, pace, create, Some(&settings));
     format!(
         "{}\n\n{config}\n{}\n\n  curl {url}/control/state\n  curl {url}/control/ledger\n  curl {url}/control/defender/incidents/4711/edit -H 'content-type: application/json' \\\n       -d '{{\"by\":\"ana@example.org\",\"edit\":{{\"status\":\"resolved\",\"classification\":\"truePositive\",\"determination\":\"phishing\"}}}}'\n\nCtrl-C ends the emulators.",
         styled(

@@ -29,20 +29,12 @@ pub struct Pace {
     pub settle_ms: u64,
 }
 
-/// A third system beside Defender and Sentinel, called `tickets`.
-#[derive(Debug, Clone, Copy)]
-pub struct Third<'a> {
-    /// Which of the emulators; `None` for a real one elsewhere.
-    pub system: Option<System>,
-    /// Its `kind`, and further lines of its table: address, credential, and what its kind wants. Pace is given already.
-    pub settings: &'a str,
-}
-
 /// Lines of a `[[systems]]` table for the emulated ServiceNow.
-pub fn servicenow(emulator: &Emulator) -> String {
+pub fn servicenow(emulator: &Emulator, pace: Pace) -> String {
     format!(
-        "kind = \"servicenow\"\nurl = \"{}\"\n\
+        "{}\nkind = \"servicenow\"\nurl = \"{}\"\n\
          credential = {{ kind = \"basic\", username = \"{SERVICE_USER}\", password = \"{CLIENT_SECRET}\" }}",
+        pace.keys(),
         emulator.ticket_url(System::ServiceNow)
     )
 }
@@ -50,32 +42,34 @@ pub fn servicenow(emulator: &Emulator) -> String {
 /// The user under which lockstep works in every emulated ticket system; the password or token is [`CLIENT_SECRET`].
 pub const SERVICE_USER: &str = "lockstep";
 
-/// A configuration for these emulators. `bridge` holds further lines of the bridge.
+impl Pace {
+    /// The keys of a system's table that set it.
+    pub fn keys(self) -> String {
+        let Self { poll_ms, settle_ms } = self;
+        format!("poll = \"{poll_ms}ms\"\nsettle = \"{settle_ms}ms\"\noverlap = \"10s\"")
+    }
+}
+
+/// A configuration for these emulators. `bridge` holds further lines of the bridge, `tickets` the table of a third
+/// system called `tickets`, below its name.
 pub fn configuration(
     emulator: &Emulator,
     data: &Path,
     listen: SocketAddr,
     pace: Pace,
     bridge: &str,
-    third: Option<Third<'_>>,
+    tickets: Option<&str>,
 ) -> String {
     let (login, graph, arm) = (emulator.login_url(), emulator.graph_url(), emulator.arm_url());
-    let Pace { poll_ms, settle_ms } = pace;
+    let keys = pace.keys();
     let shared = format!(
-        "tenant_id = \"{TENANT}\"\npoll = \"{poll_ms}ms\"\nsettle = \"{settle_ms}ms\"\noverlap = \"10s\"\n\
+        "tenant_id = \"{TENANT}\"\n{keys}\n\
          budget_factor = 1000.0                          # the emulators' limits are off\n\
          authority_url = \"{login}\"\n\
          credential = {{ kind = \"client-secret\", client_id = \"{CLIENT_ID}\", secret = \"{CLIENT_SECRET}\" }}"
     );
-    let (tickets, name) = match third {
-        Some(third) => (
-            format!(
-                "\n[[systems]]\nname = \"tickets\"\npoll = \"{poll_ms}ms\"\nsettle = \"{settle_ms}ms\"\n\
-                 overlap = \"10s\"\n{}\n",
-                third.settings
-            ),
-            ", \"tickets\"",
-        ),
+    let (table, name) = match tickets {
+        Some(tickets) => (format!("\n[[systems]]\nname = \"tickets\"\n{tickets}\n"), ", \"tickets\""),
         None => (String::new(), ""),
     };
     format!(
@@ -102,7 +96,7 @@ resource_group = "rg-soc"
 workspace = "law-soc"
 arm_url = "{arm}"
 {shared}
-{tickets}
+{table}
 [[bridges]]
 name = "corp"
 systems = ["defender", "sentinel"{name}]
@@ -121,12 +115,12 @@ impl Stage {
         program: &Path,
         pace: Pace,
         bridge: &str,
-        third: Option<Third<'_>>,
+        tickets: Option<&str>,
     ) -> io::Result<Self> {
         let listen = free_address()?;
         let stage =
             Self { emulator, folder: folder.to_owned(), program: program.to_owned(), listen, worker: None };
-        let text = configuration(&stage.emulator, &folder.join("data"), listen, pace, bridge, third);
+        let text = configuration(&stage.emulator, &folder.join("data"), listen, pace, bridge, tickets);
         fs::write(stage.config(), text)?;
         Ok(stage)
     }

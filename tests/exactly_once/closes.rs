@@ -2,7 +2,8 @@
 
 use lockstep::emulator::{DefenderEdit, SentinelEdit};
 
-use crate::rig::{Rig, comments};
+use crate::rig::Rig;
+use crate::support::comments;
 
 #[test]
 fn a_close_in_defender_reaches_sentinel_with_verdict_and_comment() {

@@ -7,7 +7,8 @@ use lockstep::engine::CRASH_POINTS;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::rig::{Pair, Rig, comments, pause};
+use crate::rig::{Pair, Rig};
+use crate::support::{comments, pause};
 
 /// A close with a comment on one side; it must arrive once, whatever died in between.
 fn close_and_comment(rig: &Rig, pair: &Pair, in_defender: bool) {
@@ -47,7 +48,7 @@ fn at_every_point(in_defender: bool) {
             rig.quiet();
             rig.kill();
             close_and_comment(&rig, &pair, in_defender);
-            rig.start_with(Some(&format!("{point}:{nth}")));
+            rig.start_to_die(&format!("{point}:{nth}"));
             let died = rig.wait_for_death(Duration::from_secs(20));
             let context = format!("{point}:{nth}, defender first: {in_defender}");
             assert!(died || nth > 1, "{context}: the point was not reached");

@@ -4,7 +4,8 @@ use lockstep::emulator::{
     Api, DefenderEdit, Fault, FaultKind, Outage, RetryAfter, SentinelEdit, Settings, When,
 };
 
-use crate::rig::{Pair, Rig, comments, pause};
+use crate::rig::{Pair, Rig};
+use crate::support::{comments, pause};
 
 /// People do one thing of each kind on each side while a fault is in force; everything arrives once.
 fn everything_arrives_once_despite(faults: &[Fault]) {

@@ -10,3 +10,5 @@ mod faults;
 mod hints;
 mod native;
 mod rig;
+#[path = "../support/mod.rs"]
+mod support;

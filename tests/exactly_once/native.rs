@@ -2,7 +2,8 @@
 
 use lockstep::emulator::{DefenderEdit, EmulatorOptions, NativeSync, SentinelEdit};
 
-use crate::rig::{Pair, Rig, pause};
+use crate::rig::{Pair, Rig};
+use crate::support::pause;
 
 fn natively_synced(delay: f64) -> (Rig, Pair) {
     let options = EmulatorOptions { native_sync: NativeSync::on(0.2, delay), ..EmulatorOptions::default() };

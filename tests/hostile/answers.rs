@@ -3,7 +3,8 @@
 use lockstep::emulator::{Api, DefenderEdit, Fault, FaultKind, Malformed, SentinelEdit, When};
 
 use crate::assert_sound;
-use crate::rig::{Pair, Rig, comments};
+use crate::rig::{Pair, Rig};
+use crate::support::comments;
 
 const READS: [(Api, &str); 3] =
     [(Api::Graph, "get-incident"), (Api::Sentinel, "get-incident"), (Api::Sentinel, "list-comments")];

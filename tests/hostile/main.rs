@@ -12,6 +12,8 @@ mod marks;
 #[path = "../exactly_once/rig.rs"]
 mod rig;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 use rig::Rig;
 

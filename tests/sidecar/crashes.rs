@@ -1,6 +1,6 @@
 //! The worker killed between any two steps of the protocol, and at random moments.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lockstep::emulator::DefenderEdit;
 use lockstep::engine::CRASH_POINTS;
@@ -8,25 +8,18 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng};
 use serde_json::json;
 
-use crate::rig::{Adapter, Rig, pause};
-
-fn wait_for_death(rig: &mut Rig) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < deadline {
-        if rig.has_died().unwrap() {
-            return true;
-        }
-        pause(Duration::from_millis(10));
-    }
-    false
-}
+use crate::rig::{Adapter, Rig};
+use crate::support::pause;
 
 /// A ticket is opened, closed from Defender, and reopened from the ticket, with a death at this point each time.
 fn dies_at(point: &str) {
     let (mut rig, mut adapter) = (Rig::new(), Adapter::default());
     let (defender, sentinel) = rig.incident();
-    rig.start_dying_at(point);
-    assert!(wait_for_death(&mut rig), "{point} was not reached while the ticket was opened");
+    rig.start_to_die(point);
+    assert!(
+        rig.wait_for_death(Duration::from_secs(20)),
+        "{point} was not reached while the ticket was opened"
+    );
     rig.start();
     rig.quiet(&mut adapter);
     assert_eq!(
@@ -36,12 +29,12 @@ fn dies_at(point: &str) {
     );
     let key = adapter.tickets.keys().next().unwrap().clone();
 
-    rig.kill().unwrap();
+    rig.kill();
     rig.emulator
         .human_defender(defender, "ana@example.org", &DefenderEdit::resolve("truePositive", "malware"))
         .unwrap();
-    rig.start_dying_at(point);
-    assert!(wait_for_death(&mut rig), "{point} was not reached during the close");
+    rig.start_to_die(point);
+    assert!(rig.wait_for_death(Duration::from_secs(20)), "{point} was not reached during the close");
     rig.start();
     rig.quiet(&mut adapter);
     assert_eq!(adapter.tickets[&key]["status"], "closed", "{point}: the close was lost");
@@ -49,9 +42,9 @@ fn dies_at(point: &str) {
     let before = rig.sentinel_writes(&sentinel).len();
 
     rig.report(&key, &json!({ "status": "active", "event_id": "reopened" }));
-    rig.kill().unwrap();
-    rig.start_dying_at(point);
-    assert!(wait_for_death(&mut rig), "{point} was not reached during the reopening");
+    rig.kill();
+    rig.start_to_die(point);
+    assert!(rig.wait_for_death(Duration::from_secs(20)), "{point} was not reached during the reopening");
     rig.start();
     rig.quiet(&mut adapter);
     assert_eq!(rig.defender(defender, "status"), "inProgress", "{point}: the reopening was lost");

@@ -7,3 +7,5 @@ mod client;
 mod closes;
 mod crashes;
 mod rig;
+#[path = "../support/mod.rs"]
+mod support;

@@ -2,27 +2,20 @@
 //! ledger and from what the adapter carried out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lockstep::emulator::{Emulator, EmulatorOptions, Entry, IncidentSeed, System};
-use lockstep::stage::{Pace, Stage, Third};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// How long anything may take before a test is given up as hanging. Nothing is judged by it.
-const PATIENCE: Duration = Duration::from_mins(2);
-const PACE: Pace = Pace { poll_ms: 100, settle_ms: 300 };
+use crate::support::{self, Base, PATIENCE, pause, text};
 
 /// The stage with a sidecar called `tickets`.
 pub(crate) struct Rig {
-    stage: Stage,
+    base: Base,
     pub(crate) api: SocketAddr,
-    pub(crate) dir: TempDir,
 }
 
 /// The adapter and its software: tickets by key, and every effect in order.
@@ -38,48 +31,29 @@ pub(crate) struct Adapter {
 }
 
 impl Deref for Rig {
-    type Target = Stage;
+    type Target = Base;
 
-    fn deref(&self) -> &Stage {
-        &self.stage
+    fn deref(&self) -> &Base {
+        &self.base
     }
 }
 
 impl DerefMut for Rig {
-    fn deref_mut(&mut self) -> &mut Stage {
-        &mut self.stage
+    fn deref_mut(&mut self) -> &mut Base {
+        &mut self.base
     }
 }
 
 impl Rig {
     pub(crate) fn new() -> Self {
-        let (emulator, dir) = (Emulator::start(EmulatorOptions::default()).unwrap(), TempDir::new().unwrap());
+        let emulator = Emulator::start(EmulatorOptions::default()).unwrap();
         let api = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let settings = format!("kind = \"sidecar\"\nlisten = \"{api}\"\n");
-        let third = Third { system: None, settings: &settings };
-        let program = Path::new(env!("CARGO_BIN_EXE_lockstep"));
-        let bridge = "create_in = [\"tickets\"]\n";
-        let stage = Stage::new(emulator, dir.path(), program, PACE, bridge, Some(third)).unwrap();
-        // A mailbox needs no time to settle, and has no keys for it.
-        let text = fs::read_to_string(stage.config()).unwrap();
-        let (others, tickets) = text.split_once("name = \"tickets\"").unwrap();
-        let (tickets, rest) = tickets.split_once("kind = ").unwrap();
-        let poll = tickets.lines().find(|line| line.starts_with("poll")).unwrap();
-        fs::write(stage.config(), format!("{others}name = \"tickets\"\n{poll}\nkind = {rest}")).unwrap();
-        Self { stage, api, dir }
-    }
-
-    pub(crate) fn start(&mut self) {
-        self.stage.start(None).unwrap();
-    }
-
-    /// Starts the worker, which dies at this point.
-    pub(crate) fn start_dying_at(&mut self, crash_at: &str) {
-        self.stage.start(Some(crash_at)).unwrap();
+        let tickets = format!("kind = \"sidecar\"\npoll = \"100ms\"\nlisten = \"{api}\"");
+        Self { base: Base::new(emulator, "create_in = [\"tickets\"]", Some(&tickets)), api }
     }
 
     pub(crate) fn restart(&mut self) {
-        self.stage.kill().unwrap();
+        self.kill();
         self.start();
     }
 
@@ -113,7 +87,7 @@ impl Rig {
             match self.call(method, path, body) {
                 Some(answer) => return answer,
                 None if Instant::now() > deadline => {
-                    panic!("nobody answers {method} {path}: {}", self.tail())
+                    panic!("nobody answers {method} {path}: {}", self.log())
                 }
                 None => pause(Duration::from_millis(20)),
             }
@@ -143,19 +117,9 @@ impl Rig {
         self.writes(System::Sentinel, name)
     }
 
-    fn tail(&self) -> String {
-        let log = self.log();
-        let tail: Vec<&str> = log.lines().rev().take(60).collect();
-        tail.into_iter().rev().collect::<Vec<_>>().join("\n")
-    }
-
     /// Waits for something that must happen.
     pub(crate) fn until(&self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !happened(self) {
-            assert!(Instant::now() < deadline, "never: {what}\nlog:\n{}", self.tail());
-            pause(Duration::from_millis(20));
-        }
+        support::until(self, what, || happened(self));
     }
 
     /// Lets the adapter work until nobody has anything left to do, and several fresh polls brought nothing.
@@ -180,7 +144,7 @@ impl Rig {
         self.start();
         self.quiet(adapter);
         let keys: Vec<&String> = adapter.tickets.keys().collect();
-        assert_eq!(keys.len(), 1, "one ticket per incident: {:?}\n{}", adapter.effects, self.tail());
+        assert_eq!(keys.len(), 1, "one ticket per incident: {:?}\n{}", adapter.effects, self.log());
         (defender, sentinel, keys[0].clone())
     }
 }
@@ -229,19 +193,4 @@ impl Adapter {
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.effects.iter().filter(|(of, _)| of == kind).count()
     }
-}
-
-/// A JSON value as a test compares it: `null` and absent are empty.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// People and processes take their time in the real world; no verdict depends on how long.
-#[expect(clippy::disallowed_methods, reason = "tests of processes have no clock to advance")]
-pub(crate) fn pause(duration: Duration) {
-    std::thread::sleep(duration);
 }

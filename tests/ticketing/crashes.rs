@@ -9,7 +9,8 @@ use rand::{Rng, SeedableRng};
 use serde_json::json;
 
 use crate::desks::Desk;
-use crate::rig::{Rig, Trio, comments, pause};
+use crate::rig::{Rig, Trio};
+use crate::support::{comments, pause};
 
 pub(crate) fn killed_at_every_point_while_a_ticket_is_opened(desk: &'static Desk) {
     for point in CRASH_POINTS {

@@ -8,7 +8,8 @@ use lockstep::emulator::{
 use serde_json::json;
 
 use crate::desks::Desk;
-use crate::rig::{ANA, Rig, comments, pause};
+use crate::rig::{ANA, Rig};
+use crate::support::{comments, pause};
 
 /// People do one thing of each kind on each side while a fault is in force; everything arrives once.
 fn everything_arrives_once_despite(desk: &'static Desk, faults: &[Fault]) {

@@ -17,7 +17,7 @@ const SECRET: &str = "hook-secret";
 fn deaf(desk: &'static Desk) -> (Rig, Trio) {
     let mut rig = Rig::new(desk);
     let trio = rig.trio();
-    rig.stop().unwrap();
+    rig.stop();
     let config = std::fs::read_to_string(rig.config()).unwrap();
     let config = config.replace("poll = \"100ms\"", &format!("poll = \"1h\"\nhook_secret = \"{SECRET}\""));
     std::fs::write(rig.config(), config).unwrap();

@@ -6,7 +6,8 @@ use lockstep::emulator::{DefenderEdit, EmulatorOptions, IncidentSeed, NativeSync
 use serde_json::json;
 
 use crate::desks::Desk;
-use crate::rig::{ANA, BEN, LOCKSTEP, Rig, comments};
+use crate::rig::{ANA, BEN, LOCKSTEP, Rig};
+use crate::support::comments;
 
 pub(crate) fn opened_once_and_follows_every_field(desk: &'static Desk) {
     let mut rig = Rig::new(desk);
@@ -174,7 +175,7 @@ pub(crate) fn a_burst_ends_in_the_last_state(desk: &'static Desk) {
 pub(crate) fn of_two_concurrent_edits_the_close_wins(desk: &'static Desk) {
     let mut rig = Rig::new(desk);
     let trio = rig.trio();
-    rig.stop().unwrap();
+    rig.stop();
     rig.in_defender(trio.defender, &DefenderEdit::status("inProgress"));
     rig.close_ticket(&trio.ticket, "true-positive");
     rig.start();

@@ -9,6 +9,8 @@ mod faults;
 mod hints;
 mod life;
 mod rig;
+#[path = "../support/mod.rs"]
+mod support;
 
 /// Every case for every ticket system, as tests of their own: `jira::a_close_in_the_ticket_...`.
 macro_rules! suite {

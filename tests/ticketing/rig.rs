@@ -1,31 +1,23 @@
-//! The real binary as a child process on a bridge of three systems.
+//! A bridge of three systems on the real binary.
 
 use std::ops::{Deref, DerefMut};
-use std::path::Path;
-use std::time::{Duration, Instant};
 
 use lockstep::emulator::{DefenderEdit, Emulator, EmulatorOptions, Entry, IncidentSeed, System, What};
-use lockstep::stage::{Pace, Stage, Third};
+use lockstep::stage::SERVICE_USER;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::desks::Desk;
-
-/// How long anything may take before a test is given up as hanging. Nothing is judged by it.
-const PATIENCE: Duration = Duration::from_mins(2);
-/// Quick polls, and a settle time that still outlasts every read.
-const PACE: Pace = Pace { poll_ms: 100, settle_ms: 300 };
+use crate::support::{self, Base, PACE, text};
 
 /// Who works for lockstep in every emulated ticket system.
-pub(crate) const LOCKSTEP: &str = "lockstep";
+pub(crate) const LOCKSTEP: &str = SERVICE_USER;
 pub(crate) const ANA: &str = "ana@example.org";
 pub(crate) const BEN: &str = "ben@example.org";
 
-/// A stage with a third system in a temporary folder.
+/// The stage with a ticket system.
 pub(crate) struct Rig {
-    stage: Stage,
+    base: Base,
     pub(crate) desk: &'static Desk,
-    pub(crate) dir: TempDir,
 }
 
 /// The three records of one incident.
@@ -37,16 +29,16 @@ pub(crate) struct Trio {
 }
 
 impl Deref for Rig {
-    type Target = Stage;
+    type Target = Base;
 
-    fn deref(&self) -> &Stage {
-        &self.stage
+    fn deref(&self) -> &Base {
+        &self.base
     }
 }
 
 impl DerefMut for Rig {
-    fn deref_mut(&mut self) -> &mut Stage {
-        &mut self.stage
+    fn deref_mut(&mut self) -> &mut Base {
+        &mut self.base
     }
 }
 
@@ -57,40 +49,13 @@ impl Rig {
 
     /// With these lines added to the bridge.
     pub(crate) fn with(desk: &'static Desk, options: EmulatorOptions, bridge: &str) -> Self {
-        let (emulator, dir) = (Emulator::start(options).unwrap(), TempDir::new().unwrap());
+        let emulator = Emulator::start(options).unwrap();
         let imperfections = serde_json::from_str(desk.imperfections).unwrap();
         emulator.set_ticketing(desk.system, &imperfections).unwrap();
         let settings = desk.settings.replace("URL", &emulator.ticket_url(desk.system));
-        let third = Third { system: Some(desk.system), settings: &settings };
+        let tickets = format!("{}\n{settings}", PACE.keys());
         let bridge = format!("create_in = [\"tickets\"]\n{bridge}");
-        let program = Path::new(env!("CARGO_BIN_EXE_lockstep"));
-        let stage = Stage::new(emulator, dir.path(), program, PACE, &bridge, Some(third)).unwrap();
-        Self { stage, desk, dir }
-    }
-
-    pub(crate) fn start(&mut self) {
-        self.stage.start(None).unwrap();
-    }
-
-    /// Starts the worker; it dies at that crash point.
-    pub(crate) fn start_to_die(&mut self, point: &str) {
-        self.stage.start(Some(point)).unwrap();
-    }
-
-    pub(crate) fn kill(&mut self) {
-        self.stage.kill().unwrap();
-    }
-
-    /// Waits until the worker died by itself. Returns whether it did.
-    pub(crate) fn wait_for_death(&mut self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        while Instant::now() < deadline {
-            if self.stage.has_died().unwrap() {
-                return true;
-            }
-            pause(Duration::from_millis(10));
-        }
-        false
+        Self { base: Base::new(emulator, &bridge, Some(&tickets)), desk }
     }
 
     /// A linked pair of incidents, without a ticket yet.
@@ -173,54 +138,11 @@ impl Rig {
 
     /// Waits for something that must happen.
     pub(crate) fn until(&self, what: &str, mut happened: impl FnMut(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !happened(self) {
-            if Instant::now() > deadline {
-                let log = self.log();
-                let tail: Vec<&str> = log.lines().rev().take(60).collect();
-                let ledger = self.emulator.ledger();
-                let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n");
-                panic!("never: {what}\nledger: {ledger:#?}\nlog:\n{tail}");
-            }
-            pause(Duration::from_millis(20));
-        }
+        support::until(self, what, || happened(self));
     }
 
-    /// Waits until the worker has nothing left to do, and several fresh polls of everything brought nothing.
+    /// Waits until nothing is left to do.
     pub(crate) fn quiet(&self) {
-        let mut calm = 0;
-        let mut last = (usize::MAX, 0);
-        self.until("the worker rests", |rig| {
-            let (polls, ledger) = (rig.list_calls(), rig.emulator.ledger().len());
-            if !rig.is_idle() || ledger != last.0 {
-                calm = 0;
-                last = (ledger, polls);
-            } else if polls >= last.1 + 12 {
-                calm += 1;
-                last.1 = polls;
-            }
-            calm >= 2
-        });
+        support::quiet(self);
     }
-}
-
-/// A JSON value as a test compares it: `null` and absent are empty.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// The texts of added comments among ledger entries.
-pub(crate) fn comments(entries: &[Entry]) -> Vec<String> {
-    let text = |e: &Entry| if let What::Commented { text, .. } = &e.what { Some(text.clone()) } else { None };
-    entries.iter().filter_map(text).collect()
-}
-
-/// People and processes take their time in the real world; no verdict depends on how long.
-#[expect(clippy::disallowed_methods, reason = "tests of processes have no clock to advance")]
-pub(crate) fn pause(duration: Duration) {
-    std::thread::sleep(duration);
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use super::output::{BAD, BOLD, DIM, GOOD, print, styled};
 use super::{Exit, Global};
 use crate::emulator::{Emulator, EmulatorOptions};
-use crate::stage::{Pace, Stage, Third, servicenow};
+use crate::stage::{Pace, Stage, servicenow};
 
 /// How quick the demo's worker is: a day in a minute.
 const PACE: Pace = Pace { poll_ms: 200, settle_ms: 500 };
@@ -40,10 +40,9 @@ fn play(args: &DemoArgs) -> anyhow::Result<Exit> {
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     let emulator = Emulator::start(EmulatorOptions { seed, ..EmulatorOptions::default() })
         .context("the emulators cannot listen on loopback")?;
-    let settings = servicenow(&emulator);
-    let third = Third { system: Some(records::TICKETS), settings: &settings };
+    let settings = servicenow(&emulator, PACE);
     let create = "create_in = [\"tickets\"]";
-    let mut stage = Stage::new(emulator, &folder.path, &program, PACE, create, Some(third))?;
+    let mut stage = Stage::new(emulator, &folder.path, &program, PACE, create, Some(&settings))?;
     print(&introduction(&stage, seed))?;
     let deeds = day::play(&mut stage, seed)?;
     let verdict = verdict::judge(&stage, &deeds);
