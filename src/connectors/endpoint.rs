@@ -183,6 +183,20 @@ impl Endpoint {
     }
 }
 
+/// The error of a write of several requests, one of which was carried out before. Nobody may conclude that nothing
+/// was changed: what is there now must be read before anything else.
+pub(super) fn after_a_step(error: CallError) -> CallError {
+    if matches!(error, CallError::Unknown { .. }) {
+        return error;
+    }
+    CallError::Unknown {
+        site: Box::new(error.site().clone()),
+        status: error.status(),
+        message: format!("an earlier request of this write was carried out, and then: {error}"),
+        retry_after: error.retry_after(),
+    }
+}
+
 /// Sets the query; names go as they are, values encoded (a space as `%20`, which every `OData` parser takes).
 pub(super) fn set_query<'a>(url: &mut Url, pairs: impl Iterator<Item = (&'a str, &'a str)>) {
     let mut query = String::new();

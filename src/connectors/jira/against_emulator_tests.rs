@@ -328,6 +328,51 @@ async fn several_steps_are_taken_where_the_workflow_wants_them() {
 }
 
 #[tokio::test]
+async fn a_step_that_is_refused_behind_another_leaves_the_outcome_open() {
+    let emulated = json!({"workflow": "steps", "required_on_close": ["customfield_10051"]});
+    let pair = Pair::with(&emulated, |_| {});
+    let ticket = pair.ticket().await;
+    let close = patch(&[(Field::Status, text("done"))], None);
+    let error = pair.jira.update(&ticket, &close).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert!(error.to_string().contains("customfield_10051 is required"), "{error}");
+    assert_eq!(pair.shown(&ticket)["status"], "active");
+    // From where it is now, nothing was carried out before the refusal.
+    let error = pair.jira.update(&pair.read(&ticket).await, &close).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+    // Fields go before a close, and are a step, too.
+    let fields = [(Field::Status, text("done")), (Field::Title, text("New title"))];
+    let error = pair.jira.update(&pair.read(&ticket).await, &patch(&fields, None)).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert_eq!(pair.read(&ticket).await.native[&Field::Title], text("New title"));
+}
+
+#[tokio::test]
+async fn a_note_without_a_screen_is_said_before_the_close_and_once() {
+    let conflict = FaultKind::ErrorBefore { status: 409 };
+    for kind in [FaultKind::DropBefore, FaultKind::DropAfter, conflict] {
+        let pair = Pair::with(&json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
+        let ticket = pair.ticket().await;
+        let close = patch(&[(Field::Status, text("done"))], Some("because"));
+        // The note was said, and the transition is lost.
+        pair.fault("update-ticket", kind.clone());
+        let error = pair.jira.update(&ticket, &close).await.unwrap_err();
+        assert!(matches!(error, CallError::Unknown { .. }), "{kind:?}: {error}");
+        let closed = pair.jira.update(&pair.read(&ticket).await, &close).await.unwrap().snapshot.unwrap();
+        assert_eq!(closed.native[&Field::Status], text("done"));
+        assert_eq!(pair.shown(&ticket)["comments"].as_array().unwrap().len(), 1, "{kind:?}");
+    }
+    // A note that is not taken is not left behind by the close.
+    let pair = Pair::with(&json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
+    let ticket = pair.ticket().await;
+    pair.fault("comment-ticket", FaultKind::ErrorBefore { status: 409 });
+    let close = patch(&[(Field::Status, text("done"))], Some("because"));
+    let error = pair.jira.update(&ticket, &close).await.unwrap_err();
+    assert!(matches!(error, CallError::Conflict { .. }), "{error}");
+    assert_eq!(pair.shown(&ticket)["status"], "new");
+}
+
+#[tokio::test]
 async fn a_verdict_that_the_screen_does_not_take_is_declined_and_the_close_is_made() {
     let pair = Pair::with(&json!({"resolutions": ["Duplicate", "Done"]}), |settings| {
         settings.default_resolution = Some("Done".to_owned());
@@ -338,7 +383,7 @@ async fn a_verdict_that_the_screen_does_not_take_is_declined_and_the_close_is_ma
     assert_eq!(written.declined[0].field, Field::Verdict);
     assert_eq!(written.snapshot.unwrap().native[&Field::Verdict], text("Done"));
 
-    // Without a screen nothing can go along; the note follows as a comment.
+    // Without a screen nothing can go along; the note is a comment of its own.
     let pair = Pair::with(&json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
     let ticket = pair.ticket().await;
     let close = patch(&[(Field::Status, text("done")), (Field::Verdict, text("Done"))], Some("because"));

@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::snapshot::{DONE, note_text};
+use super::update::Progress;
 use super::wire::{WireTransition, WireTransitions};
 use super::{Jira, JiraSettings};
+use crate::connectors::Declined;
 use crate::connectors::text::shown;
-use crate::connectors::{Declined, Written};
-use crate::http::{Call, CallError, Method};
+use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Field, RecordRef, Snapshot};
 
 const MOVE: &str = "tickets.transition";
@@ -57,7 +58,7 @@ impl Jira {
         &self,
         current: &Snapshot,
         goal: &Goal<'_>,
-        written: &mut Written,
+        progress: &mut Progress,
     ) -> Result<Snapshot, CallError> {
         let record = &current.record;
         let mut here = current.clone();
@@ -74,7 +75,7 @@ impl Jira {
             let leads_there = step.to.status_category.key == goal.category;
             // A detour from where the issue was a while ago could undo what somebody did since.
             if leads_there || fresh {
-                match self.hop(record, step, goal, written).await {
+                match self.hop(record, step, goal, progress).await {
                     Ok(()) if leads_there => return self.get(record).await,
                     Ok(()) => drop(seen.insert(place.status)),
                     // Perhaps it cannot be done any more, since somebody else was first: once more from where it is.
@@ -102,40 +103,40 @@ impl Jira {
         })
     }
 
-    /// One POST, and another for the note where the transition has no screen to take it along.
+    /// One POST, and one for the note before it where the transition has no screen to take it along: a note that fails
+    /// then stops the close, and both are tried again. After the close nothing would be left to try, and the note lost.
     async fn hop(
         &self,
         record: &RecordRef,
         step: &WireTransition,
         goal: &Goal<'_>,
-        written: &mut Written,
+        progress: &mut Progress,
     ) -> Result<(), CallError> {
         let closes = step.to.status_category.key == DONE;
         let (fields, declined) = fill(&self.settings, step, goal);
-        let note = goal
-            .note
-            .filter(|_| closes)
-            .map(|note| self.comment_body(&note_text(note), &json!({"note": true})));
+        let note = goal.note.filter(|_| closes && !progress.noted);
+        let note = note.map(|note| self.comment_body(&note_text(note), &json!({"note": true})));
         let mut body = json!({"transition": {"id": step.id}});
         if !fields.is_empty() {
             body["fields"] = Value::Object(fields);
         }
-        if let Some(note) = note.as_ref().filter(|_| step.has_screen) {
-            body["update"] = json!({"comment": [{"add": note}]});
-        }
-        let path = ["issue", self.id(MOVE, record)?];
-        let url = self.url(MOVE, &[path[0], path[1], "transitions"], &[])?;
-        let answer = self.endpoint.send(Call::write(MOVE, "jira-post", Method::POST, url, body)).await?;
-        written.request_id = answer.request_id;
-        written.declined.extend(declined);
-        if let Some(note) = note.filter(|_| !step.has_screen) {
-            let url = self.url(MOVE, &[path[0], path[1], "comment"], &[])?;
-            let sent = self.endpoint.send(Call::write(MOVE, "jira-post", Method::POST, url, note)).await;
-            if let Err(error) = sent {
-                tracing::warn!(%record, %error, "the issue is closed, but the closing note could not be written");
+        match note {
+            Some(note) if step.has_screen => body["update"] = json!({"comment": [{"add": note}]}),
+            Some(note) => {
+                progress.took(self.post(record, "comment", note).await?);
+                progress.noted = true;
             }
+            None => {}
         }
+        progress.took(self.post(record, "transitions", body).await?);
+        progress.written.declined.extend(declined);
         Ok(())
+    }
+
+    /// One POST below an issue.
+    async fn post(&self, record: &RecordRef, below: &str, body: Value) -> Result<Answer, CallError> {
+        let url = self.url(MOVE, &["issue", self.id(MOVE, record)?, below], &[])?;
+        self.endpoint.send(Call::write(MOVE, "jira-post", Method::POST, url, body)).await
     }
 }
 
@@ -220,7 +221,8 @@ fn fill(
             let fitting = wanted.filter(|word| field.allows(word));
             if let (None, Some(word)) = (fitting, wanted) {
                 refuse(format!(
-                    "the transition `{}` takes no resolution `{}`; add it to the site and to its screen, or                                 give the system a translation of its own",
+                    "the transition `{}` takes no resolution `{}`; add it to the site and to its screen, or give the \
+                     system a translation of its own",
                     shown(&step.name),
                     shown(word)
                 ));
@@ -248,7 +250,8 @@ fn no_way(record: &RecordRef, place: &Place, goal: &Goal<'_>, offers: &[WireTran
         format!("the workflow offers {}", names.join(", "))
     };
     format!(
-        "{record} cannot get from status `{}` to one of category `{}`: {offered}. Add a transition to the workflow, or          take away the condition that keeps it from lockstep's account",
+        "{record} cannot get from status `{}` to one of category `{}`: {offered}. Add a transition to the workflow, or \
+         take away the condition that keeps it from lockstep's account",
         shown(&place.name),
         goal.category
     )

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::Jira;
 use super::snapshot::{DONE, Remark, comment, is_foreign_label, note_text};
 use super::transition::Goal;
+use crate::connectors::endpoint::after_a_step;
 use crate::connectors::{Declined, Written};
 use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Field, Native, Patch, RecordRef, Snapshot};
@@ -43,11 +44,44 @@ impl Edit {
     }
 }
 
+/// How far a change of an issue has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// What it brought.
+    pub(super) written: Written,
+    /// Whether one of its requests was carried out.
+    pub(super) began: bool,
+    /// Whether the note of the close was said.
+    pub(super) noted: bool,
+}
+
+impl Progress {
+    /// A request was carried out.
+    pub(super) fn took(&mut self, answer: Answer) {
+        self.began = true;
+        self.written.request_id = answer.request_id;
+    }
+}
+
 impl Jira {
     /// At most one PUT and the transitions that the workflow demands, mostly one. A closed issue may not be editable,
     /// so a close goes last and a reopening first. The answers say nothing of the issue; one GET does.
     pub(super) async fn write(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         self.id(UPDATE, &current.record)?;
+        let mut progress = Progress { written: Written::new(None, None), began: false, noted: false };
+        match self.steps(current, patch, &mut progress).await {
+            Ok(()) => Ok(progress.written),
+            Err(error) if progress.began => Err(after_a_step(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn steps(
+        &self,
+        current: &Snapshot,
+        patch: &Patch,
+        progress: &mut Progress,
+    ) -> Result<(), CallError> {
         let category = match patch.native.get(&Field::Status) {
             Some(Native::Text(category)) => Some(category.as_str()),
             _ => None,
@@ -57,7 +91,6 @@ impl Jira {
             _ => None,
         };
         let notes = self.notes(current).await?;
-        let mut written = Written::new(None, None);
         let goal = category.map(|category| {
             let note = patch.closing_comment.as_deref().filter(|_| category == DONE);
             let note = note.filter(|note| !notes.iter().any(|said| note_text(said) == note_text(note)));
@@ -65,22 +98,23 @@ impl Jira {
         });
         let closes = goal.as_ref().is_some_and(|goal| goal.category == DONE);
         if let Some(goal) = goal.as_ref().filter(|_| !closes) {
-            self.move_to(current, goal, &mut written).await?;
+            self.move_to(current, goal, progress).await?;
         }
-        self.edit(current, patch, closes, &mut written).await?;
-        written.snapshot = match goal.as_ref().filter(|_| closes) {
-            Some(goal) => Some(self.move_to(current, goal, &mut written).await?),
+        self.edit(current, patch, closes, progress).await?;
+        progress.written.snapshot = match goal.as_ref().filter(|_| closes) {
+            Some(goal) => Some(self.move_to(current, goal, progress).await?),
             // The writes were made; a read that fails only means that another one must tell.
             None => self.get(&current.record).await.ok(),
         };
+        let written = &mut progress.written;
         if let Some(read) = &written.snapshot {
             let shown = |field: &Field| read.native.get(field) == patch.native.get(field);
             written.declined.retain(|declined| !shown(&declined.field));
         }
-        Ok(written)
+        Ok(())
     }
 
-    /// The notes of earlier closes that came with the issue: a close that did not last is not to repeat its own.
+    /// The notes of earlier closes that came with the issue: a close that is tried again is not to repeat its own.
     async fn notes(&self, current: &Snapshot) -> Result<Vec<String>, CallError> {
         let (deployment, me) = (self.settings.deployment, self.me().await?);
         let rows = current.raw.pointer("/fields/comment/comments").and_then(Value::as_array);
@@ -99,17 +133,17 @@ impl Jira {
         current: &Snapshot,
         patch: &Patch,
         closes: bool,
-        written: &mut Written,
+        progress: &mut Progress,
     ) -> Result<(), CallError> {
-        let mut edit = self.edit_for(current, patch, closes, &mut written.declined).await?;
+        let mut edit = self.edit_for(current, patch, closes, &mut progress.written.declined).await?;
         while !edit.is_empty() {
             match self.put(UPDATE, &current.record, edit.body()).await {
                 Ok(answer) => {
-                    written.request_id = answer.request_id;
+                    progress.took(answer);
                     return Ok(());
                 }
                 Err(CallError::Refused { site, status, code, message }) => {
-                    if !self.leave_out_of(&mut edit, &message, &mut written.declined) {
+                    if !self.leave_out_of(&mut edit, &message, &mut progress.written.declined) {
                         return Err(CallError::Refused { site, status, code, message });
                     }
                 }

@@ -246,6 +246,11 @@ async fn a_refusal_in_a_sentence_is_an_error_for_the_status_and_told_for_the_res
     let refused = stage.connector.update(&after, &close).await.unwrap_err();
     assert!(matches!(refused, CallError::Refused { .. }), "{refused}");
     assert!(refused.to_string().contains("'resolved' isn't a valid status"), "{refused}");
+    // What was taken beside it must be read back: it is no refusal of the whole.
+    let both = patch(&[(Field::Status, text("resolved")), (Field::Title, text("v"))]);
+    let partly = stage.connector.update(&after, &both).await.unwrap_err();
+    assert!(matches!(partly, CallError::Unknown { .. }), "{partly}");
+    assert!(partly.to_string().contains("'resolved' isn't a valid status"), "{partly}");
 }
 
 #[tokio::test]

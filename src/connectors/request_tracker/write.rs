@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::key::{has_key, is_key};
 use super::snapshot::{custom_field, number};
 use super::{CLASS, RequestTracker};
+use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line, shown};
 use crate::connectors::{Audience, Declined, Opening, Written};
 use crate::http::{Call, CallError, Method};
@@ -54,12 +55,15 @@ impl RequestTracker {
         };
         if after.lifecycle == Lifecycle::Present {
             if refused(Field::Status, current, &after, patch) {
-                return Err(CallError::Refused {
+                let error = CallError::Refused {
                     site: self.site(operation, answer.request_id.as_deref()),
                     status: answer.status,
                     code: String::new(),
                     message: format!("{record}: the status stayed as it was; the service says: {sentences}"),
-                });
+                };
+                // Fields are refused one by one: where the ticket moved, others may have been taken.
+                let moved = after.revision != current.revision;
+                return Err(if moved { after_a_step(error) } else { error });
             }
             declined.extend(left(current, &after, patch, &sentences, &declined));
         }
@@ -99,7 +103,7 @@ impl RequestTracker {
                 retry_after: None,
             });
         };
-        let opened = self.opened(planned, id).await?;
+        let opened = self.opened(planned, id).await.map_err(after_a_step)?;
         if let Some(opened) = &opened {
             let missed = |(field, wanted): &(&Field, &Native)| opened.native.get(field) != Some(*wanted);
             let told: Vec<Field> = declined.iter().map(|declined: &Declined| declined.field).collect();

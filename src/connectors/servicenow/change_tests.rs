@@ -182,3 +182,21 @@ async fn a_jump_that_is_undone_without_a_word_is_led_step_by_step_too() {
         ("3".into(), "Threat mitigated".into())
     );
 }
+
+#[tokio::test]
+async fn a_step_that_is_refused_behind_another_leaves_the_outcome_open() {
+    let rig = Rig::with(|s| s.table = Table::SecurityIncident);
+    rig.set(&json!({
+        "table": "sn_si_incident", "mandatory_on_close": ["u_root_cause"], "custom_fields": ["u_root_cause"],
+    }));
+    let made = rig.create(1).await.unwrap();
+    let close = [(Field::Status, "3"), (Field::Verdict, "False positive")];
+    let error = rig.update(&made.record, &close, Some("n")).await.err().unwrap();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    assert!(error.to_string().contains("mandatory: u_root_cause"), "{error}");
+    let read = rig.connector.read(&made.record, Depth::Record).await.unwrap();
+    assert_eq!(text(&read, Field::Status), "100");
+    // From there the close is the first step, and a refusal is what it is.
+    let error = rig.update(&made.record, &close, Some("n")).await.err().unwrap();
+    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+}

@@ -230,6 +230,29 @@ async fn refusals_by_rules_are_told_from_missing_permissions() {
 }
 
 #[tokio::test]
+async fn a_step_that_fails_behind_another_leaves_the_outcome_open() {
+    let rule = json!({"error": {"message": "Operation Failed", "detail": "aborted by Business Rule"}});
+    let undone = json!({"result": with("state", json!("10"))});
+    let patch = Patch { native: [(Field::Status, Native::text(Some("3")))].into(), closing_comment: None };
+    let current = read(&with("state", json!("10"))).unwrap();
+    // Behind a first step, and behind a jump that was answered and undone.
+    for begun in [vec![(403, rule.clone()), (200, json!({"result": row()}))], vec![(200, undone)]] {
+        for status in [403, 404, 409, 429, 502] {
+            let server = Server::start(begun.iter().cloned().chain([(status, rule.clone())])).await;
+            let settings = ServiceNowSettings { table: Table::SecurityIncident, ..settings(&server.url) };
+            let connector = ServiceNow::new(&settings, &http(), None).unwrap();
+            let error = connector.update(&current, &patch).await.err().unwrap();
+            assert!(matches!(error, CallError::Unknown { .. }), "{status}: {error}");
+            assert_eq!(server.seen().len(), begun.len() + 1);
+        }
+    }
+    let server = Server::start([(403, rule.clone()), (403, rule)]).await;
+    let settings = ServiceNowSettings { table: Table::SecurityIncident, ..settings(&server.url) };
+    let error = ServiceNow::new(&settings, &http(), None).unwrap().update(&current, &patch).await.err();
+    assert!(matches!(error, Some(CallError::Refused { .. })), "nothing was carried out: {error:?}");
+}
+
+#[tokio::test]
 async fn only_what_changes_is_sent() {
     let server = Server::start([(200, json!({"result": with("impact", json!("1"))}))]).await;
     let patch = Patch {

@@ -7,6 +7,7 @@ use super::create::CREATE;
 use super::people::USERS;
 use super::snapshot::{filled, stated};
 use super::{CLASS, ServiceNow, markup};
+use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
 use crate::connectors::{Audience, Declined, Written};
 use crate::http::{Answer, Call, CallError, Method};
@@ -101,11 +102,15 @@ impl ServiceNow {
             return direct;
         }
         tracing::info!(system = %self.endpoint.system, ticket = id, from, to, "the process takes one step at a time");
+        // A jump that was answered and undone was carried out all the same: its other fields may have stayed.
+        let mut began = direct.is_ok();
         for step in &steps[..steps.len() - 1] {
             let only = Map::from_iter([("state".to_owned(), json!(step))]);
-            self.patch(UPDATE, id, &only).await?;
+            let stepped = self.patch(UPDATE, id, &only).await;
+            stepped.map_err(|error| if began { after_a_step(error) } else { error })?;
+            began = true;
         }
-        self.patch(UPDATE, id, fields).await
+        self.patch(UPDATE, id, fields).await.map_err(after_a_step)
     }
 
     /// Status, severity, title and owner. A close code is put by [`Self::put_closing`].

@@ -7,7 +7,7 @@ use url::Url;
 use super::*;
 use crate::connectors::Audience;
 use crate::connectors::testing::http;
-use crate::emulator::{Clock, Emulator, EmulatorOptions, Entry, Fault, FaultKind, System, What};
+use crate::emulator::{Clock, Emulator, EmulatorOptions, Entry, Fault, FaultKind, System, What, When};
 use crate::http::secret::SecretRef;
 use crate::model::{Field, Lifecycle, Native, RecordId};
 
@@ -159,6 +159,21 @@ async fn an_answer_lost_at_either_half_of_opening_makes_no_second_case() {
             assert!(rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().is_some());
         }
     }
+}
+
+#[tokio::test]
+async fn an_opening_that_fails_half_way_leaves_the_outcome_open() {
+    let rig = rig();
+    let refusal = Fault::new(FaultKind::ErrorBefore { status: 403 });
+    let refusal = refusal.on(crate::emulator::Api::TheHive, "create-ticket").when(When::Next(2));
+    rig.emulator.add_fault(refusal);
+    let error = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "the alert was made: {error}");
+    rig.emulator.advance(1.0);
+    let error = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap_err();
+    assert!(matches!(error, CallError::Denied { .. }), "nothing was made this time: {error}");
+    rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
+    assert_eq!(rig.emulator.tickets(System::TheHive).len(), 1);
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use super::markdown;
 use super::query::{filter, first, is, rising};
 use super::snapshot::{OWN, is_key};
 use super::wire::{WireAlert, is_id};
+use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{cut, shown};
 use crate::connectors::{Declined, Opening, Written};
 use crate::http::{Call, CallError, Method};
@@ -116,15 +117,22 @@ impl TheHive {
         self.check_keyless().await?;
         let url = self.url(CREATE, &["alert"])?;
         let body = self.alert_body(key, opening);
-        let posted = self.send(Call::write(CREATE, "write", Method::POST, url, body)).await;
-        let alert = match posted {
-            Ok(answer) if WireAlert::deserialize(&answer.body).is_ok_and(|a| a.id.text().is_some()) => {
-                answer.body
+        match self.send(Call::write(CREATE, "write", Method::POST, url, body)).await {
+            Ok(answer) => self.go_on(key, Some(answer.body), opening).await.map_err(after_a_step),
+            Err(CallError::Refused { message, .. }) if is_taken(&message) => {
+                self.go_on(key, None, opening).await
             }
-            // Made, but not shown; or made by an earlier try. Either way it has its name.
-            Ok(_) => self.alert_named(key).await?,
-            Err(CallError::Refused { message, .. }) if is_taken(&message) => self.alert_named(key).await?,
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the case of an alert that is there: `made` now, or by an earlier try.
+    async fn go_on(&self, key: &str, made: Option<Value>, opening: &Opening) -> Result<Written, CallError> {
+        let has_id = |alert: &Value| WireAlert::deserialize(alert).is_ok_and(|a| a.id.text().is_some());
+        let alert = match made.filter(has_id) {
+            Some(alert) => alert,
+            // Either way it has its name.
+            None => self.alert_named(key).await?,
         };
         if let Some(id) = case_id(Some(&alert)).and_then(|id| record_id(&id)) {
             return self.opened(key, &RecordRef::ticket(self.endpoint_system(), id), None).await;
@@ -174,7 +182,7 @@ impl TheHive {
             self.send(post(body)).await?
         };
         match self.reader().case(&answer.body, true) {
-            Ok(case) => self.opened(key, &case.record, declined).await,
+            Ok(case) => self.opened(key, &case.record, declined).await.map_err(after_a_step),
             // It was made; that the answer does not show it only means that a look-up must.
             Err(_) => Ok(Written::new(None, answer.request_id)),
         }
@@ -191,7 +199,7 @@ impl TheHive {
         let mut snapshot = self.get(case).await?;
         if !super::snapshot::keys(&snapshot.raw).contains(&key) {
             self.tag(case, &json!({"addTags": [OWN, key]})).await?;
-            snapshot = self.get(case).await?;
+            snapshot = self.get(case).await.map_err(after_a_step)?;
         }
         if !super::snapshot::keys(&snapshot.raw).contains(&key) {
             tracing::warn!(%case, key, "the case does not keep the tag by which lockstep finds it again; no further \

@@ -23,7 +23,7 @@ impl TheHive {
         let record = &current.record;
         let body = self.body(current, patch);
         let body = body.map_err(|what| self.endpoint.invalid(UPDATE, format!("{record}: {what}")))?;
-        let (mut declined, mut request_id) = (Vec::new(), None);
+        let (mut declined, mut request_id, mut wrote) = (Vec::new(), None, true);
         match self.patch_case(record, &body).await {
             Ok(answer) => request_id = answer,
             Err(error) if is_about_fields(&error) && body.contains_key("assignee") => {
@@ -33,7 +33,8 @@ impl TheHive {
                 });
                 let mut rest = body.clone();
                 rest.remove("assignee");
-                if !rest.is_empty() {
+                wrote = !rest.is_empty();
+                if wrote {
                     request_id =
                         self.patch_case(record, &rest).await.map_err(|e| advised(e, current, patch))?;
                 }
@@ -43,7 +44,8 @@ impl TheHive {
         let snapshot = match self.get(record).await {
             Ok(snapshot) => Some(snapshot),
             // Written; that it cannot be read now only means that a later read must tell.
-            Err(_) if declined.is_empty() => None,
+            Err(_) if wrote => None,
+            // Nothing was, and the owner may not be why: a case that is gone is refused in the same words.
             Err(error) => return Err(error),
         };
         declined.extend(snapshot.as_ref().and_then(|now| still_owned(patch, now)));
