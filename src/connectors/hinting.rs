@@ -1,4 +1,4 @@
-//! What the webhook bodies of both Microsoft services are read with.
+//! What webhook bodies are read with, and the hook of services that have none of their own.
 
 use serde_json::Value;
 

@@ -51,8 +51,7 @@ use users::Users;
 /// The label of every issue that lockstep opens, and the name of the property with the key.
 const MARK: &str = "lockstep";
 
-/// Half of what Cloud publishes per second
-/// and method (`ticketing.md` 2.7), since others use the site, too.
+/// Half of what Cloud publishes per second and method (`ticketing.md` 2.7), since others use the site, too.
 const BUDGETS: &[Budget] = &[
     Budget { class: "jira-get", per: Duration::from_secs(1), amount: 25, burst: 25 },
     Budget { class: "jira-post", per: Duration::from_secs(1), amount: 25, burst: 25 },
