@@ -310,9 +310,9 @@ impl Dispatcher {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::engine::lane_tests::snapshot;
     use crate::engine::poll_tests::Nobody;
     use crate::engine::shell::Parts;
+    use crate::engine::testing::snapshot;
     use crate::model::Lifecycle;
     use crate::reconcile::testing::rules;
     use crate::store::MemoryStore;

@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Dispatcher;
 use super::hint::{Hinted, Hints, follow};
-use super::lane_tests::snapshot;
 use super::report::Report;
 use super::shell::{Parts, Shell, Watched};
+use super::testing::snapshot;
 use crate::connectors::{Connector, Depth, Malformed, Opening, Page, PageToken, Probe, Written};
 use crate::http::{CallError, CallSite};
 use crate::model::{

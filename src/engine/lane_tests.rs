@@ -1,77 +1,18 @@
 //! One lane under failures that go on for long.
 
-use jiff::{SignedDuration, Timestamp};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use jiff::SignedDuration;
 
-use super::lane::{Context, Event, Failure, FailureKind, Lane, Step};
-use crate::model::{
-    AuditKind, Field, IntentState, Lifecycle, Mapping, MappingId, Native, RecordRef, Snapshot, SystemName,
-};
-use crate::reconcile::testing::{self, rules};
-use crate::reconcile::{Late, NativeSync, Rules};
-use crate::store::Change;
-
-pub(super) fn snapshot(record: &str, second: i64, status: &str) -> Snapshot {
-    let modified = Timestamp::from_second(second).unwrap();
-    testing::snapshot(record, modified, &[(Field::Status, Native::text(Some(status)))])
-}
-
-/// A lane and its clock.
-struct World {
-    lane: Lane,
-    rules: Rules,
-    now: Timestamp,
-    rng: StdRng,
-    audit: Vec<(RecordRef, AuditKind)>,
-}
-
-impl World {
-    fn new(seen: Vec<Snapshot>) -> Self {
-        let rules = rules();
-        let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
-        let mut world = Self {
-            lane: Lane { mapping, intents: Vec::new() },
-            rules,
-            now: Timestamp::from_second(1_000_000).unwrap(),
-            rng: StdRng::seed_from_u64(1),
-            audit: Vec::new(),
-        };
-        world.step(Event::Observed { snapshots: seen, elsewhere: Vec::new() });
-        world
-    }
-
-    fn step(&mut self, event: Event) -> Step {
-        let mut context = Context {
-            rules: &self.rules,
-            now: self.now,
-            settle: &|_| SignedDuration::from_secs(30),
-            listed: &|_| None,
-            chooses_comment_ids: &|_| false,
-            rng: &mut self.rng,
-        };
-        let step = self.lane.step(event, &mut context);
-        let audited = step.changes.iter().filter_map(|change| match change {
-            Change::Audit(entry) => Some((entry.record.clone(), entry.kind.clone())),
-            _ => None,
-        });
-        self.audit.extend(audited);
-        step
-    }
-
-    /// Goes on to when the lane wants to be worked on, and answers its read. `None` when nothing is left to do.
-    fn read(&mut self, answer: Snapshot) -> Option<Step> {
-        self.now = self.now.max(self.lane.wake_at()?.0);
-        let (intent, _, _) = self.lane.next_due(self.now, &|_| false)?;
-        Some(self.step(Event::Read { intent, result: Ok(Box::new(answer)), elsewhere: Vec::new() }))
-    }
-}
+use super::lane::{Event, Failure, FailureKind};
+use super::testing::{World, snapshot};
+use crate::model::{AuditKind, IntentState, Lifecycle, RecordRef, SystemName};
+use crate::reconcile::testing::rules;
+use crate::reconcile::{Late, NativeSync};
 
 fn closed_in_defender() -> World {
     let pair = [snapshot("defender/incident/1", 1, "active"), snapshot("sentinel/incident/g", 1, "New")];
-    let mut world = World::new(pair.to_vec());
+    let mut world = World::new(rules(), pair.to_vec());
     let snapshots = vec![snapshot("defender/incident/1", 5, "resolved")];
-    world.step(Event::Observed { snapshots, elsewhere: Vec::new() });
+    world.observe(snapshots);
     world
 }
 
@@ -80,7 +21,7 @@ fn a_write_that_is_not_permitted_waits_longer_and_is_told_once() {
     let mut world = closed_in_defender();
     let begun = world.now;
     for _ in 0..20 {
-        let effect = world.read(snapshot("sentinel/incident/g", 1, "New")).unwrap().effect.unwrap();
+        let effect = world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap().effect.unwrap();
         let denied = Failure {
             kind: FailureKind::Denied,
             message: "403".to_owned(),
@@ -98,10 +39,10 @@ fn a_write_that_is_not_permitted_waits_longer_and_is_told_once() {
 #[test]
 fn a_merge_that_only_the_answer_to_a_write_tells_of_takes_no_record_from_its_mapping() {
     let pair = [snapshot("defender/incident/1", 1, "active"), snapshot("sentinel/incident/g", 1, "New")];
-    let mut world = World::new(pair.to_vec());
+    let mut world = World::new(rules(), pair.to_vec());
     let snapshots = vec![snapshot("sentinel/incident/g", 5, "Active")];
-    world.step(Event::Observed { snapshots, elsewhere: Vec::new() });
-    let effect = world.read(snapshot("defender/incident/1", 1, "active")).unwrap().effect.unwrap();
+    world.observe(snapshots);
+    let effect = world.read(Ok(snapshot("defender/incident/1", 1, "active"))).unwrap().effect.unwrap();
     let target: RecordRef = "defender/incident/9".parse().unwrap();
     let mut answer = snapshot("defender/incident/1", 6, "redirected");
     answer.lifecycle = Lifecycle::Redirected { to: Some(target.clone()) };
@@ -120,19 +61,19 @@ fn a_merge_that_only_the_answer_to_a_write_tells_of_takes_no_record_from_its_map
 #[test]
 fn each_edit_gives_native_sync_its_full_time() {
     let pair = [snapshot("defender/incident/1", 1, "active"), snapshot("sentinel/incident/g", 1, "New")];
-    let mut world = World::new(Vec::new());
+    let mut world = World::new(rules(), Vec::new());
     world.rules.policy.native_sync = Some(NativeSync {
         writer: SystemName::new("defender").unwrap(),
         follower: SystemName::new("sentinel").unwrap(),
         deadline: SignedDuration::from_mins(15),
         late: Late::Report,
     });
-    world.step(Event::Observed { snapshots: pair.to_vec(), elsewhere: Vec::new() });
+    world.observe(pair.to_vec());
     let mut last = world.now;
     for (second, status) in [(2, "inProgress"), (3, "resolved")] {
         last = world.now;
         let snapshots = vec![snapshot("defender/incident/1", second, status)];
-        world.step(Event::Observed { snapshots, elsewhere: Vec::new() });
+        world.observe(snapshots);
         world.now += SignedDuration::from_mins(14);
     }
     let (due, _) = world.lane.wake_at().unwrap();
@@ -143,10 +84,10 @@ fn each_edit_gives_native_sync_its_full_time() {
 fn a_read_that_does_not_give_what_was_asked_for_ends_after_some_tries() {
     let mut incident = snapshot("sentinel/incident/g", 1, "New");
     incident.links = vec!["defender/alert/a".parse().unwrap()];
-    let mut world = World::new(vec![incident]);
+    let mut world = World::new(rules(), vec![incident]);
     let begun = world.now;
     let mut reads = 0;
-    while world.read(snapshot("defender/alert/A", 1, "new")).is_some() {
+    while world.read(Ok(snapshot("defender/alert/A", 1, "new"))).is_some() {
         reads += 1;
         assert!(reads < 100, "it reads for ever");
     }

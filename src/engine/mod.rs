@@ -31,6 +31,9 @@ mod report;
 mod shell;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod testing;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod ticket_tests;
 mod watch;
 mod work;

@@ -1,94 +1,21 @@
 //! A ticket is looked up before it is opened, after every open outcome, and never opened on a look-up that failed.
 
 use jiff::{SignedDuration, Timestamp};
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
-use super::lane::{Context, Event, Failure, FailureKind, Lane, Request, Step};
+use super::lane::{FailureKind, Request, Step};
+use super::testing::World;
 use crate::connectors::{Declined, Depth};
-use crate::model::{
-    AuditKind, Comment, CommentKey, Comments, Field, Mapping, MappingId, Native, RecordRef, Snapshot,
-};
-use crate::reconcile::Rules;
+use crate::model::{AuditKind, Comment, CommentKey, Comments, Field, Native, RecordRef, Snapshot};
 use crate::reconcile::testing::{snapshot, ticket_rules};
-use crate::store::Change;
 
-/// A lane with an incident, and its clock.
-struct World {
-    lane: Lane,
-    rules: Rules,
-    now: Timestamp,
-    rng: StdRng,
-    audit: Vec<AuditKind>,
+/// A lane that begins with an open incident.
+fn opening() -> World {
+    World::new(ticket_rules(), vec![incident(1, "active")])
 }
 
-impl World {
-    fn new() -> Self {
-        let rules = ticket_rules();
-        let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
-        let lane = Lane { mapping, intents: Vec::new() };
-        let now = Timestamp::from_second(2_000_000_000).unwrap();
-        let mut world = Self { lane, rules, now, rng: StdRng::seed_from_u64(1), audit: Vec::new() };
-        world.observe(incident(1, "active"));
-        world
-    }
-
-    fn observe(&mut self, seen: Snapshot) {
-        self.step(Event::Observed { snapshots: vec![seen], elsewhere: Vec::new() });
-    }
-
-    fn step(&mut self, event: Event) -> Step {
-        let mut context = Context {
-            rules: &self.rules,
-            now: self.now,
-            settle: &|_| SignedDuration::from_secs(30),
-            listed: &|_| None,
-            chooses_comment_ids: &|_| false,
-            rng: &mut self.rng,
-        };
-        let step = self.lane.step(event, &mut context);
-        let history = step.changes.iter().filter_map(|change| match change {
-            Change::Audit(entry) => Some(entry.kind.clone()),
-            _ => None,
-        });
-        self.audit.extend(history);
-        step
-    }
-
-    /// What is to be read next, when it is due.
-    fn next(&mut self) -> (RecordRef, Depth) {
-        self.now = self.now.max(self.lane.wake_at().unwrap().0);
-        let (_, target, depth) = self.lane.next_due(self.now, &|_| false).unwrap();
-        (target, depth)
-    }
-
-    fn read(&mut self, result: Result<Snapshot, FailureKind>) -> Step {
-        self.next();
-        let (intent, _, _) = self.lane.next_due(self.now, &|_| false).unwrap();
-        let result = result.map(Box::new).map_err(failure);
-        self.step(Event::Read { intent, result, elsewhere: Vec::new() })
-    }
-
-    fn wrote(&mut self, sent: &Step, result: Result<Option<Snapshot>, FailureKind>, declined: Vec<Declined>) {
-        let intent = sent.effect.as_ref().unwrap().intent;
-        let result = result.map(|s| s.map(Box::new)).map_err(failure);
-        self.step(Event::Wrote { intent, result, request_id: None, declined, elsewhere: Vec::new() });
-    }
-
-    fn opened(&self) -> usize {
-        self.audit
-            .iter()
-            .filter(|k| matches!(k, AuditKind::Wrote { action, .. } if action == "create"))
-            .count()
-    }
-
-    fn told(&self, part: &str) -> bool {
-        format!("{:?}", self.audit).contains(part)
-    }
-}
-
-fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, message: format!("{kind:?}"), request_id: None, retry_after: None }
+fn opened(world: &World) -> usize {
+    let created = |kind: &AuditKind| matches!(kind, AuditKind::Wrote { action, .. } if action == "create");
+    world.audit.iter().filter(|(_, kind)| created(kind)).count()
 }
 
 fn incident(second: i64, status: &str) -> Snapshot {
@@ -116,12 +43,12 @@ fn creates(step: &Step) -> bool {
 
 #[test]
 fn f16_a_ticket_is_looked_up_before_it_is_opened() {
-    let mut world = World::new();
-    assert!(world.next().0.id.as_str().starts_with("lockstep-"));
-    let sent = world.read(Err(FailureKind::NotFound));
+    let mut world = opening();
+    assert!(world.next().unwrap().1.id.as_str().starts_with("lockstep-"));
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
     assert!(creates(&sent), "no list has to be awaited: nobody else opens a ticket for it");
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
-    assert_eq!(world.opened(), 1);
+    assert_eq!(opened(&world), 1);
     assert!(world.lane.intents.is_empty(), "{:?}", world.lane.intents);
     assert_eq!(world.lane.mapping.members[1].record.to_string(), "tickets/ticket/42");
 }
@@ -129,9 +56,9 @@ fn f16_a_ticket_is_looked_up_before_it_is_opened() {
 #[test]
 fn f03_f16_a_look_up_that_fails_opens_nothing() {
     for kind in [FailureKind::Unknown, FailureKind::Denied, FailureKind::Refused, FailureKind::NotExecuted] {
-        let mut world = World::new();
+        let mut world = opening();
         for _ in 0..5 {
-            assert!(!creates(&world.read(Err(kind))), "{kind:?}");
+            assert!(!creates(&world.read(Err(kind)).unwrap()), "{kind:?}");
         }
     }
 }
@@ -139,16 +66,16 @@ fn f03_f16_a_look_up_that_fails_opens_nothing() {
 #[test]
 fn f16_a_lost_answer_is_looked_up_twice_before_another_try_and_found_at_any_of_them() {
     for found_at in 1..=3 {
-        let mut world = World::new();
-        let sent = world.read(Err(FailureKind::NotFound));
+        let mut world = opening();
+        let sent = world.read(Err(FailureKind::NotFound)).unwrap();
         let begun = world.now;
         world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
         let mut tries = 1;
         for look in 1..=found_at {
             let step = if look == found_at {
-                world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") }))
+                world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") })).unwrap()
             } else {
-                world.read(Err(FailureKind::NotFound))
+                world.read(Err(FailureKind::NotFound)).unwrap()
             };
             if creates(&step) {
                 tries += 1;
@@ -160,7 +87,7 @@ fn f16_a_lost_answer_is_looked_up_twice_before_another_try_and_found_at_any_of_t
                 world.wrote(&step, Err(FailureKind::Unknown), Vec::new());
             }
         }
-        assert_eq!((world.opened(), tries), (1, 1 + usize::from(found_at == 3)), "found at {found_at}");
+        assert_eq!((opened(&world), tries), (1, 1 + usize::from(found_at == 3)), "found at {found_at}");
         assert!(world.lane.intents.is_empty());
     }
 }
@@ -171,32 +98,32 @@ fn key(sent: &Step) -> RecordRef {
 
 #[test]
 fn f05_an_incident_that_was_closed_while_the_answer_was_lost_gets_its_ticket_closed() {
-    let mut world = World::new();
-    let sent = world.read(Err(FailureKind::NotFound));
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
     world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
-    world.observe(incident(9, "resolved"));
+    world.observe(vec![incident(9, "resolved")]);
     world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") }));
-    let step = world.read(Ok(ticket(5, "new")));
+    let step = world.read(Ok(ticket(5, "new"))).unwrap();
     let Some(Request::Update(patch)) = step.effect.map(|e| e.request) else { panic!("no update") };
     assert_eq!(patch.native[&Field::Status], Native::text(Some("resolved")));
 }
 
 #[test]
 fn f05_an_incident_closed_before_the_look_up_opens_none() {
-    let mut world = World::new();
-    world.observe(incident(9, "resolved"));
+    let mut world = opening();
+    world.observe(vec![incident(9, "resolved")]);
     assert_eq!(world.lane.intents, [], "{:?}", world.lane.mapping);
 }
 
 #[test]
 fn what_a_ticket_cannot_take_is_told_and_left_and_the_rest_is_done() {
-    let mut world = World::new();
-    let sent = world.read(Err(FailureKind::NotFound));
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     let mut owned = incident(9, "inProgress");
     owned.native.insert(Field::Owner, Native::text(Some("ana@example.org")));
-    world.observe(owned);
-    let sent = world.read(Ok(ticket(5, "new")));
+    world.observe(vec![owned]);
+    let sent = world.read(Ok(ticket(5, "new"))).unwrap();
     let declined = Declined { field: Field::Owner, reason: "no such user".to_owned() };
     world.wrote(&sent, Ok(Some(ticket(9, "open"))), vec![declined]);
     assert!(world.lane.intents.is_empty(), "{:?}", world.lane.intents);
@@ -205,8 +132,8 @@ fn what_a_ticket_cannot_take_is_told_and_left_and_the_rest_is_done() {
 
 #[test]
 fn f18_a_copy_is_looked_up_before_its_first_try() {
-    let mut world = World::new();
-    let sent = world.read(Err(FailureKind::NotFound));
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     let note = Comment {
         key: CommentKey::from_id("c"),
@@ -214,8 +141,8 @@ fn f18_a_copy_is_looked_up_before_its_first_try() {
         created: Some(Timestamp::from_second(20).unwrap()),
         text: "isolated host7".to_owned(),
     };
-    world.observe(Snapshot { comments: Comments::Listed(vec![note]), ..incident(20, "active") });
-    let (target, depth) = world.next();
+    world.observe(vec![Snapshot { comments: Comments::Listed(vec![note]), ..incident(20, "active") }]);
+    let (_, target, depth) = world.next().unwrap();
     assert_eq!((target.to_string().as_str(), depth), ("tickets/ticket/42", Depth::Comments));
     let intent = &world.lane.intents[0];
     let crate::model::Action::Comment { text, .. } = &intent.action else { panic!("{intent:?}") };
@@ -226,17 +153,17 @@ fn f18_a_copy_is_looked_up_before_its_first_try() {
         text: text.clone(),
     };
     let there = Snapshot { comments: Comments::Listed(vec![copy]), ..ticket(21, "new") };
-    assert!(world.read(Ok(there)).effect.is_none(), "it is there already");
+    assert!(world.read(Ok(there)).unwrap().effect.is_none(), "it is there already");
     assert!(world.lane.intents.is_empty());
 }
 
 #[test]
 fn a_closing_note_of_ours_is_nobodys_word_at_the_next_close_and_makes_room_for_the_next() {
-    let mut world = World::new();
-    let sent = world.read(Err(FailureKind::NotFound));
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
-    world.observe(incident(9, "resolved"));
-    let sent = world.read(Ok(ticket(5, "new")));
+    world.observe(vec![incident(9, "resolved")]);
+    let sent = world.read(Ok(ticket(5, "new"))).unwrap();
     let Some(Request::Update(patch)) = sent.effect.as_ref().map(|e| e.request.clone()) else {
         panic!("no update")
     };
@@ -250,18 +177,18 @@ fn a_closing_note_of_ours_is_nobodys_word_at_the_next_close_and_makes_room_for_t
         seen
     };
     world.wrote(&sent, Ok(Some(with_note(9, "resolved"))), Vec::new());
-    world.observe(with_note(20, "open"));
-    world.observe(with_note(30, "resolved"));
+    world.observe(vec![with_note(20, "open")]);
+    world.observe(vec![with_note(30, "resolved")]);
     assert_eq!(
         world.lane.mapping.closing.as_ref().unwrap().comment,
         None,
         "{:?}",
         world.lane.mapping.closing
     );
-    world.observe(with_note(40, "open"));
-    world.observe(incident(50, "inProgress"));
-    world.observe(incident(60, "resolved"));
-    let sent = world.read(Ok(with_note(40, "open")));
+    world.observe(vec![with_note(40, "open")]);
+    world.observe(vec![incident(50, "inProgress")]);
+    world.observe(vec![incident(60, "resolved")]);
+    let sent = world.read(Ok(with_note(40, "open"))).unwrap();
     let Some(Request::Update(patch)) = sent.effect.map(|e| e.request) else { panic!("no update") };
     assert!(patch.closing_comment.is_some(), "the new close has a word of its own");
 }

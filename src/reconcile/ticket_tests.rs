@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::testing::{snapshot, ticket_rules};
-use super::{Conflicts, Decision, Observed, Reopen, Route, Rules, TicketGone, decide, derived_record, route};
+use super::{
+    Conflicts, Decision, Late, NativeSync, Observed, Reopen, Route, Rules, TicketGone, decide,
+    derived_record, route,
+};
 use crate::model::{
     Action, AuditKind, Comment, CommentKey, Comments, Field, Lifecycle, Mapping, MappingId, MemberState,
     Native, Patch, RecordKind, RecordRef, Snapshot, SystemName, Value,
@@ -458,4 +461,52 @@ fn a_close_that_stopped_half_way_reopens_nothing_whoever_wins_conflicts() {
             assert!(case.told("Edit"), "without a write under way it is somebody's edit");
         }
     }
+}
+
+#[test]
+fn a_ticket_that_is_reopened_itself_stays_though_reopenings_mean_new_tickets() {
+    let mut rules = ticket_rules();
+    rules.policy.closing.reopen = Reopen::NewTicket;
+    let mut case = Case::new(rules, incident(1, "active"));
+    let id = case.open("42", 2);
+    case.see(incident(3, "resolved"));
+    let mut closed = ticket("42", 4, "resolved", None);
+    closed.native.insert(Field::Verdict, text("unclear"));
+    case.see(closed);
+    case.see(ticket("42", 5, "open", None));
+    assert_eq!(case.state(&id), &MemberState::Linked);
+    assert_eq!(
+        case.wishes(),
+        ["defender/incident/1".parse().unwrap()],
+        "the incident follows, and none is opened"
+    );
+}
+
+#[test]
+fn f23_of_a_natively_synced_pair_earlier_comments_are_carried_once() {
+    let mut rules = ticket_rules();
+    let (writer, follower) = (SystemName::new("defender").unwrap(), SystemName::new("sentinel").unwrap());
+    let deadline = jiff::SignedDuration::from_mins(15);
+    rules.policy.native_sync = Some(NativeSync { writer, follower, deadline, late: Late::Report });
+    let note = |key: &str| Comment {
+        key: CommentKey::from_id(key),
+        author: Some("ana".to_owned()),
+        created: Some(at(0)),
+        text: "isolated host7".to_owned(),
+    };
+    let seen = Snapshot { comments: Comments::Listed(vec![note("a")]), ..incident(1, "active") };
+    let mut case = Case::new(rules, seen);
+    let mut twin = snapshot("sentinel/incident/g", at(1), &[(Field::Status, text("New"))]);
+    twin.links = vec!["defender/incident/1".parse().unwrap()];
+    twin.comments = Comments::Counted(1);
+    case.see(twin);
+    case.open("42", 2);
+    let owed: Vec<String> = case
+        .mapping
+        .members
+        .iter()
+        .filter(|member| !member.backfill.is_empty())
+        .map(|member| member.record.to_string())
+        .collect();
+    assert_eq!(owed, ["defender/incident/1"], "the follower's are the writer's");
 }
