@@ -10,7 +10,7 @@ use url::Url;
 use super::Probe;
 use crate::http::{
     Answer, Budgets, Call, CallError, CallObserver, CallSite, CredentialError, Door, Http, NotSentCause,
-    RequestIds, RetryPolicy, TokenSource,
+    RequestIds, RetryPolicy, Token, TokenSource,
 };
 use crate::model::SystemName;
 
@@ -136,7 +136,24 @@ impl Endpoint {
         CallError::Malformed { site, status: answer.status, message: what, too_large: false }
     }
 
-    fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {
+    /// A write that will not succeed as it is, as shows before anything is sent or by an answer that claims success.
+    pub(super) fn refused(
+        &self,
+        operation: &'static str,
+        answer: Option<&Answer>,
+        message: String,
+    ) -> CallError {
+        let site = Box::new(self.site(operation, answer));
+        CallError::Refused { site, status: answer.map_or(0, |a| a.status), code: String::new(), message }
+    }
+
+    /// What somebody must mend at the other end, although the service does not say so: tried again, slowly.
+    pub(super) fn to_mend(&self, operation: &'static str, message: String) -> CallError {
+        let site = Box::new(self.site(operation, None));
+        CallError::Denied { site, status: 403, code: "lockstep".to_owned(), message }
+    }
+
+    pub(super) fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {
         CallSite {
             system: Arc::from(self.system.as_str()),
             operation,
@@ -160,11 +177,13 @@ impl Endpoint {
         })
     }
 
-    /// Whether a token can be had.
+    /// Whether the credential can be read, and a token be had where one is issued for it. A password or API key is
+    /// tried by the probes that follow.
     pub(super) async fn probe_token(&self) -> Probe {
-        let result = self.tokens.token().await;
-        let result = result.map(|_| "issued".to_owned()).map_err(|e| e.to_string());
-        Probe { what: "access token".to_owned(), result }
+        let said =
+            |token: Token| if token.is_lasting() { "can be read" } else { "a token was issued for it" };
+        let result = self.tokens.token().await.map(|token| said(token).to_owned());
+        Probe { what: "credential".to_owned(), result: result.map_err(|e| e.to_string()) }
     }
 
     /// Whether a read works; `role` is what a refusal asks for.

@@ -8,6 +8,20 @@ use crate::http::Login;
 use crate::http::secret::SecretRef;
 use crate::model::SystemName;
 
+/// How the keys begin that tickets carry.
+pub(super) const KEY_PREFIX: &str = "lockstep-";
+
+/// A key that no ticket has: a look-up of it must find nothing, else a look-up proves nothing.
+pub(super) const IMPOSSIBLE_KEY: &str = "lockstep-00000000000000000000000000000000";
+
+/// Whether a text is a key of ours: the prefix and 32 hexadecimal digits. Anything else must not get into a query: a
+/// blank one would match every ticket without (`ticketing.md` F1).
+pub(super) fn is_key(text: &str) -> bool {
+    text.strip_prefix(KEY_PREFIX).is_some_and(|hex| {
+        hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
 /// What all ticket systems' settings have in common.
 #[derive(Debug, Clone)]
 pub struct TicketSystem {
@@ -37,4 +51,27 @@ pub enum Audience {
     Internal,
     /// The customer, too.
     Public,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_keys_of_ours_are_keys() {
+        assert!(is_key("lockstep-0123456789abcdef0123456789abcdef") && is_key(IMPOSSIBLE_KEY));
+        let long = format!("{IMPOSSIBLE_KEY}0");
+        let upper = "lockstep-0123456789ABCDEF0123456789ABCDEF";
+        for odd in
+            ["", " ", "lockstep", "lockstep-", "xdr:1", "lockstep-01234567^NQactive=true", &long, upper]
+        {
+            assert!(!is_key(odd), "{odd}");
+        }
+        for odd in ["'", "\"", "\n", " ", "é"] {
+            assert!(
+                !is_key(&format!("{}{odd}", &IMPOSSIBLE_KEY[..IMPOSSIBLE_KEY.len() - odd.len()])),
+                "{odd}"
+            );
+        }
+    }
 }

@@ -51,10 +51,15 @@ impl Token {
         self.serial
     }
 
+    /// Whether it is the secret itself, and nothing was issued for it.
+    pub(crate) fn is_lasting(&self) -> bool {
+        self.serial == 0
+    }
+
     /// Whether asking again with `self` after `other` was refused cannot help and may lock the account: the
     /// same password.
     pub(crate) fn is_same_password(&self, other: &Self) -> bool {
-        self.serial == 0
+        self.is_lasting()
             && self.scheme == other.scheme
             && self.secret.expose_secret() == other.secret.expose_secret()
     }

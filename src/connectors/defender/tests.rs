@@ -437,12 +437,7 @@ async fn a_probe_names_the_missing_permission() {
     let results: Vec<_> = probes.iter().map(|p| (p.what.as_str(), p.result.is_ok())).collect();
     assert_eq!(
         results,
-        [
-            ("access token", true),
-            ("list incidents", true),
-            ("list alerts", false),
-            ("write permission", true)
-        ]
+        [("credential", true), ("list incidents", true), ("list alerts", false), ("write permission", true)]
     );
     assert!(probes[2].result.as_ref().unwrap_err().contains("SecurityAlert.Read.All"));
     assert!(server.seen().iter().all(|s| s.method == "GET"));

@@ -48,7 +48,7 @@ impl Jira {
                 return Ok(without_notes(all));
             }
         }
-        Err(self.refused(LIST, None, format!("{record} has more than {start} comments")))
+        Err(self.endpoint.refused(LIST, None, format!("{record} has more than {start} comments")))
     }
 
     /// One POST. Its answer says nothing of the issue, whose `updated` it moves.
@@ -62,7 +62,7 @@ impl Jira {
         if self.keys.leaked.load(Ordering::Relaxed) && self.is_private() {
             let what = "an internal comment was shown to the customer before, so no more are written; see that \
                         lockstep's account is an agent of this service project, and start lockstep again";
-            return Err(self.denied(CREATE, format!("{}: {what}", current.record)));
+            return Err(self.endpoint.to_mend(CREATE, format!("{}: {what}", current.record)));
         }
         let body = self.comment_body(text, &json!({"key": key.as_str()}));
         let url = self.url(CREATE, &["issue", id, "comment"], &[])?;

@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::Jira;
-use super::snapshot::is_key;
 use super::update::{MAX_TITLE, label_set, named_in, plain_title};
 use super::{MARK, update};
+use crate::connectors::ticketing::is_key;
 use crate::connectors::{Declined, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{Field, Native, RecordRef, Snapshot};
@@ -101,7 +101,7 @@ impl Jira {
                 "the key cannot be stored: {message}. Put the field Labels on the create screen of {} in {}",
                 self.settings.issue_type, self.settings.project
             );
-            return Err(self.denied(CREATE, what));
+            return Err(self.endpoint.to_mend(CREATE, what));
         }
         let optional = [(Field::Severity, "priority"), (Field::Owner, "assignee")];
         let named: Vec<_> = optional
@@ -188,15 +188,9 @@ impl Jira {
                 *lock(&self.keys.lost) = None;
                 Ok(())
             }
-            Ok(false) => Err(self.denied(CREATE, lost(&record))),
-            Err(error) => Err(self.denied(CREATE, format!("{} ({error})", lost(&record)))),
+            Ok(false) => Err(self.endpoint.to_mend(CREATE, lost(&record))),
+            Err(error) => Err(self.endpoint.to_mend(CREATE, format!("{} ({error})", lost(&record)))),
         }
-    }
-
-    /// A refusal that lasts until somebody mends something; it is tried again, slowly.
-    pub(super) fn denied(&self, operation: &'static str, message: String) -> CallError {
-        let site = Box::new(self.site(operation, None));
-        CallError::Denied { site, status: 403, code: "lockstep".to_owned(), message }
     }
 }
 

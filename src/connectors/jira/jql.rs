@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::snapshot::is_key;
 use super::{MARK, Scope};
+use crate::connectors::ticketing::is_key;
 
 /// What changed at or after `since`, oldest change first. Epoch milliseconds mean the same in every time zone; a text
 /// would be read in the zone of the account (`ticketing.md` 2.2, F7). No upper bound.

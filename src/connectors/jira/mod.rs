@@ -39,9 +39,7 @@ use url::Url;
 
 use super::endpoint::{Endpoint, Parts};
 use super::{ConnectError, Connector, Depth, Hook, HookProof, Opening, Page, PageToken, Probe, Written};
-use crate::http::{
-    Answer, Budget, Budgets, Call, CallError, CallObserver, CallSite, Http, RequestIds, Scheme,
-};
+use crate::http::{Budget, Budgets, Call, CallError, CallObserver, Http, RequestIds, Scheme};
 use crate::model::{CommentKey, Comments, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName};
 
 use create::Keys;
@@ -136,21 +134,6 @@ impl Jira {
     fn ticket(&self, id: &str) -> Result<RecordRef, String> {
         let id = RecordId::new(id).map_err(|e| e.to_string())?;
         Ok(RecordRef::ticket(self.system(), id))
-    }
-
-    /// A refusal that shows before anything is sent, or that an answer amounts to.
-    fn refused(&self, operation: &'static str, answer: Option<&Answer>, message: String) -> CallError {
-        let site = Box::new(self.site(operation, answer));
-        CallError::Refused { site, status: answer.map_or(0, |a| a.status), code: String::new(), message }
-    }
-
-    fn site(&self, operation: &'static str, answer: Option<&Answer>) -> CallSite {
-        CallSite {
-            system: Arc::from(self.system().as_str()),
-            operation,
-            request_id: answer.and_then(|a| a.request_id.clone()),
-            client_request_id: answer.map(|a| a.client_request_id.clone()),
-        }
     }
 }
 

@@ -9,12 +9,10 @@ use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, required, required_time, tags, time, unreadable,
 };
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::{KEY_PREFIX, is_key};
 use crate::model::{
     Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot,
 };
-
-/// How the keys begin that tickets carry: `lockstep-` and 32 hexadecimal digits.
-const KEY_PREFIX: &str = "lockstep-";
 
 /// How the mark of a copied comment begins.
 const COPY: &str = "[lockstep ";
@@ -132,13 +130,6 @@ fn key(wire: &WireIssue) -> Option<RecordId> {
     let property = wire.properties.value().and_then(|p| p.get(MARK)).and_then(|p| p["key"].as_str());
     let key = labels.chain(property).find(|text| is_key(text))?;
     RecordId::new(key).ok()
-}
-
-/// Whether a text is a key of ours: the prefix and 32 hexadecimal digits. Anything else never gets into a query (F1).
-pub(super) fn is_key(text: &str) -> bool {
-    text.strip_prefix(KEY_PREFIX).is_some_and(|hex| {
-        hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    })
 }
 
 /// The comments that came with the issue: all of them, or how many there are.

@@ -70,7 +70,7 @@ impl Jira {
             }
             let offers = self.offers(record).await?;
             let Some(step) = choose(&self.settings, &offers, goal, &seen) else {
-                return Err(self.refused(MOVE, None, no_way(record, &place, goal, &offers)));
+                return Err(self.endpoint.refused(MOVE, None, no_way(record, &place, goal, &offers)));
             };
             let leads_there = step.to.status_category.key == goal.category;
             // A detour from where the issue was a while ago could undo what somebody did since.
@@ -88,7 +88,7 @@ impl Jira {
         }
         let what =
             format!("{record}: {MAX_HOPS} transitions did not lead to a status of `{}`", goal.category);
-        Err(self.refused(MOVE, None, what))
+        Err(self.endpoint.refused(MOVE, None, what))
     }
 
     /// What this account can do to the issue now.

@@ -54,7 +54,7 @@ impl RequestTracker {
         };
         let zone = self.zone().await?;
         if zone == Zone::Other {
-            return Err(self.denied(LIST, zone::WRONG.to_owned()));
+            return Err(self.endpoint.to_mend(LIST, zone::WRONG.to_owned()));
         }
         let answer = self.feed(since, &place, zone).await?;
         let rows = self.items(LIST, &answer)?;

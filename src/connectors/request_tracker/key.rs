@@ -13,11 +13,10 @@ use super::snapshot::{custom_field, number, ticket};
 use super::{CLASS, OWNER, PER_PAGE, RequestTracker};
 use crate::connectors::Depth;
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::is_key;
 use crate::http::{Call, CallError, Method};
 use crate::model::{Comments, RecordRef, Snapshot};
 
-/// How keys begin.
-const PREFIX: &str = "lockstep-";
 /// The operation of a look-up.
 const FIND: &str = "tickets.find";
 /// The fields that make a snapshot of a row.
@@ -38,12 +37,6 @@ impl State {
             *state = lost;
         }
     }
-}
-
-/// Whether a text is a key of lockstep's that can stand in a query as it is.
-pub(super) fn is_key(text: &str) -> bool {
-    let rest = text.strip_prefix(PREFIX).unwrap_or_default();
-    !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
 /// A text as `TicketSQL` takes it.
@@ -107,7 +100,7 @@ impl RequestTracker {
              or opened; apply the field to the queue and grant SeeCustomField, or correct key_field",
             self.settings.queue, self.settings.key_field
         );
-        Err(self.denied("queue.get", what))
+        Err(self.endpoint.to_mend("queue.get", what))
     }
 
     /// The names of the custom fields of the queue's tickets. One call.
@@ -134,7 +127,7 @@ impl RequestTracker {
              is opened until it does: check the field and the rights ModifyCustomField and SetInitialCustomField",
             self.settings.key_field
         );
-        Err(self.denied("tickets.create", what))
+        Err(self.endpoint.to_mend("tickets.create", what))
     }
 
     /// Writes a key into a ticket, and tells whether it arrived. Two calls.
@@ -162,11 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_keys_go_into_queries() {
-        assert!(is_key("lockstep-0a1b"));
-        for odd in ["", " ", "lockstep-", "other-1", "lockstep-a' OR id > 0 OR 'x", "lockstep-a\nb"] {
-            assert!(!is_key(odd), "{odd}");
-        }
+    fn texts_are_quoted() {
         assert_eq!(quoted("it's \\"), "'it\\'s \\\\'");
     }
 }

@@ -33,7 +33,7 @@ use url::Url;
 use super::endpoint::{Endpoint, Parts};
 use super::hinting::shared_hook;
 use super::{ConnectError, Connector, Depth, Hook, Opening, Page, PageToken, Probe, TicketSystem, Written};
-use crate::http::{Answer, Budgets, Call, CallError, CallObserver, CallSite, Http, RequestIds, Scheme};
+use crate::http::{Answer, Budgets, Call, CallError, CallObserver, Http, RequestIds, Scheme};
 use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 
 /// Budget class of all calls; Request Tracker has no limits (`ticketing.md` 3).
@@ -166,19 +166,6 @@ impl RequestTracker {
     /// What reading a ticket depends on.
     fn view(&self) -> snapshot::View<'_> {
         snapshot::View { system: &self.endpoint.system, settings: &self.settings }
-    }
-
-    // Errors carry it boxed.
-    #[allow(clippy::unnecessary_box_returns)]
-    fn site(&self, operation: &'static str, request_id: Option<&str>) -> Box<CallSite> {
-        let system = Arc::from(self.endpoint.system.as_str());
-        let request_id = request_id.map(str::to_owned);
-        Box::new(CallSite { system, operation, request_id, client_request_id: None })
-    }
-
-    /// Something on the service's side must be mended first; retried slowly.
-    fn denied(&self, operation: &'static str, message: String) -> CallError {
-        CallError::Denied { site: self.site(operation, None), status: 403, code: String::new(), message }
     }
 }
 

@@ -3,10 +3,8 @@
 use super::zone::{self, Zone};
 use super::{CLASS, RequestTracker};
 use crate::connectors::Probe;
+use crate::connectors::ticketing::IMPOSSIBLE_KEY;
 use crate::http::{Call, CallError};
-
-/// A key that no ticket has.
-const NO_KEY: &str = "lockstep-00000000000000000000000000000000";
 
 impl RequestTracker {
     /// Login, queue, custom fields, time zone, feed and look-up, each with what is to be mended.
@@ -62,7 +60,7 @@ impl RequestTracker {
 
     /// An impossible key must find nothing.
     async fn probe_key(&self) -> Probe {
-        let id = crate::model::RecordId::new(NO_KEY);
+        let id = crate::model::RecordId::new(IMPOSSIBLE_KEY);
         let result = match id {
             Err(error) => Err(error.to_string()),
             Ok(id) => {

@@ -3,10 +3,10 @@
 use serde_json::Value;
 use url::Url;
 
-use super::key::is_key;
 use super::people::NOBODY;
 use super::{RequestTrackerSettings, write};
 use crate::connectors::stated::{account, time};
+use crate::connectors::ticketing::is_key;
 use crate::model::{
     Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot, SystemName,
 };

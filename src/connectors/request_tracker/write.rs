@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::key::{has_key, is_key};
+use super::key::has_key;
 use super::snapshot::{custom_field, number};
 use super::{CLASS, RequestTracker};
 use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line, shown};
+use crate::connectors::ticketing::is_key;
 use crate::connectors::{Audience, Declined, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{Field, Lifecycle, Native, Patch, RecordId, RecordRef, Snapshot};
@@ -55,12 +56,8 @@ impl RequestTracker {
         };
         if after.lifecycle == Lifecycle::Present {
             if refused(Field::Status, current, &after, patch) {
-                let error = CallError::Refused {
-                    site: self.site(operation, answer.request_id.as_deref()),
-                    status: answer.status,
-                    code: String::new(),
-                    message: format!("{record}: the status stayed as it was; the service says: {sentences}"),
-                };
+                let what = format!("{record}: the status stayed as it was; the service says: {sentences}");
+                let error = self.endpoint.refused(operation, Some(&answer), what);
                 // Fields are refused one by one: where the ticket moved, others may have been taken.
                 let moved = after.revision != current.revision;
                 return Err(if moved { after_a_step(error) } else { error });
@@ -97,7 +94,7 @@ impl RequestTracker {
         let answer = self.endpoint.send(call).await?;
         let Some(id) = number(&answer.body["id"]) else {
             return Err(CallError::Unknown {
-                site: self.site(operation, answer.request_id.as_deref()),
+                site: Box::new(self.endpoint.site(operation, Some(&answer))),
                 status: Some(answer.status),
                 message: format!("{planned}: the answer does not name the ticket"),
                 retry_after: None,

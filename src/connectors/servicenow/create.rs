@@ -59,7 +59,7 @@ impl ServiceNow {
             let Some(name) = name else { continue };
             match self.look_up(directory, name).await? {
                 Ok(id) => body.set(field, id),
-                Err(reason) => return Err(self.to_mend(CREATE, setting, format!("{setting}: {reason}"))),
+                Err(reason) => return Err(self.endpoint.to_mend(CREATE, format!("{setting}: {reason}"))),
             }
         }
         Ok(())

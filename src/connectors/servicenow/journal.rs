@@ -35,7 +35,7 @@ impl ServiceNow {
                  comments",
                 total.unwrap_or_default() - read.len() as u64
             );
-            return Err(self.to_mend(LIST, "journal", what));
+            return Err(self.endpoint.to_mend(LIST, what));
         }
         Ok(read)
     }

@@ -9,15 +9,12 @@ use super::query::Query;
 use super::snapshot::{Reader, fields, filled, stated};
 use super::{CLASS, ServiceNow};
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::{IMPOSSIBLE_KEY, is_key};
 use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{RecordRef, Snapshot};
 
 /// The field of every task that holds the key of another system (100 characters, `ticketing.md` 1.3).
 pub(super) const CORRELATION: &str = "correlation_id";
-/// How every key begins.
-pub(super) const PREFIX: &str = "lockstep-";
-/// A key that no ticket has.
-const IMPOSSIBLE: &str = "lockstep-ffffffffffffffffffffffffffffffff-none";
 /// Tickets with one key that are looked at. More than one is rare, a hundred is a field that is not ours.
 const MOST: &str = "20";
 
@@ -32,13 +29,6 @@ pub(super) struct KeyState {
     lost: Mutex<Option<(String, String)>>,
 }
 
-/// Whether a text is a key of ours.
-pub(super) fn is_ours(text: &str) -> bool {
-    text.strip_prefix(PREFIX).is_some_and(|rest| {
-        (8..=64).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-    })
-}
-
 impl ServiceNow {
     /// The key that a planned ticket goes by. Anything else is refused: a blank one would match every ticket without
     /// (`ticketing.md` F1).
@@ -48,7 +38,7 @@ impl ServiceNow {
         planned: &'r RecordRef,
     ) -> Result<&'r str, CallError> {
         let key = planned.id.as_str();
-        if is_ours(key) {
+        if is_key(key) {
             return Ok(key);
         }
         Err(self.endpoint.invalid(operation, format!("{planned}: this is no key of lockstep's")))
@@ -79,11 +69,11 @@ impl ServiceNow {
                 "the look-up by {field} brought ticket {id}, which does not carry the key: does the field exist, and \
                  may lockstep's user read it? Nothing is created until it does"
             );
-            return Err(self.to_mend(FIND, "key-field", what));
+            return Err(self.endpoint.to_mend(FIND, what));
         }
         if rows.is_empty() && answer.total_count.is_some_and(|count| count > 0) {
             let what = format!("there are tickets with the key in {field} that lockstep's user may not read");
-            return Err(self.to_mend(FIND, "key-field", what));
+            return Err(self.endpoint.to_mend(FIND, what));
         }
         Ok((rows, answer))
     }
@@ -94,10 +84,10 @@ impl ServiceNow {
         if self.key.proven.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let (rows, _) = self.with_key(IMPOSSIBLE).await?;
+        let (rows, _) = self.with_key(IMPOSSIBLE_KEY).await?;
         if !rows.is_empty() {
             let what = "an impossible key was found in a ticket; take it out".to_owned();
-            return Err(self.to_mend(FIND, "key-field", what));
+            return Err(self.endpoint.to_mend(FIND, what));
         }
         // On an instance that answers bad queries with nothing, only a row tells whether the field exists.
         let (field, fields) = (self.settings.look_up_field(), fields(&self.settings));
@@ -107,7 +97,7 @@ impl ServiceNow {
             let table = self.settings.table.name();
             let what =
                 format!("tickets of {table} show no field {field}: add it, or let lockstep's user read it");
-            return Err(self.to_mend(FIND, "key-field", what));
+            return Err(self.endpoint.to_mend(FIND, what));
         }
         self.key.proven.store(true, Ordering::Relaxed);
         Ok(())
@@ -142,23 +132,10 @@ impl ServiceNow {
                     "ticket {id} was created, but its key did not arrive in {field}; nothing more is created until \
                      lockstep's user may write that field"
                 );
-                return Err(self.to_mend("tickets.create", "key-field", what));
+                return Err(self.endpoint.to_mend("tickets.create", what));
             }
         }
         *self.key.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_keys_of_ours_are_keys() {
-        assert!(is_ours("lockstep-0123456789abcdef0123456789abcdef") && is_ours(IMPOSSIBLE));
-        for bad in ["", "lockstep-", "xdr:1", "lockstep-01234567^NQactive=true", "lockstep-01234567\n"] {
-            assert!(!is_ours(bad), "{bad}");
-        }
     }
 }

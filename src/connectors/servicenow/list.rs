@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ServiceNow;
-use super::key::{PREFIX, is_ours};
 use super::query::{Query, is_sys_id, literal, time};
 use super::snapshot::{Reader, fields, filled, stated};
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::{KEY_PREFIX, is_key};
 use crate::connectors::{Malformed, Page, PageToken};
 use crate::http::{Answer, CallError};
 use crate::model::Comments;
@@ -102,7 +102,7 @@ impl ServiceNow {
                 .map_err(|e| self.endpoint.invalid(LIST, format!("foreign page token: {e}")))?,
         };
         let field = self.settings.look_up_field();
-        let scope = format!("{field}STARTSWITH{PREFIX}");
+        let scope = format!("{field}STARTSWITH{KEY_PREFIX}");
         let begin = format!("^sys_updated_on>={}", literal(since));
         let encoded = place.encoded(&scope, &begin, "sys_updated_on");
         let (fields, limit, offset) = (fields(&self.settings), PAGE_SIZE.to_string(), place.offset());
@@ -123,7 +123,7 @@ impl ServiceNow {
     /// A dropped condition brings every ticket there is. (Equality on the service's side may ignore case.)
     fn only_ours(&self, rows: &[Value], field: &str) -> Result<(), CallError> {
         let begins =
-            |key: &str| key.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
+            |key: &str| key.get(..KEY_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(KEY_PREFIX));
         let foreign = rows.iter().filter(|row| row.is_object()).find(|row| match stated(row, field) {
             Some(key) => !begins(key),
             // A row that lost other things as well is malformed; one that only lacks the key shows no such field.
@@ -135,7 +135,7 @@ impl ServiceNow {
             "the list brought ticket {id}, whose {field} holds no key of lockstep's: does the field exist, and may \
              lockstep's user read it?"
         );
-        Err(self.to_mend(LIST, "key-field", what))
+        Err(self.endpoint.to_mend(LIST, what))
     }
 
     async fn read_rows(&self, rows: &[Value], field: &str, answer: &Answer) -> Result<Page, CallError> {
@@ -145,7 +145,7 @@ impl ServiceNow {
         for row in rows {
             match reader.ticket(row, false) {
                 // A key that somebody made up is no key of ours.
-                Ok(_) if !filled(row, field).is_some_and(is_ours) => {}
+                Ok(_) if !filled(row, field).is_some_and(is_key) => {}
                 Ok(read) => result.snapshots.push(read),
                 Err(reason) => {
                     result.malformed.push(Malformed { id: filled(row, "sys_id").map(shown), reason });

@@ -182,18 +182,6 @@ impl ServiceNow {
         }
         Ok(read)
     }
-
-    /// An error that goes away when somebody mends the set-up: tried again, slowly.
-    fn to_mend(&self, operation: &'static str, code: &str, what: String) -> CallError {
-        let site = Box::new(self.endpoint.invalid(operation, String::new()).site().clone());
-        CallError::Denied { site, status: 0, code: code.to_owned(), message: what }
-    }
-
-    /// A write that will not succeed as it is.
-    fn refused(&self, operation: &'static str, what: String) -> CallError {
-        let site = Box::new(self.endpoint.invalid(operation, String::new()).site().clone());
-        CallError::Refused { site, status: 0, code: String::new(), message: what }
-    }
 }
 
 /// `{url}/oauth_token.do` (`ticketing.md` 1.1). An address that takes no path is refused elsewhere.

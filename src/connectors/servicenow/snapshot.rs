@@ -4,10 +4,11 @@ use serde_json::Value;
 
 use super::ServiceNowSettings;
 use super::codes::Codes;
-use super::key::{self, CORRELATION};
+use super::key::CORRELATION;
 use super::query::{is_sys_id, time};
 use crate::connectors::stated::account;
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::is_key;
 use crate::model::{
     Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot, SystemName,
 };
@@ -55,9 +56,7 @@ pub(super) fn filled<'r>(row: &'r Value, field: &str) -> Option<&'r str> {
 
 /// The key of ours that a ticket carries.
 pub(super) fn key_of<'r>(settings: &ServiceNowSettings, row: &'r Value) -> Option<&'r str> {
-    [settings.look_up_field(), CORRELATION]
-        .iter()
-        .find_map(|field| filled(row, field).filter(|k| key::is_ours(k)))
+    [settings.look_up_field(), CORRELATION].iter().find_map(|field| filled(row, field).filter(|k| is_key(k)))
 }
 
 /// Reads rows.

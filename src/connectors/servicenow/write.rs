@@ -53,7 +53,7 @@ impl ServiceNow {
                  \"ignore\" for the bridge, or keep incidents resolved for longer",
                 current.record
             );
-            return Err(self.refused(UPDATE, what));
+            return Err(self.endpoint.refused(UPDATE, None, what));
         }
         if body.fields.is_empty() {
             return Ok(Written {
@@ -153,7 +153,7 @@ impl ServiceNow {
             match self.codes().await?.value(self.settings.table, label) {
                 Ok(value) => body.set("close_code", value),
                 Err(reason) if closes => {
-                    return Err(self.refused(UPDATE, format!("{}: {reason}", current.record)));
+                    return Err(self.endpoint.refused(UPDATE, None, format!("{}: {reason}", current.record)));
                 }
                 Err(reason) => body.decline(Field::Verdict, reason),
             }

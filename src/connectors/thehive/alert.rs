@@ -12,10 +12,11 @@ use super::TheHive;
 use super::list::record_id;
 use super::markdown;
 use super::query::{filter, first, is, rising};
-use super::snapshot::{OWN, is_key};
+use super::snapshot::OWN;
 use super::wire::{WireAlert, is_id};
 use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{cut, shown};
+use crate::connectors::ticketing::is_key;
 use crate::connectors::{Declined, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{Field, Native, RecordRef, Snapshot};
@@ -228,7 +229,7 @@ impl TheHive {
         if !cured {
             let message =
                 format!("{case} lost the tag by which lockstep finds it; let it keep the tag, or delete it");
-            return Err(self.denied(CREATE, message));
+            return Err(self.endpoint.to_mend(CREATE, message));
         }
         self.memory.set_keyless(None);
         Ok(())

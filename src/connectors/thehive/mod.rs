@@ -35,9 +35,7 @@ use super::endpoint::{Endpoint, Parts};
 use super::{
     ConnectError, Connector, Depth, Hook, HookProof, Opening, Page, PageToken, Probe, TicketSystem, Written,
 };
-use crate::http::{
-    Answer, Budgets, Call, CallError, CallObserver, CallSite, Http, Login, RequestIds, Scheme,
-};
+use crate::http::{Answer, Budgets, Call, CallError, CallObserver, Http, Login, RequestIds, Scheme};
 use crate::model::{Comment, CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 use memory::Memory;
 use query::first;
@@ -144,13 +142,6 @@ impl TheHive {
 
     fn reader(&self) -> OwnedReader<'_> {
         OwnedReader { hive: self, account: self.account() }
-    }
-
-    /// Something that must be mended at the other end, and is tried again slowly.
-    fn denied(&self, operation: &'static str, message: String) -> CallError {
-        let system = Arc::from(self.endpoint.system.as_str());
-        let site = CallSite { system, operation, request_id: None, client_request_id: None };
-        CallError::Denied { site: Box::new(site), status: 403, code: "KeyLost".to_owned(), message }
     }
 
     /// A case by id, from the database and not from the index.

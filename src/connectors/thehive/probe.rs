@@ -6,10 +6,9 @@ use super::TheHive;
 use super::query::first;
 use crate::connectors::Probe;
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::IMPOSSIBLE_KEY;
 use crate::http::{Call, CallError};
 
-/// A key that no ticket has.
-const IMPOSSIBLE: &str = "lockstep-00000000000000000000000000000000";
 /// What the account may do, and what for. Permissions are named so since version 5.
 const NEEDED: [(&str, &str); 3] = [
     ("manageAlert/create", "to open tickets"),
@@ -90,7 +89,7 @@ impl TheHive {
 
     /// An impossible key must find nothing: a filter that is ignored would show all there is (`ticketing.md` 0).
     async fn probe_key(&self) -> Result<String, String> {
-        match self.case_of_key(IMPOSSIBLE).await {
+        match self.case_of_key(IMPOSSIBLE_KEY).await {
             Ok(None) => Ok("an impossible key finds nothing".to_owned()),
             Ok(Some(found)) => Err(format!("an impossible key found {}; remove that case", found.record)),
             Err(error) => Err(error.to_string()),

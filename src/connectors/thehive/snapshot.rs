@@ -8,6 +8,7 @@ use super::markdown;
 use super::wire::{WireCase, WireComment, date, is_id};
 use crate::connectors::stated::{Stated, account, required, tags, unreadable};
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::is_key;
 use crate::model::{
     Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot,
     SystemName,
@@ -30,13 +31,6 @@ pub(super) struct Reader<'a> {
 /// Whether a tag is lockstep's own: never part of the field, kept by every write.
 pub(super) fn is_own_tag(tag: &str) -> bool {
     tag.strip_prefix(OWN).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':']))
-}
-
-/// Whether a text is a key as lockstep derives them (`lockstep-` and more): no blanks, no quotes, nothing long.
-pub(super) fn is_key(text: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    text.len() <= 128
-        && text.strip_prefix("lockstep-").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(plain))
 }
 
 /// The keys among a case's tags.
