@@ -107,6 +107,11 @@ impl Jira {
                 found = Some((number, record));
             }
         }
+        // A page can be empty although more follow, and only the last one proves that there is none.
+        if found.is_none() && matches!(next_token(&Trail::default(), &answer.body), Err(_) | Ok(Some(_))) {
+            let what = format!("{planned}: the search for the key shows nothing and says that there is more");
+            return Err(self.endpoint.malformed(FIND, &answer, what));
+        }
         Ok(found.map(|(_, record)| record))
     }
 

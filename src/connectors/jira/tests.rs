@@ -151,6 +151,18 @@ async fn a_list_asks_for_the_fields_and_goes_on_with_the_token() {
 }
 
 #[tokio::test]
+async fn an_empty_page_that_is_not_the_last_proves_nothing() {
+    let more = json!({"issues": [], "nextPageToken": "abc", "isLast": false});
+    let server = Server::start([(200, more), (200, json!({"issues": [], "isLast": true}))]).await;
+    let key = format!("lockstep-{}", "0a".repeat(16));
+    let planned = RecordRef::ticket(&SystemName::new("tickets").unwrap(), RecordId::new(key).unwrap());
+    let jira = connector(&server);
+    let error = jira.find(&planned, Depth::Record).await.unwrap_err();
+    assert!(matches!(error, CallError::Malformed { .. }), "{error}");
+    assert_eq!(jira.find(&planned, Depth::Record).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn an_answer_about_another_issue_is_unusable() {
     let mut other = issue();
     other["id"] = "10043".into();
