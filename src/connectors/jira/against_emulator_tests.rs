@@ -362,6 +362,13 @@ async fn a_note_without_a_screen_is_said_before_the_close_and_once() {
         assert_eq!(closed.native[&Field::Status], text("done"));
         assert_eq!(pair.shown(&ticket)["comments"].as_array().unwrap().len(), 1, "{kind:?}");
     }
+    // A transition that is tried once more brings no second note.
+    let pair = Pair::with(&json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
+    let ticket = pair.ticket().await;
+    let close = patch(&[(Field::Status, text("done"))], Some("because"));
+    pair.fault("update-ticket", FaultKind::ErrorBefore { status: 400 });
+    pair.jira.update(&ticket, &close).await.unwrap();
+    assert_eq!(pair.shown(&ticket)["comments"].as_array().unwrap().len(), 1);
     // A note that is not taken is not left behind by the close.
     let pair = Pair::with(&json!({"closing_screen": false, "post_resolution": "Done"}), |_| {});
     let ticket = pair.ticket().await;

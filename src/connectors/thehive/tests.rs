@@ -23,7 +23,7 @@ fn case() -> Value {
         "_updatedAt": 1_793_000_060_123_i64, "_updatedBy": "ana@example.org", "number": 7,
         "title": "Phishing", "severity": 4, "status": "TruePositive", "stage": "Closed", "summary": "Re-imaged",
         "assignee": "Ana@example.org",
-        "tags": ["vip", "lockstep", "lockstep-00ff", "lockstep:note", "lockstepping"], "customFields": [],
+        "tags": ["vip", "lockstep", "lockstep-000000000000000000000000000000ff", "lockstep:note", "lockstepping"], "customFields": [],
     })
 }
 
@@ -40,7 +40,13 @@ fn a_case_reads_with_its_key_and_without_our_tags() {
         (Field::Title, text("Phishing")),
     ];
     assert_eq!(read.native, expected.into());
-    assert_eq!(read.planned_as, Some(RecordRef::ticket(&system(), RecordId::new("lockstep-00ff").unwrap())));
+    assert_eq!(
+        read.planned_as,
+        Some(RecordRef::ticket(
+            &system(),
+            RecordId::new("lockstep-000000000000000000000000000000ff").unwrap()
+        ))
+    );
     assert_eq!(read.modified.as_millisecond(), 1_793_000_060_123);
     assert_eq!(read.facts.created.unwrap().as_millisecond(), 1_793_000_000_500);
     assert_eq!(read.facts.url.as_deref(), Some("https://hive.example/cases/~4096/details"));
