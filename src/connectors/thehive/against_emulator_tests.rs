@@ -172,6 +172,11 @@ async fn an_opening_that_fails_half_way_leaves_the_outcome_open() {
     rig.emulator.advance(1.0);
     let error = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap_err();
     assert!(matches!(error, CallError::Denied { .. }), "nothing was made this time: {error}");
+    // Promoted, and then not to be read.
+    let unread = Fault::new(FaultKind::ErrorBefore { status: 404 });
+    rig.emulator.add_fault(unread.on(crate::emulator::Api::TheHive, "get-ticket"));
+    let error = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "the case was made: {error}");
     rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap();
     assert_eq!(rig.emulator.tickets(System::TheHive).len(), 1);
 }
