@@ -30,13 +30,8 @@ impl Surroundings<'_> {
 /// One ticket system.
 pub(super) trait Desk: Send {
     /// The name of a request's operation, for faults and counts, such as `update-ticket`. `path` is what follows the
-    /// system's prefix, decoded.
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str;
-
-    /// The same, for systems that only tell operations apart by query or body.
-    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
-        self.operation(&request.method, path)
-    }
+    /// system's prefix, decoded; some systems tell operations apart by query or body only.
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str;
 
     /// Carries a request out. Drops, delays, throttling, errors before and after, and spoilt answers are dealt with
     /// outside; `plan` is for faults that the system must know of, such as a stale read.

@@ -138,11 +138,11 @@ impl Jira {
 }
 
 impl Desk for Jira {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
         let ["rest", "api", _, rest @ ..] = path else {
             return if path == ["oauth", "token"] { "token" } else { "unknown" };
         };
-        match (method, rest) {
+        match (request.method.as_str(), rest) {
             ("POST", ["issue"]) => "create-ticket",
             ("GET", ["issue", _]) => "get-ticket",
             ("PUT", ["issue", _]) | ("POST", ["issue", _, "transitions"]) => "update-ticket",

@@ -137,8 +137,8 @@ fn is_known(request: &Request) -> bool {
 }
 
 impl Desk for RequestTracker {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
-        match (method, path) {
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
+        match (request.method.as_str(), path) {
             ("GET", ["REST", "2.0", "transactions"]) => "list-tickets",
             ("GET", ["REST", "2.0", "tickets"]) => "find-ticket",
             ("POST", ["REST", "2.0", "ticket"]) => "create-ticket",

@@ -128,30 +128,22 @@ impl ServiceNow {
 }
 
 impl Desk for ServiceNow {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
-        match (method, table_path(path)) {
+    /// A look-up by key is a list, and a comment an update, but for what they say.
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
+        match (request.method.as_str(), table_path(path)) {
             ("POST", None) if path == ["oauth_token.do"] => "token",
-            ("GET", Some(("incident" | "sn_si_incident", None))) => "list-tickets",
+            ("GET", Some(("incident" | "sn_si_incident", None))) => {
+                let query = request.option("sysparm_query").unwrap_or_default();
+                if query.contains("sys_updated_on") { "list-tickets" } else { "find-ticket" }
+            }
             ("GET", Some(("incident" | "sn_si_incident", Some(_)))) => "get-ticket",
             ("POST", Some((_, None))) => "create-ticket",
+            ("PATCH" | "PUT", Some((_, Some(_)))) if is_comment(request) => "comment-ticket",
             ("PATCH" | "PUT", Some((_, Some(_)))) => "update-ticket",
             ("GET", Some(("sys_journal_field", None))) => "list-comments",
             ("GET", Some(("sys_choice", None))) => "list-choices",
             ("GET", Some(("sys_user" | "sys_user_group", None))) => "list-people",
             _ => "unknown",
-        }
-    }
-
-    /// A look-up by key is a list, and a comment an update, but for what they say.
-    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
-        match self.operation(&request.method, path) {
-            "list-tickets"
-                if !request.option("sysparm_query").unwrap_or_default().contains("sys_updated_on") =>
-            {
-                "find-ticket"
-            }
-            "update-ticket" if is_comment(request) => "comment-ticket",
-            operation => operation,
         }
     }
 

@@ -160,9 +160,9 @@ fn refused(refusal: &Refusal) -> Reply {
 }
 
 impl Desk for TheHive {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
-        match (method, path) {
-            ("POST", ["api", "v1", "query"]) => "query",
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
+        match (request.method.as_str(), path) {
+            ("POST", ["api", "v1", "query"]) => query_operation(&request.json().unwrap_or_default()),
             ("GET", ["api", "v1", "user", _]) => "get-user",
             ("GET", ["api", "v1", "case", _]) => "get-ticket",
             ("PATCH", ["api", "v1", "case", _]) => "update-ticket",
@@ -170,13 +170,6 @@ impl Desk for TheHive {
             ("POST", ["api", "v1", "alert"]) => "create-alert",
             ("POST", ["api", "v1", "alert", _, "case"]) => "create-ticket",
             _ => "unknown",
-        }
-    }
-
-    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
-        match self.operation(&request.method, path) {
-            "query" => query_operation(&request.json().unwrap_or_default()),
-            operation => operation,
         }
     }
 
