@@ -37,6 +37,7 @@ use serde_json::{Value, json};
 use super::desk::{Desk, Surroundings};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
+use super::settings::merged;
 use super::wire::{Refusal, Reply, Request};
 use issue::SERVICE;
 use settings::{Deployment, Settings};
@@ -218,7 +219,8 @@ impl Desk for Jira {
     }
 
     fn set(&mut self, settings: &Value) -> Result<(), String> {
-        self.apply(settings)
+        self.settings = merged(&self.settings, settings)?;
+        Ok(())
     }
 }
 

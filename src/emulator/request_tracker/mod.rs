@@ -37,6 +37,7 @@ use serde_json::{Value, json};
 use super::desk::{Desk, Surroundings};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
+use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
 use ticket::{Ticket, Transaction};
@@ -211,12 +212,7 @@ impl Desk for RequestTracker {
     }
 
     fn set(&mut self, settings: &Value) -> Result<(), String> {
-        let mut all = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
-        let patch = settings.as_object().ok_or("settings are a JSON object")?;
-        if let Some(all) = all.as_object_mut() {
-            all.extend(patch.clone());
-        }
-        self.settings = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        self.settings = merged(&self.settings, settings)?;
         Ok(())
     }
 }
