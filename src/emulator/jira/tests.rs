@@ -1,31 +1,20 @@
 //! What the emulated Jira does, asked without a network.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::emulator::ledger::{Actor, System};
-use crate::emulator::options::EmulatorOptions;
-use crate::emulator::testing::Caller;
+use crate::emulator::testing::{Caller, SERVICE_USER};
 use crate::emulator::wire::Reply;
 
 /// A caller as the service user.
 fn caller(settings: &Value) -> Caller {
-    let mut caller = Caller::with(EmulatorOptions::default());
-    caller.headers = vec![];
+    let mut caller = Caller::new();
     caller.world.at_desk(System::Jira, |desk, _| desk.set(settings)).unwrap();
     caller
 }
 
 fn send(caller: &mut Caller, method: &str, path: &str, body: &Value) -> Reply {
-    let basic = format!("Basic {}", STANDARD.encode("lockstep:emulator-secret"));
-    let headers =
-        vec![("authorization".to_owned(), basic), ("content-type".to_owned(), "application/json".to_owned())];
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let target = format!("/jira/rest/api/{path}");
-    let request = crate::emulator::wire::Request::new(method, &target, headers, body);
-    let plan = caller.world.plan(&request);
-    caller.world.answer(&request, &plan).0
+    caller.send_as(SERVICE_USER, method, &format!("/jira/rest/api/{path}"), body)
 }
 
 fn open(caller: &mut Caller, seed: &Value) -> String {

@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::desk::Surroundings;
+use super::super::desk::{Surroundings, service_user};
 use super::super::ledger::Actor;
 use super::super::wire::{Reply, Request};
-use super::issue::{Issue, SERVICE, VERDICT_FIELD, to_millis};
+use super::issue::{Issue, VERDICT_FIELD, to_millis};
 use super::settings::Deployment;
 use super::workflow::{automate, offered};
 use super::{Jira, Outcome, base, field_refusal, no_issue, refusal, text, wrong};
@@ -13,10 +13,6 @@ use super::{Jira, Outcome, base, field_refusal, no_issue, refusal, text, wrong};
 pub(super) const PROJECTS: [&str; 2] = ["SOC", "OPS"];
 pub(super) const TYPES: [&str; 2] = ["Task", "Incident"];
 pub(super) const PRIORITIES: [&str; 5] = ["Highest", "High", "Medium", "Low", "Lowest"];
-
-fn service() -> Actor {
-    Actor::App(SERVICE.to_owned())
-}
 
 /// The comma-separated words of an option.
 pub(super) fn words(request: &Request, name: &str) -> Vec<String> {
@@ -89,7 +85,7 @@ impl Jira {
         (issue.id, issue.number) = self.next_id(&project);
         let answer = json!({"id": issue.id.to_string(), "key": issue.key(),
             "self": format!("{}/issue/{}", base(around, &self.settings), issue.id)});
-        self.add(issue, &service(), around);
+        self.add(issue, &service_user(), around);
         Ok(Reply::json(201, answer))
     }
 
@@ -119,7 +115,7 @@ impl Jira {
                 label_operation(&mut issue, operation)?;
             }
         }
-        self.change(id, &service(), around, |kept| {
+        self.change(id, &service_user(), around, |kept| {
             *kept = issue;
             Ok(())
         })?;
@@ -243,10 +239,10 @@ impl Jira {
             }
             let add = operations[0]["add"].clone();
             text::check(&add["body"], settings.deployment).map_err(|why| wrong("comment", &why))?;
-            note = Some(self.new_comment(&service(), around.now, self.remark_parts(&add)));
+            note = Some(self.new_comment(&service_user(), around.now, self.remark_parts(&add)));
         }
         let fields = members(&body, "fields");
-        self.change(id, &service(), around, |issue| {
+        self.change(id, &service_user(), around, |issue| {
             step.perform(issue, &fields, &settings).map_err(|errors| field_refusal(&errors))?;
             if let Some(note) = note {
                 issue.closing_note = issue.is_done().then(|| text::plain(&note.body));
@@ -293,7 +289,7 @@ impl Jira {
         let given = Value::Object(body);
         text::check(&given["body"], self.settings.deployment).map_err(|why| wrong("comment", &why))?;
         let parts = self.remark_parts(&given);
-        let written = self.remark(id, &service(), around, parts)?;
+        let written = self.remark(id, &service_user(), around, parts)?;
         Ok(Reply::json(201, written.json(id, false, &self.settings, &base(around, &self.settings))))
     }
 

@@ -29,23 +29,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Surroundings};
+use super::desk::{Desk, Surroundings, has_password, service_user};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
+use super::options::CLIENT_SECRET;
 use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
 use ticket::{Ticket, Transaction};
 
-/// The service user's name.
-const USER: &str = "lockstep";
-/// Its password and token.
-const SECRET: &str = "emulator-secret";
 /// The queue lockstep works in.
 const QUEUE: &str = "SOC";
 
@@ -132,9 +127,8 @@ fn error<T>(status: u16, text: impl Into<String>) -> Result<T, (u16, String)> {
 }
 
 fn is_known(request: &Request) -> bool {
-    let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{SECRET}")));
-    let token = format!("token {SECRET}");
-    request.header("authorization").is_some_and(|own| own == basic || own == token)
+    let token = request.header("authorization").and_then(|header| header.strip_prefix("token "));
+    has_password(request) || token == Some(CLIENT_SECRET)
 }
 
 impl Desk for RequestTracker {
@@ -227,7 +221,7 @@ impl RequestTracker {
         root: &str,
     ) -> Outcome {
         let ["REST", "2.0", rest @ ..] = path else { return error(404, "Not Found") };
-        let app = Actor::App(USER.to_owned());
+        let app = service_user();
         match (request.method.as_str(), rest) {
             ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3+dfsg-3~deb12u6"}))),
             ("GET", ["queue", name]) => self.queue(name, root),

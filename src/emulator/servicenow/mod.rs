@@ -30,10 +30,10 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::clock::{earlier, later};
-use super::desk::{Desk, Surroundings};
+use super::clock::earlier;
+use super::desk::{Desk, Surroundings, service_user};
 use super::faults::Plan;
-use super::ledger::{Actor, What};
+use super::ledger::Actor;
 use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
@@ -43,9 +43,6 @@ use settings::Settings;
 use tokens::Tokens;
 
 use super::ledger::System::ServiceNow as SYSTEM;
-
-/// The service user.
-const USER: &str = "lockstep";
 
 /// A write that was cut off and is carried out later.
 #[derive(Debug)]
@@ -95,8 +92,7 @@ impl ServiceNow {
         self.late = waiting;
         let due: Vec<Late> = due;
         for late in due {
-            let save = Save::by_api(&late.body);
-            let actor = Actor::App(USER.to_owned());
+            let (actor, save) = (service_user(), Save::by_api(&late.body));
             // Whoever sent it does not listen any more.
             let _ = match late.id {
                 Some(id) => self.update(&id, save, &actor, around),
@@ -223,11 +219,3 @@ fn is_comment(request: &Request) -> bool {
     let fields = body.as_ref().and_then(Value::as_object);
     fields.is_some_and(|f| !f.is_empty() && f.keys().all(|k| k == "work_notes" || k == "comments"))
 }
-
-/// When a late write is carried out.
-fn due(now: Timestamp, settings: &Settings) -> Timestamp {
-    later(now, settings.late_seconds)
-}
-
-/// What a deletion is in the ledger.
-const DELETED: What = What::Deleted;

@@ -1,11 +1,10 @@
 //! What the emulator must not be kinder about than the real service.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::emulator::testing::Caller;
+use crate::emulator::ledger::What;
+use crate::emulator::testing::{Caller, SERVICE_USER};
 
 struct Instance(Caller);
 
@@ -21,16 +20,7 @@ impl Instance {
     }
 
     fn send(&mut self, method: &str, target: &str, body: &Value) -> Reply {
-        let pair = STANDARD.encode("lockstep:emulator-secret");
-        let headers = vec![
-            ("authorization".to_owned(), format!("Basic {pair}")),
-            ("content-type".to_owned(), "application/json".to_owned()),
-        ];
-        let target = format!("/servicenow/api/now/table/{}", target.replace(' ', "%20").replace('^', "%5E"));
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request = Request::new(method, &target, headers, bytes);
-        let plan = self.0.world.plan(&request);
-        self.0.world.answer(&request, &plan).0
+        self.0.send_as(SERVICE_USER, method, &format!("/servicenow/api/now/table/{target}"), body)
     }
 
     fn rows(&mut self, target: &str) -> Vec<Value> {

@@ -23,24 +23,20 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Surroundings};
+use super::desk::{Desk, Surroundings, USER, has_password, service_user};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::{Actor, System, What};
+use super::login::bearer;
+use super::options::CLIENT_SECRET;
 use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
 use record::{Alert, Case, Comment, number};
 use search::query_operation;
 use settings::Settings;
-
-/// The service user and its secret, password and API key alike.
-const USER: &str = "lockstep";
-const SECRET: &str = "emulator-secret";
 
 /// The system.
 #[derive(Debug, Default)]
@@ -89,9 +85,7 @@ impl TheHive {
     }
 
     fn may_enter(&self, request: &Request) -> Result<(), Refusal> {
-        let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{SECRET}")));
-        let header = request.header("authorization").unwrap_or_default();
-        if header != format!("Bearer {SECRET}") && header != basic {
+        if bearer(request) != Some(CLIENT_SECRET) && !has_password(request) {
             return Err(Refusal::new(401, "AuthenticationError", "Authentication failure"));
         }
         match request.header("x-organisation") {
@@ -181,7 +175,7 @@ impl Desk for TheHive {
         plan: &Plan,
         around: &mut Surroundings<'_>,
     ) -> Reply {
-        let actor = Actor::App(USER.to_owned());
+        let actor = service_user();
         let now = around.now;
         let mut act = Act { actor: &actor, around };
         let reply = match self.may_enter(request) {
