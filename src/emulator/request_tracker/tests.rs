@@ -128,6 +128,20 @@ fn merged_and_deleted_tickets_hide_from_searches() {
 }
 
 #[test]
+fn merges_do_not_go_round_and_edits_follow_them() {
+    let mut caller = Caller::new();
+    for _ in 0..2 {
+        caller.create(&json!({}));
+    }
+    caller.edit("2", &json!({"merge_into": 1}));
+    let said = caller.put(&json!({"MergeInto": 2}));
+    assert_ne!(said, json!(["Merge Successful"]));
+    caller.edit("2", &json!({"title": "through the merged one"}));
+    assert_eq!(caller.get("/ticket/2").value()["id"], 1);
+    assert_eq!(caller.get("/ticket/1").value()["Subject"], "through the merged one");
+}
+
+#[test]
 fn a_stale_read_shows_the_state_before() {
     let mut caller = Caller::new();
     caller.create(&json!({}));

@@ -62,7 +62,7 @@ impl ServiceNow {
         match (request.method.as_str(), id) {
             ("GET", None) => Ok(self.list(table, request, is_stale, around.base_url)),
             ("GET", Some(id)) => self.get(table, id, request, is_stale).map_err(|r| refusal(&r)),
-            ("POST" | "PATCH" | "PUT", id) => self.write(request, table, id, around),
+            ("POST", None) | ("PATCH" | "PUT", Some(_)) => self.write(request, table, id, around),
             _ => Err(error(405, "Method not allowed", &request.method)),
         }
     }

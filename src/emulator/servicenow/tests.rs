@@ -125,6 +125,13 @@ fn resolved_incidents_close_by_themselves_from_either_basis() {
 }
 
 #[test]
+fn a_change_without_an_id_opens_nothing() {
+    let mut it = Instance::new(&json!({}));
+    assert_eq!(it.send("PATCH", "incident", &json!({"short_description": "x"})).status, 405);
+    assert!(it.rows("incident").is_empty());
+}
+
+#[test]
 fn the_rate_rule_counts_by_the_hour() {
     let mut it = Instance::new(&json!({"rate_per_hour": 2}));
     for _ in 0..2 {
