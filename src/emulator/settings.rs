@@ -93,7 +93,6 @@ impl Settings {
             }
         }
     }
-
 }
 
 /// Settings with the members of a JSON object replaced.

@@ -81,7 +81,7 @@ impl Jira {
         let names = ["summary", "issuetype", "project", "description", "labels", "priority", "assignee"];
         let rows: Vec<Value> = names
             .iter()
-            .filter(|name| !self.settings.locked_fields.iter().any(|locked| locked == *name))
+            .filter(|name| !self.is_locked(name))
             .map(|name| {
                 json!({"fieldId": name, "key": name, "name": name, "required": *name == "summary",
                                "hasDefaultValue": false, "operations": ["set"], "schema": {"type": "string"}})

@@ -15,6 +15,7 @@
 //! `tags`, `comment`, `notes`, `key`, `delete`; and of Jira's own: `status_name`, `resolution`, `labels` (all of them,
 //! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment).
 
+mod fields;
 mod issue;
 mod jql;
 mod meta;

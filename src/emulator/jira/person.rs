@@ -133,7 +133,7 @@ impl Jira {
     /// All but comments, moves and deletions.
     fn act(&mut self, issue: &mut Issue, edit: &Edit) -> Result<(), Refusal> {
         if let Some(title) = &edit.title {
-            issue.summary = super::write::summary(&json!(title)).map_err(Refusal::bad_request)?;
+            issue.summary = super::fields::summary(&json!(title)).map_err(Refusal::bad_request)?;
         }
         if let Some(severity) = &edit.severity {
             priority(severity)?.clone_into(&mut issue.priority);
