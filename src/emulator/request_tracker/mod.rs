@@ -222,15 +222,16 @@ impl RequestTracker {
     ) -> Outcome {
         let ["REST", "2.0", rest @ ..] = path else { return error(404, "Not Found") };
         let app = service_user();
+        let stale = plan.is(&FaultKind::StaleRead);
         match (request.method.as_str(), rest) {
             ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3+dfsg-3~deb12u6"}))),
             ("GET", ["queue", name]) => self.queue(name, root),
             ("GET", ["users"]) => self.users(request, root),
             ("GET", ["tickets"]) => self.search(request, root),
-            ("GET", ["transactions"]) => self.feed(request, root),
+            ("GET", ["transactions"]) => self.feed(request, stale, root),
             ("GET", ["transaction", id, "attachments"]) => Ok(self.attachments(request, id, root)),
-            ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, root)),
-            ("GET", ["ticket", id]) => self.get(request, id, plan.is(&FaultKind::StaleRead), root),
+            ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, stale, root)),
+            ("GET", ["ticket", id]) => self.get(request, id, stale, root),
             ("POST", ["ticket"]) => self.create(request, &app, around, root),
             ("PUT", ["ticket", id]) => self.put(request, id, plan, &app, around),
             ("POST", ["ticket", id, way @ ("comment" | "correspond")]) => {

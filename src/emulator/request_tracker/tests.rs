@@ -41,7 +41,10 @@ impl Caller {
 
     fn edit(&mut self, id: &str, edit: &Value) {
         let actor = Actor::Human("ana@example.org".to_owned());
-        self.0.world.at_desk(System::RequestTracker, |desk, around| desk.edit(id, edit, &actor, around)).unwrap();
+        self.0
+            .world
+            .at_desk(System::RequestTracker, |desk, around| desk.edit(id, edit, &actor, around))
+            .unwrap();
     }
 
     fn count(&mut self, query: &str) -> Value {
@@ -150,6 +153,13 @@ fn a_stale_read_shows_the_state_before() {
     caller.0.world.faults.add(fault);
     assert_eq!(caller.get("/ticket/1").value()["Subject"], "s");
     assert_eq!(caller.get("/ticket/1").value()["Subject"], "t");
+    for (operation, path) in
+        [("list-comments", "/ticket/1/history"), ("list-tickets", "/transactions?query=id > 0")]
+    {
+        caller.0.world.faults.add(Fault::new(FaultKind::StaleRead).on(Api::RequestTracker, operation));
+        assert_eq!(caller.get(path).value()["count"], 1, "without the last change");
+        assert_eq!(caller.get(path).value()["count"], 2);
+    }
 }
 
 #[test]
@@ -157,7 +167,8 @@ fn unknown_words_are_refused() {
     let mut caller = Caller::new();
     let actor = Actor::Human("ana".to_owned());
     let odd = json!({"colour": "red"});
-    let refused = caller.0.world.at_desk(System::RequestTracker, |desk, around| desk.open(&odd, &actor, around));
+    let refused =
+        caller.0.world.at_desk(System::RequestTracker, |desk, around| desk.open(&odd, &actor, around));
     assert!(refused.unwrap_err().message.contains("colour"));
     let desk =
         |world: &mut World, settings: &Value| world.at_desk(System::RequestTracker, |d, _| d.set(settings));
@@ -170,8 +181,11 @@ fn tickets_are_shown_in_common_words() {
     let actor = Actor::Human("ana@example.org".to_owned());
     let seed = json!({"title": "t", "status": "closed", "verdict": "false-positive", "severity": "high",
         "owner": "bob@example.org", "notes": "done", "key": "lockstep-1", "comment": "c"});
-    let id =
-        caller.0.world.at_desk(System::RequestTracker, |desk, around| desk.open(&seed, &actor, around)).unwrap();
+    let id = caller
+        .0
+        .world
+        .at_desk(System::RequestTracker, |desk, around| desk.open(&seed, &actor, around))
+        .unwrap();
     let common = caller.0.world.desks[&System::RequestTracker].ticket(&id).unwrap()["common"].clone();
     let comment = common["comments"][0].clone();
     assert_eq!(

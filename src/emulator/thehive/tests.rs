@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::super::ledger::{Actor, System, What};
+use super::super::faults::{Fault, FaultKind};
+use super::super::ledger::{Actor, Api, System, What};
 use super::super::testing::Caller;
 use super::super::wire::Reply;
 
@@ -125,6 +126,9 @@ fn lists_lag_and_comments_do_not_move_their_case() {
     assert_eq!(listed[0]["extraData"]["links"]["case"]["_id"], case.as_str());
     let plain = rig.query(&json!([{"_name": "getCase", "idOrName": case}, {"_name": "comments"}]));
     assert_eq!(plain.value()[0]["extraData"], json!({}));
+    rig.0.world.faults.add(Fault::new(FaultKind::StaleRead).on(Api::TheHive, "list-comments"));
+    let stale = rig.query(&json!([{"_name": "getCase", "idOrName": case}, {"_name": "comments"}]));
+    assert_eq!(stale.value(), &json!([]));
     rig.set(&json!({"comment_moves_case": true}));
     rig.person(&case, &json!({"comment": "more"}));
     assert!(rig.send("GET", &format!("case/{case}"), &Value::Null).value()["_updatedAt"].is_i64());
