@@ -142,9 +142,10 @@ impl RequestTracker {
         let into = into.as_u64().or_else(|| into.as_str()?.parse().ok());
         let target = into.and_then(|into| self.survivor(into)).map(|v| v.current().clone());
         // One that was merged into the source leads back to it.
-        let Some(mut target) = target.filter(|target| target.id != source) else {
-            return refuse("no such ticket to merge into");
-        };
+        let Some(mut target) = target else { return refuse("New ticket doesn't exist") };
+        if target.id == source {
+            return refuse("Can't merge a ticket into itself");
+        }
         let Some(mut merged) = self.tickets.get(&source).map(|v| v.current().clone()) else {
             return refuse("no such ticket");
         };
