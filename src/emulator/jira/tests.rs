@@ -110,6 +110,19 @@ fn people_close_and_reopen_in_common_words() {
 }
 
 #[test]
+fn closed_issues_can_refuse_edits_and_a_reopening_can_clear_the_resolution() {
+    let mut caller = caller(&json!({"closed_readonly": true, "reopen_clears_resolution": true}));
+    let id = open(&mut caller, &json!({"status": "closed", "verdict": "true-positive"}));
+    let path = format!("3/issue/{id}");
+    let edit = json!({"fields": {"summary": "x"}});
+    assert_eq!(send(&mut caller, "PUT", &path, &edit).status, 400);
+    let reopen = json!({"transition": {"id": "21"}});
+    assert_eq!(send(&mut caller, "POST", &format!("{path}/transitions"), &reopen).status, 204);
+    assert_eq!(send(&mut caller, "GET", &path, &json!(null)).value()["fields"]["resolution"], json!(null));
+    assert_eq!(send(&mut caller, "PUT", &path, &edit).status, 204);
+}
+
+#[test]
 fn reconciled_issues_are_judged_fresh() {
     let mut caller = caller(&json!({"index_lag": 60.0}));
     let id: u64 = open(&mut caller, &json!({"title": "t"})).parse().unwrap();

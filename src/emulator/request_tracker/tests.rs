@@ -145,6 +145,17 @@ fn merges_do_not_go_round_and_edits_follow_them() {
 }
 
 #[test]
+fn comments_and_mail_show_to_those_with_the_right() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    caller.edit("1", &json!({"comment": "c"}));
+    for (comments, mail, count) in [(true, false, 2), (true, true, 3), (false, false, 1)] {
+        caller.set(&json!({"show_comments": comments, "show_mail": mail}));
+        assert_eq!(caller.get("/ticket/1/history").value()["count"], count, "{comments} {mail}");
+    }
+}
+
+#[test]
 fn a_stale_read_shows_the_state_before() {
     let mut caller = Caller::new();
     caller.create(&json!({}));

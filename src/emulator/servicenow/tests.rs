@@ -125,6 +125,23 @@ fn resolved_incidents_close_by_themselves_from_either_basis() {
 }
 
 #[test]
+fn fields_and_rules_can_be_switched() {
+    let mut it = Instance::new(&json!({"hidden_fields": ["correlation_id"]}));
+    let id = it.open(&json!({"title": "a", "key": "lockstep-1"}));
+    let target = format!("incident/{id}");
+    let shown = it.send("GET", &target, &Value::Null).value()["result"].clone();
+    assert!(shown.get("correlation_id").is_none() && shown["short_description"] == "a", "{shown}");
+    for (settings, change) in [
+        (json!({"hold_reason": false}), json!({"state": "3"})),
+        (json!({"data_policy": false}), json!({"state": "6"})),
+    ] {
+        assert_eq!(it.send("PATCH", &target, &change).status, 403, "{change}");
+        it.desk(|desk, _| desk.set(&settings)).unwrap();
+        assert_eq!(it.send("PATCH", &target, &change).status, 200, "{settings}");
+    }
+}
+
+#[test]
 fn a_change_without_an_id_opens_nothing() {
     let mut it = Instance::new(&json!({}));
     assert_eq!(it.send("PATCH", "incident", &json!({"short_description": "x"})).status, 405);
