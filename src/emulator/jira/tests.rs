@@ -123,6 +123,19 @@ fn closed_issues_can_refuse_edits_and_a_reopening_can_clear_the_resolution() {
 }
 
 #[test]
+fn the_key_before_a_move_still_leads_to_the_issue() {
+    let mut caller = caller(&json!({}));
+    let id = open(&mut caller, &json!({"title": "t"}));
+    let former = send(&mut caller, "GET", &format!("3/issue/{id}"), &json!(null)).value()["key"].clone();
+    let actor = Actor::Human("ana@example.org".to_owned());
+    let edit = json!({"project": "OPS"});
+    caller.world.at_desk(System::Jira, |desk, around| desk.edit(&id, &edit, &actor, around)).unwrap();
+    let path = format!("3/issue/{}", former.as_str().unwrap());
+    let found = send(&mut caller, "GET", &path, &json!(null));
+    assert_eq!((&found.value()["id"], &found.value()["key"]), (&json!(id), &json!("OPS-1")));
+}
+
+#[test]
 fn reconciled_issues_are_judged_fresh() {
     let mut caller = caller(&json!({"index_lag": 60.0}));
     let id: u64 = open(&mut caller, &json!({"title": "t"})).parse().unwrap();

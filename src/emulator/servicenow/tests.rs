@@ -142,6 +142,16 @@ fn fields_and_rules_can_be_switched() {
 }
 
 #[test]
+fn what_a_column_cannot_hold_is_cut_off_in_silence() {
+    let mut it = Instance::new(&json!({}));
+    let body = json!({"short_description": "é".repeat(200), "correlation_id": "k".repeat(101)});
+    let made = it.send("POST", "incident", &body);
+    let shown = &made.value()["result"];
+    assert_eq!((made.status, shown["short_description"].as_str().unwrap().chars().count()), (201, 160));
+    assert_eq!(shown["correlation_id"], "k".repeat(100));
+}
+
+#[test]
 fn a_change_without_an_id_opens_nothing() {
     let mut it = Instance::new(&json!({}));
     assert_eq!(it.send("PATCH", "incident", &json!({"short_description": "x"})).status, 405);

@@ -135,6 +135,19 @@ fn lists_lag_and_comments_do_not_move_their_case() {
 }
 
 #[test]
+fn pages_are_no_longer_than_the_cap() {
+    let mut rig = Rig::new();
+    let (alert, _) = rig.case();
+    rig.send("POST", &format!("alert/{alert}/case"), &json!({}));
+    rig.0.advance(1.0);
+    let page = json!([{"_name": "listCase"}, {"_name": "page", "from": 0, "to": 9}]);
+    for (cap, count) in [(9, 2), (1, 1)] {
+        rig.set(&json!({"page_cap": cap}));
+        assert_eq!(rig.query(&page).value().as_array().map(Vec::len), Some(count));
+    }
+}
+
+#[test]
 fn a_merge_makes_a_new_case_and_a_deletion_frees_the_alert() {
     let mut rig = Rig::new();
     let (alert, case) = rig.case();
