@@ -10,6 +10,7 @@ use super::graph::{AlertEdit, AlertSeed, DefenderEdit, IncidentSeed};
 use super::ledger::{Actor, Kind, System, What};
 use super::options::NativeSync;
 use super::sentinel::{SentinelEdit, SentinelSeed};
+use super::settings::merged;
 use super::wire::{Refusal, Reply, Request};
 use super::world::World;
 
@@ -177,7 +178,7 @@ impl World {
             }
             ("PATCH", ["settings"]) => {
                 let members: Value = body(request)?;
-                self.settings = self.settings.merged(&members).map_err(Refusal::bad_request)?;
+                self.settings = merged(&self.settings, &members).map_err(Refusal::bad_request)?;
                 self.quota.reset();
             }
             ("PUT", ["native-sync"]) => self.native = body::<NativeSync>(request)?,

@@ -3,12 +3,35 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::faults::Plan;
 use super::ledger::{Actor, Api, Kind, Ledger, System, What};
+use super::options::CLIENT_SECRET;
 use super::wire::{Refusal, Reply, Request};
+
+/// The service user of every ticket system, and the id of its OAuth client. Password, token and client secret are all
+/// [`CLIENT_SECRET`].
+pub(super) const USER: &str = "lockstep";
+
+/// The service user, as the one who writes.
+pub(super) fn service_user() -> Actor {
+    Actor::App(USER.to_owned())
+}
+
+/// Whether a request bears the service user's password.
+pub(super) fn has_password(request: &Request) -> bool {
+    let pair = STANDARD.encode(format!("{USER}:{CLIENT_SECRET}"));
+    request.header("authorization").and_then(|header| header.strip_prefix("Basic ")) == Some(pair.as_str())
+}
+
+/// Whether a tag or label is one of lockstep's own, which the common words leave out.
+pub(super) fn is_own_tag(tag: &str) -> bool {
+    tag.strip_prefix(USER).is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', ':']))
+}
 
 /// What a ticket system is told and lent for the time of one request or edit.
 pub(super) struct Surroundings<'a> {
@@ -30,13 +53,8 @@ impl Surroundings<'_> {
 /// One ticket system.
 pub(super) trait Desk: Send {
     /// The name of a request's operation, for faults and counts, such as `update-ticket`. `path` is what follows the
-    /// system's prefix, decoded.
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str;
-
-    /// The same, for systems that only tell operations apart by query or body.
-    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
-        self.operation(&request.method, path)
-    }
+    /// system's prefix, decoded; some systems tell operations apart by query or body only.
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str;
 
     /// Carries a request out. Drops, delays, throttling, errors before and after, and spoilt answers are dealt with
     /// outside; `plan` is for faults that the system must know of, such as a stale read.

@@ -119,7 +119,7 @@ pub enum FaultKind {
     },
     /// A GET shows every record as it was before its last change.
     StaleRead,
-    /// A Sentinel PUT is refused with the conflict of a stale etag, although it was fresh.
+    /// A PUT of Sentinel or Request Tracker is refused with the conflict of a stale etag, although it was fresh.
     StaleEtag,
     /// A Sentinel PUT is executed, and the etag changes once more right after, so that the answer's is stale.
     EtagMovesOn,

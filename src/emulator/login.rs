@@ -76,7 +76,8 @@ impl Tokens {
     }
 }
 
-fn bearer(request: &Request) -> Option<&str> {
+/// The token of a request.
+pub(super) fn bearer(request: &Request) -> Option<&str> {
     request.header("authorization")?.strip_prefix("Bearer ").filter(|token| !token.is_empty())
 }
 

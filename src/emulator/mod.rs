@@ -1,9 +1,10 @@
-//! Stand-ins of the remote systems: the token endpoint, Graph security and Sentinel, over real HTTP on loopback.
+//! Stand-ins of the remote systems: the token endpoint, Graph security, Sentinel and the ticket systems, over real HTTP
+//! on loopback.
 //!
 //! An emulator must never be kinder than the real service. Limits, refusals, clocks and side effects are those of
 //! the published descriptions and of what people reported of real tenants; where nobody knows, the harder reading
-//! is taken. One listener serves three prefixes: `/login` (then `/{tenant}/oauth2/v2.0/token`), `/graph` (then
-//! `/v1.0/security/...`) and `/arm` (then `/subscriptions/...`).
+//! is taken. One listener serves all prefixes: `/login` (then `/{tenant}/oauth2/v2.0/token`), `/graph` (then
+//! `/v1.0/security/...`), `/arm` (then `/subscriptions/...`), and one per ticket system, such as `/jira`.
 //!
 //! Every effective write is in the [ledger](Emulator::ledger), every request in the [calls](Emulator::calls).
 //!

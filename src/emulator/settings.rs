@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -92,16 +93,16 @@ impl Settings {
             }
         }
     }
+}
 
-    /// These settings with the members of a JSON object replaced.
-    pub(super) fn merged(&self, patch: &Value) -> Result<Self, String> {
-        let mut all = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        let patch = patch.as_object().ok_or("settings are a JSON object")?;
-        if let Some(all) = all.as_object_mut() {
-            all.extend(patch.clone());
-        }
-        serde_json::from_value(all).map_err(|error| error.to_string())
+/// Settings with the members of a JSON object replaced.
+pub(super) fn merged<T: Serialize + DeserializeOwned>(settings: &T, patch: &Value) -> Result<T, String> {
+    let mut all = serde_json::to_value(settings).map_err(|error| error.to_string())?;
+    let patch = patch.as_object().ok_or("settings are a JSON object")?;
+    if let Some(all) = all.as_object_mut() {
+        all.extend(patch.clone());
     }
+    serde_json::from_value(all).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -114,8 +115,8 @@ mod tests {
     #[test]
     fn members_are_replaced_one_by_one() {
         let settings = Settings { quota: true, ..Settings::default() };
-        let settings = settings.merged(&json!({"graph_outage": "drop"})).unwrap();
+        let settings = merged(&settings, &json!({"graph_outage": "drop"})).unwrap();
         assert_eq!((settings.graph_outage, settings.quota), (Outage::Drop, true));
-        assert!(settings.merged(&json!({"graph_lag": 3})).unwrap_err().contains("graph_lag"));
+        assert!(merged(&settings, &json!({"graph_lag": 3})).unwrap_err().contains("graph_lag"));
     }
 }

@@ -18,6 +18,9 @@ pub(super) struct Caller {
     pub(super) cut: bool,
 }
 
+/// The service user of the ticket systems, by password.
+pub(super) const SERVICE_USER: &str = "Basic bG9ja3N0ZXA6ZW11bGF0b3Itc2VjcmV0";
+
 pub(super) const WORKSPACE: &str = "/arm/subscriptions/sub-1/resourceGroups/rg/providers/\
      Microsoft.OperationalInsights/workspaces/ws/providers/Microsoft.SecurityInsights";
 
@@ -42,13 +45,19 @@ impl Caller {
 
     pub(super) fn send(&mut self, method: &str, target: &str, body: &Value) -> Reply {
         let token = if target.starts_with("/graph") { &self.graph } else { &self.arm };
+        self.send_as(&format!("Bearer {token}"), method, target, body)
+    }
+
+    /// The same as somebody else; percent-encodes spaces, quotes and carets.
+    pub(super) fn send_as(&mut self, authorization: &str, method: &str, target: &str, body: &Value) -> Reply {
+        let target = target.replace(' ', "%20").replace('\'', "%27").replace('^', "%5E");
         let mut headers = vec![
-            ("authorization".to_owned(), format!("Bearer {token}")),
+            ("authorization".to_owned(), authorization.to_owned()),
             ("content-type".to_owned(), "application/json".to_owned()),
         ];
         headers.extend(self.headers.clone());
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request = Request::new(method, target, headers, body);
+        let request = Request::new(method, &target, headers, body);
         let plan = self.world.plan(&request);
         let (reply, delivery) = self.world.answer(&request, &plan);
         self.cut = delivery.cut;
@@ -59,9 +68,8 @@ impl Caller {
         self.send("GET", target, &Value::Null)
     }
 
-    /// A Graph call below `/security`; percent-encodes spaces and quotes of the query.
+    /// A Graph call below `/security`.
     pub(super) fn security(&mut self, method: &str, target: &str, body: &Value) -> Reply {
-        let target = target.replace(' ', "%20").replace('\'', "%27");
         self.send(method, &format!("/graph/v1.0/security/{target}"), body)
     }
 
@@ -69,7 +77,7 @@ impl Caller {
     pub(super) fn sentinel(&mut self, method: &str, target: &str, body: &Value) -> Reply {
         let joint = if target.contains('?') { '&' } else { '?' };
         let target = format!("{WORKSPACE}/{target}{joint}api-version=2025-09-01");
-        self.send(method, &target.replace(' ', "%20").replace('\'', "%27"), body)
+        self.send(method, &target, body)
     }
 }
 

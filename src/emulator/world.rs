@@ -65,7 +65,7 @@ fn target<'a>(request: &'a Request, path: &'a [&'a str], desks: &Desks) -> Targe
             let Some((system, desk)) = desk::named(first).and_then(|s| Some((s, desks.get(&s)?))) else {
                 return Target::Nowhere;
             };
-            Target::Desk(system, desk.operation_of(request, rest), rest.to_vec())
+            Target::Desk(system, desk.operation(request, rest), rest.to_vec())
         }
         ["login", rest @ ..] if request.method == "POST" => {
             Target::Login(rest.iter().map(|segment| (*segment).to_owned()).collect())

@@ -277,6 +277,8 @@ fn steps() -> Vec<Step> {
         get("/tickets", &[("query", "id = {0} AND Created < 'garbage'")]),
         // A merge: reads and writes of the one lead to the other.
         send("PUT", "/ticket/{1}", json!({"MergeInto": "{0}"})),
+        send("PUT", "/ticket/{0}", json!({"MergeInto": "{1}"})),
+        send("PUT", "/ticket/{0}", json!({"MergeInto": "999999"})),
         get("/ticket/{1}", &[]),
         get("/tickets", &[("query", "id = {1}")]),
         send("PUT", "/ticket/{1}", json!({"Subject": "through the merged one"})),

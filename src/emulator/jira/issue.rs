@@ -6,12 +6,11 @@ use jiff::Timestamp;
 use jiff::tz::Offset;
 use serde_json::{Map, Value, json};
 
+use super::super::desk::is_own_tag;
 use super::settings::{Deployment, Settings};
 use super::text::plain;
 use super::workflow::{STATUSES, Status};
 
-/// The account that lockstep works as.
-pub(super) const SERVICE: &str = "lockstep";
 /// The select field of the site, with the verdict.
 pub(super) const VERDICT_FIELD: &str = "customfield_10050";
 
@@ -149,10 +148,7 @@ impl Issue {
             "False Positive" => "false-positive",
             _ => "undetermined",
         });
-        let is_own = |label: &&String| {
-            *label == "lockstep" || label.starts_with("lockstep-") || label.starts_with("lockstep:")
-        };
-        let tags: Vec<&String> = self.labels.iter().filter(|label| !is_own(label)).collect();
+        let tags: Vec<&String> = self.labels.iter().filter(|label| !is_own_tag(label)).collect();
         let key = self.labels.iter().find(|label| label.starts_with("lockstep-"));
         let comments: Vec<Value> = self
             .comments

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::super::desk::Surroundings;
+use super::super::desk::{Surroundings, USER};
 use super::super::wire::{Reply, Request};
-use super::issue::{SERVICE, user};
+use super::issue::user;
 use super::settings::Deployment;
 use super::write::{PROJECTS, TYPES};
 use super::{Jira, Outcome, base, refusal};
@@ -13,7 +13,7 @@ impl Jira {
     pub(super) fn meta(&mut self, request: &Request, path: &[&str], around: &Surroundings<'_>) -> Outcome {
         let base = base(around, &self.settings);
         let answer = match path {
-            ["myself"] => user(SERVICE, &self.settings, &base),
+            ["myself"] => user(USER, &self.settings, &base),
             ["user", "assignable", "search"] => self.assignable(request, &base)?,
             ["project", key] => self.project(key, &base)?,
             ["mypermissions"] => self.permissions(request)?,
@@ -81,7 +81,7 @@ impl Jira {
         let names = ["summary", "issuetype", "project", "description", "labels", "priority", "assignee"];
         let rows: Vec<Value> = names
             .iter()
-            .filter(|name| !self.settings.locked_fields.iter().any(|locked| locked == *name))
+            .filter(|name| !self.is_locked(name))
             .map(|name| {
                 json!({"fieldId": name, "key": name, "name": name, "required": *name == "summary",
                                "hasDefaultValue": false, "operations": ["set"], "schema": {"type": "string"}})

@@ -15,6 +15,7 @@
 //! `tags`, `comment`, `notes`, `key`, `delete`; and of Jira's own: `status_name`, `resolution`, `labels` (all of them,
 //! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment).
 
+mod fields;
 mod issue;
 mod jql;
 mod meta;
@@ -30,20 +31,17 @@ mod write;
 #[allow(clippy::unwrap_used)]
 mod tests;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Surroundings};
+use super::desk::{Desk, Surroundings, USER, has_password};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
+use super::login::bearer;
+use super::options::CLIENT_SECRET;
+use super::settings::merged;
 use super::wire::{Refusal, Reply, Request};
-use issue::SERVICE;
 use settings::{Deployment, Settings};
 pub(super) use store::Jira;
-
-/// The service user's password, token and client secret.
-const SECRET: &str = "emulator-secret";
 
 /// What an answer is: one that did something, or a refusal.
 type Outcome = Result<Reply, Reply>;
@@ -71,13 +69,11 @@ fn no_issue() -> Reply {
 impl Jira {
     /// Whether the request comes from the service user.
     fn admits(&self, request: &Request) -> bool {
-        let header = request.header("authorization").unwrap_or_default();
-        if let Some(token) = header.strip_prefix("Bearer ") {
-            return token == SECRET && self.settings.deployment == Deployment::DataCenter
-                || self.tokens.iter().any(|issued| issued == token);
-        }
-        let basic = header.strip_prefix("Basic ").and_then(|encoded| STANDARD.decode(encoded).ok());
-        basic.is_some_and(|pair| pair == format!("{SERVICE}:{SECRET}").into_bytes())
+        let is_known = |token: &str| {
+            token == CLIENT_SECRET && self.settings.deployment == Deployment::DataCenter
+                || self.tokens.iter().any(|issued| issued == token)
+        };
+        has_password(request) || bearer(request).is_some_and(is_known)
     }
 
     /// OAuth 2 client credentials.
@@ -85,8 +81,8 @@ impl Jira {
         let form: Vec<(String, String)> = url::form_urlencoded::parse(&request.body).into_owned().collect();
         let of = |name: &str| form.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str());
         let known = of("grant_type") == Some("client_credentials")
-            && of("client_id") == Some(SERVICE)
-            && of("client_secret") == Some(SECRET);
+            && of("client_id") == Some(USER)
+            && of("client_secret") == Some(CLIENT_SECRET);
         if !known {
             return Reply::json(401, json!({"error": "access_denied", "error_description": "Unauthorized"}));
         }
@@ -138,11 +134,11 @@ impl Jira {
 }
 
 impl Desk for Jira {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
         let ["rest", "api", _, rest @ ..] = path else {
             return if path == ["oauth", "token"] { "token" } else { "unknown" };
         };
-        match (method, rest) {
+        match (request.method.as_str(), rest) {
             ("POST", ["issue"]) => "create-ticket",
             ("GET", ["issue", _]) => "get-ticket",
             ("PUT", ["issue", _]) | ("POST", ["issue", _, "transitions"]) => "update-ticket",
@@ -218,7 +214,8 @@ impl Desk for Jira {
     }
 
     fn set(&mut self, settings: &Value) -> Result<(), String> {
-        self.apply(settings)
+        self.settings = merged(&self.settings, settings)?;
+        Ok(())
     }
 }
 

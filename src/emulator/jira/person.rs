@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::desk::Surroundings;
+use super::super::desk::{Surroundings, is_own_tag};
+use super::super::graph::stated;
 use super::super::ledger::{Actor, System, What};
 use super::super::wire::{Body, Refusal, Reply};
 use super::issue::Issue;
@@ -33,12 +34,6 @@ struct Edit {
     project: Option<String>,
     archived: Option<bool>,
     delete: bool,
-}
-
-/// Null says nobody; absence says nothing.
-#[allow(clippy::option_option)]
-fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 fn read(edit: &Value) -> Result<Edit, Refusal> {
@@ -138,7 +133,7 @@ impl Jira {
     /// All but comments, moves and deletions.
     fn act(&mut self, issue: &mut Issue, edit: &Edit) -> Result<(), Refusal> {
         if let Some(title) = &edit.title {
-            issue.summary = super::write::summary(&json!(title)).map_err(Refusal::bad_request)?;
+            issue.summary = super::fields::summary(&json!(title)).map_err(Refusal::bad_request)?;
         }
         if let Some(severity) = &edit.severity {
             priority(severity)?.clone_into(&mut issue.priority);
@@ -150,7 +145,7 @@ impl Jira {
             issue.assignee.clone_from(owner);
         }
         if let Some(tags) = &edit.tags {
-            issue.labels.retain(|label| label.starts_with("lockstep"));
+            issue.labels.retain(|label| is_own_tag(label));
             issue.labels.extend(tags.iter().cloned());
         }
         if let Some(labels) = &edit.labels {

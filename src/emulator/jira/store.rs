@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::super::clock::earlier;
 use super::super::desk::Surroundings;
@@ -22,8 +21,6 @@ const LIMITS: [(usize, f64); 2] = [(20, 2.0), (100, 30.0)];
 #[derive(Debug, Default)]
 pub(in crate::emulator) struct Jira {
     pub(super) settings: Settings,
-    /// The settings as they were given, for partial changes.
-    given: Map<String, Value>,
     pub(super) issues: BTreeMap<u64, Kept>,
     pub(super) numbers: BTreeMap<String, u64>,
     pub(super) last_comment: u64,
@@ -45,15 +42,6 @@ pub(super) struct Kept {
 }
 
 impl Jira {
-    /// Changes the settings named and leaves the others.
-    pub(super) fn apply(&mut self, settings: &Value) -> Result<(), String> {
-        let mut given = self.given.clone();
-        given.extend(settings.as_object().cloned().ok_or("settings are an object")?);
-        self.settings = Settings::deserialize(Value::Object(given.clone())).map_err(|e| e.to_string())?;
-        self.given = given;
-        Ok(())
-    }
-
     /// An issue by id or key that was not deleted.
     pub(super) fn find(&self, id_or_key: &str) -> Option<&Kept> {
         let by_id = id_or_key.parse().ok().and_then(|id: u64| self.issues.get(&id));

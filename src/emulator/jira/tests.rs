@@ -1,31 +1,20 @@
 //! What the emulated Jira does, asked without a network.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::emulator::ledger::{Actor, System};
-use crate::emulator::options::EmulatorOptions;
-use crate::emulator::testing::Caller;
+use crate::emulator::testing::{Caller, SERVICE_USER};
 use crate::emulator::wire::Reply;
 
 /// A caller as the service user.
 fn caller(settings: &Value) -> Caller {
-    let mut caller = Caller::with(EmulatorOptions::default());
-    caller.headers = vec![];
+    let mut caller = Caller::new();
     caller.world.at_desk(System::Jira, |desk, _| desk.set(settings)).unwrap();
     caller
 }
 
 fn send(caller: &mut Caller, method: &str, path: &str, body: &Value) -> Reply {
-    let basic = format!("Basic {}", STANDARD.encode("lockstep:emulator-secret"));
-    let headers =
-        vec![("authorization".to_owned(), basic), ("content-type".to_owned(), "application/json".to_owned())];
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let target = format!("/jira/rest/api/{path}");
-    let request = crate::emulator::wire::Request::new(method, &target, headers, body);
-    let plan = caller.world.plan(&request);
-    caller.world.answer(&request, &plan).0
+    caller.send_as(SERVICE_USER, method, &format!("/jira/rest/api/{path}"), body)
 }
 
 fn open(caller: &mut Caller, seed: &Value) -> String {
@@ -118,6 +107,32 @@ fn people_close_and_reopen_in_common_words() {
     assert_eq!((&open["verdict"], &open["owner"]), (&Value::Null, &Value::Null));
     assert_eq!(open["comments"].as_array().unwrap().len(), 2);
     assert!(edit(json!({"state": "closed"})).is_err());
+}
+
+#[test]
+fn closed_issues_can_refuse_edits_and_a_reopening_can_clear_the_resolution() {
+    let mut caller = caller(&json!({"closed_readonly": true, "reopen_clears_resolution": true}));
+    let id = open(&mut caller, &json!({"status": "closed", "verdict": "true-positive"}));
+    let path = format!("3/issue/{id}");
+    let edit = json!({"fields": {"summary": "x"}});
+    assert_eq!(send(&mut caller, "PUT", &path, &edit).status, 400);
+    let reopen = json!({"transition": {"id": "21"}});
+    assert_eq!(send(&mut caller, "POST", &format!("{path}/transitions"), &reopen).status, 204);
+    assert_eq!(send(&mut caller, "GET", &path, &json!(null)).value()["fields"]["resolution"], json!(null));
+    assert_eq!(send(&mut caller, "PUT", &path, &edit).status, 204);
+}
+
+#[test]
+fn the_key_before_a_move_still_leads_to_the_issue() {
+    let mut caller = caller(&json!({}));
+    let id = open(&mut caller, &json!({"title": "t"}));
+    let former = send(&mut caller, "GET", &format!("3/issue/{id}"), &json!(null)).value()["key"].clone();
+    let actor = Actor::Human("ana@example.org".to_owned());
+    let edit = json!({"project": "OPS"});
+    caller.world.at_desk(System::Jira, |desk, around| desk.edit(&id, &edit, &actor, around)).unwrap();
+    let path = format!("3/issue/{}", former.as_str().unwrap());
+    let found = send(&mut caller, "GET", &path, &json!(null));
+    assert_eq!((&found.value()["id"], &found.value()["key"]), (&json!(id), &json!("OPS-1")));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::fields::not_on_screen;
 use super::issue::{Issue, VERDICT_FIELD, number_of};
 use super::settings::{Automation, Settings, Workflow};
 
@@ -134,9 +135,7 @@ impl Transition {
         let screen = self.fields(settings);
         let mut errors = Map::new();
         for name in given.keys().filter(|name| !screen.contains_key(*name)) {
-            let what =
-                format!("Field '{name}' cannot be set. It is not on the appropriate screen, or unknown.");
-            errors.insert(name.clone(), what.into());
+            errors.insert(name.clone(), not_on_screen(name).into());
         }
         for (name, _) in
             screen.iter().filter(|(name, field)| field["required"] == true && missing(given, name))

@@ -2,21 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::desk::Surroundings;
+use super::super::desk::{Surroundings, service_user};
 use super::super::ledger::Actor;
 use super::super::wire::{Reply, Request};
-use super::issue::{Issue, SERVICE, VERDICT_FIELD, to_millis};
-use super::settings::Deployment;
+use super::fields::{label_operation, not_on_screen};
+use super::issue::{Issue, to_millis};
 use super::workflow::{automate, offered};
 use super::{Jira, Outcome, base, field_refusal, no_issue, refusal, text, wrong};
 
 pub(super) const PROJECTS: [&str; 2] = ["SOC", "OPS"];
 pub(super) const TYPES: [&str; 2] = ["Task", "Incident"];
-pub(super) const PRIORITIES: [&str; 5] = ["Highest", "High", "Medium", "Low", "Lowest"];
-
-fn service() -> Actor {
-    Actor::App(SERVICE.to_owned())
-}
 
 /// The comma-separated words of an option.
 pub(super) fn words(request: &Request, name: &str) -> Vec<String> {
@@ -89,7 +84,7 @@ impl Jira {
         (issue.id, issue.number) = self.next_id(&project);
         let answer = json!({"id": issue.id.to_string(), "key": issue.key(),
             "self": format!("{}/issue/{}", base(around, &self.settings), issue.id)});
-        self.add(issue, &service(), around);
+        self.add(issue, &service_user(), around);
         Ok(Reply::json(201, answer))
     }
 
@@ -119,7 +114,7 @@ impl Jira {
                 label_operation(&mut issue, operation)?;
             }
         }
-        self.change(id, &service(), around, |kept| {
+        self.change(id, &service_user(), around, |kept| {
             *kept = issue;
             Ok(())
         })?;
@@ -128,81 +123,6 @@ impl Jira {
 
     pub(super) fn current(&self, id: u64) -> Result<Issue, Reply> {
         self.issues.get(&id).map(|kept| kept.versions.current().clone()).ok_or_else(no_issue)
-    }
-
-    fn is_locked(&self, field: &str) -> bool {
-        self.settings.locked_fields.iter().any(|locked| locked == field)
-    }
-
-    /// Sets fields, or says what is wrong with each.
-    fn set_fields(
-        &mut self,
-        issue: &mut Issue,
-        fields: &Map<String, Value>,
-        is_new: bool,
-    ) -> Result<(), Reply> {
-        let mut errors = Map::new();
-        for (name, value) in fields {
-            let done = if self.is_locked(name) {
-                Err(not_on_screen(name))
-            } else {
-                self.set_field(issue, name, value, is_new)
-            };
-            if let Err(why) = done {
-                errors.insert(name.clone(), why.into());
-            }
-        }
-        if errors.is_empty() { Ok(()) } else { Err(field_refusal(&errors)) }
-    }
-
-    fn set_field(
-        &mut self,
-        issue: &mut Issue,
-        name: &str,
-        value: &Value,
-        is_new: bool,
-    ) -> Result<(), String> {
-        match name {
-            "summary" => issue.summary = summary(value)?,
-            "description" => {
-                text::check(value, self.settings.deployment)?;
-                issue.description = value.clone();
-            }
-            "priority" => {
-                let name = value["name"].as_str().filter(|name| PRIORITIES.contains(name));
-                name.ok_or("The priority selected is invalid.")?.clone_into(&mut issue.priority);
-            }
-            "assignee" => issue.assignee = self.assignee(value)?,
-            "labels" => {
-                issue.labels.clear();
-                for label in value.as_array().ok_or("data was not an array")? {
-                    issue.labels.insert(label_text(label)?);
-                }
-            }
-            VERDICT_FIELD => {
-                issue.custom.insert(name.to_owned(), value.clone());
-            }
-            _ if name.starts_with("customfield_") && (is_new || issue.custom.contains_key(name)) => {
-                issue.custom.insert(name.to_owned(), value.clone());
-            }
-            _ => return Err(not_on_screen(name)),
-        }
-        Ok(())
-    }
-
-    fn assignee(&self, value: &Value) -> Result<Option<String>, String> {
-        let member = match self.settings.deployment {
-            Deployment::Cloud => "accountId",
-            Deployment::DataCenter => "name",
-        };
-        match (&value[member], value) {
-            (Value::String(account), _) => {
-                self.mail_of(account).map(Some).ok_or_else(|| format!("User '{account}' does not exist."))
-            }
-            (Value::Null, Value::Null) => Ok(None),
-            (Value::Null, Value::Object(members)) if members.contains_key(member) => Ok(None),
-            _ => Err("expected Object".to_owned()),
-        }
     }
 
     pub(super) fn transitions(&self, request: &Request, id: &str, around: &Surroundings<'_>) -> Outcome {
@@ -243,10 +163,10 @@ impl Jira {
             }
             let add = operations[0]["add"].clone();
             text::check(&add["body"], settings.deployment).map_err(|why| wrong("comment", &why))?;
-            note = Some(self.new_comment(&service(), around.now, self.remark_parts(&add)));
+            note = Some(self.new_comment(&service_user(), around.now, self.remark_parts(&add)));
         }
         let fields = members(&body, "fields");
-        self.change(id, &service(), around, |issue| {
+        self.change(id, &service_user(), around, |issue| {
             step.perform(issue, &fields, &settings).map_err(|errors| field_refusal(&errors))?;
             if let Some(note) = note {
                 issue.closing_note = issue.is_done().then(|| text::plain(&note.body));
@@ -293,7 +213,7 @@ impl Jira {
         let given = Value::Object(body);
         text::check(&given["body"], self.settings.deployment).map_err(|why| wrong("comment", &why))?;
         let parts = self.remark_parts(&given);
-        let written = self.remark(id, &service(), around, parts)?;
+        let written = self.remark(id, &service_user(), around, parts)?;
         Ok(Reply::json(201, written.json(id, false, &self.settings, &base(around, &self.settings))))
     }
 
@@ -329,46 +249,4 @@ pub(super) fn blank(project: &str, kind: &str, now: jiff::Timestamp) -> Issue {
         archived: false,
         closing_note: None,
     }
-}
-
-fn not_on_screen(name: &str) -> String {
-    format!("Field '{name}' cannot be set. It is not on the appropriate screen, or unknown.")
-}
-
-pub(super) fn summary(value: &Value) -> Result<String, String> {
-    let text = value.as_str().map(str::trim).ok_or("Operation value must be a string")?;
-    if text.is_empty() {
-        return Err("You must specify a summary of the issue.".to_owned());
-    }
-    if text.contains(['\n', '\r']) {
-        return Err("The summary is invalid because it contains newline characters.".to_owned());
-    }
-    if text.chars().count() > 255 {
-        return Err("Summary must be less than 255 characters.".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn label_text(label: &Value) -> Result<String, String> {
-    let text = label.as_str().ok_or("string expected at index 0")?;
-    if text.contains(char::is_whitespace) {
-        return Err(format!("The label '{text}' contains spaces which is invalid."));
-    }
-    if text.is_empty() || text.chars().count() > 255 {
-        return Err(format!("The label '{text}' is empty or too long."));
-    }
-    Ok(text.to_owned())
-}
-
-fn label_operation(issue: &mut Issue, operation: &Value) -> Result<(), Reply> {
-    let of =
-        |name: &str| operation.get(name).map(label_text).transpose().map_err(|why| wrong("labels", &why));
-    if let Some(label) = of("add")? {
-        issue.labels.insert(label);
-    } else if let Some(label) = of("remove")? {
-        issue.labels.remove(&label);
-    } else {
-        return Err(wrong("labels", "Unknown operation"));
-    }
-    Ok(())
 }

@@ -61,7 +61,7 @@ impl RequestTracker {
         around: &mut Surroundings<'_>,
     ) -> Result<(), Refusal> {
         check_words(edit)?;
-        let found = id.parse().ok().and_then(|id| self.tickets.get(&id)).map(|v| v.current().clone());
+        let found = id.parse().ok().and_then(|id| self.survivor(id)).map(|v| v.current().clone());
         let Some(current) = found else { return Err(Refusal::new(404, "NotFound", "no such ticket")) };
         let mut change = Change::new(&current);
         self.apply(&mut change, edit, actor, around)?;
@@ -140,10 +140,12 @@ impl RequestTracker {
         around: &mut Surroundings<'_>,
     ) -> Result<(), Refusal> {
         let into = into.as_u64().or_else(|| into.as_str()?.parse().ok());
-        let target = into.filter(|into| *into != source).and_then(|into| self.survivor(into));
-        let Some(mut target) = target.map(|v| v.current().clone()) else {
-            return refuse("no such ticket to merge into");
-        };
+        let target = into.and_then(|into| self.survivor(into)).map(|v| v.current().clone());
+        // One that was merged into the source leads back to it.
+        let Some(mut target) = target else { return refuse("New ticket doesn't exist") };
+        if target.id == source {
+            return refuse("Can't merge a ticket into itself");
+        }
         let Some(mut merged) = self.tickets.get(&source).map(|v| v.current().clone()) else {
             return refuse("no such ticket");
         };

@@ -43,11 +43,11 @@ impl RequestTracker {
 
     /// `GET /transactions?query=`: by rising number. What this user may not see is taken out of each page after it
     /// was cut, and nobody says how many there are.
-    pub(super) fn feed(&self, request: &Request, root: &str) -> Outcome {
+    pub(super) fn feed(&self, request: &Request, stale: bool, root: &str) -> Outcome {
         let query = self.query(request)?;
         let queue =
             |t: &Transaction| self.tickets.get(&t.ticket).map(|versions| versions.current().queue.clone());
-        let matching = self.transactions.iter().filter(|t| {
+        let matching = self.written(stale).filter(|t| {
             let queue = queue(t).unwrap_or_default();
             query.matches(&Subject::Transaction(t, &queue))
         });
@@ -55,10 +55,17 @@ impl RequestTracker {
     }
 
     /// `GET /ticket/{id}/history`; of a ticket that does not exist it is empty.
-    pub(super) fn history(&self, request: &Request, id: &str, root: &str) -> Reply {
+    pub(super) fn history(&self, request: &Request, id: &str, stale: bool, root: &str) -> Reply {
         let id = id.parse().map(|id| self.survivor_id(id)).unwrap_or_default();
-        let own = self.transactions.iter().filter(|t| self.survivor_id(t.ticket) == id);
+        let own = self.written(stale).filter(|t| self.survivor_id(t.ticket) == id);
         Reply::json(200, self.lines(own.collect(), request, root))
+    }
+
+    /// All transactions, oldest first; in a stale answer each ticket lacks its last.
+    fn written(&self, stale: bool) -> impl Iterator<Item = &Transaction> {
+        let is_last =
+            |t: &Transaction| !self.transactions.iter().any(|o| o.ticket == t.ticket && o.id > t.id);
+        self.transactions.iter().filter(move |t| !stale || !is_last(t))
     }
 
     fn lines(&self, mut found: Vec<&Transaction>, request: &Request, root: &str) -> Value {

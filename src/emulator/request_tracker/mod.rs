@@ -29,22 +29,18 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Surroundings};
+use super::desk::{Desk, Surroundings, has_password, service_user};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
+use super::options::CLIENT_SECRET;
+use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
 use ticket::{Ticket, Transaction};
 
-/// The service user's name.
-const USER: &str = "lockstep";
-/// Its password and token.
-const SECRET: &str = "emulator-secret";
 /// The queue lockstep works in.
 const QUEUE: &str = "SOC";
 
@@ -131,14 +127,13 @@ fn error<T>(status: u16, text: impl Into<String>) -> Result<T, (u16, String)> {
 }
 
 fn is_known(request: &Request) -> bool {
-    let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{SECRET}")));
-    let token = format!("token {SECRET}");
-    request.header("authorization").is_some_and(|own| own == basic || own == token)
+    let token = request.header("authorization").and_then(|header| header.strip_prefix("token "));
+    has_password(request) || token == Some(CLIENT_SECRET)
 }
 
 impl Desk for RequestTracker {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
-        match (method, path) {
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
+        match (request.method.as_str(), path) {
             ("GET", ["REST", "2.0", "transactions"]) => "list-tickets",
             ("GET", ["REST", "2.0", "tickets"]) => "find-ticket",
             ("POST", ["REST", "2.0", "ticket"]) => "create-ticket",
@@ -211,12 +206,7 @@ impl Desk for RequestTracker {
     }
 
     fn set(&mut self, settings: &Value) -> Result<(), String> {
-        let mut all = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
-        let patch = settings.as_object().ok_or("settings are a JSON object")?;
-        if let Some(all) = all.as_object_mut() {
-            all.extend(patch.clone());
-        }
-        self.settings = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        self.settings = merged(&self.settings, settings)?;
         Ok(())
     }
 }
@@ -231,16 +221,17 @@ impl RequestTracker {
         root: &str,
     ) -> Outcome {
         let ["REST", "2.0", rest @ ..] = path else { return error(404, "Not Found") };
-        let app = Actor::App(USER.to_owned());
+        let app = service_user();
+        let stale = plan.is(&FaultKind::StaleRead);
         match (request.method.as_str(), rest) {
             ("GET", ["rt"]) => Ok(Reply::json(200, json!({"Version": "5.0.3+dfsg-3~deb12u6"}))),
             ("GET", ["queue", name]) => self.queue(name, root),
             ("GET", ["users"]) => self.users(request, root),
             ("GET", ["tickets"]) => self.search(request, root),
-            ("GET", ["transactions"]) => self.feed(request, root),
+            ("GET", ["transactions"]) => self.feed(request, stale, root),
             ("GET", ["transaction", id, "attachments"]) => Ok(self.attachments(request, id, root)),
-            ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, root)),
-            ("GET", ["ticket", id]) => self.get(request, id, plan.is(&FaultKind::StaleRead), root),
+            ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, stale, root)),
+            ("GET", ["ticket", id]) => self.get(request, id, stale, root),
             ("POST", ["ticket"]) => self.create(request, &app, around, root),
             ("PUT", ["ticket", id]) => self.put(request, id, plan, &app, around),
             ("POST", ["ticket", id, way @ ("comment" | "correspond")]) => {

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::super::desk::USER;
 use super::super::wire::{Reply, Request};
 use super::ticket::NOBODY;
-use super::{Outcome, QUEUE, RequestTracker, USER, error, render};
+use super::{Outcome, QUEUE, RequestTracker, error, render};
 
 impl RequestTracker {
     /// The name of a user by address or name, in any case.

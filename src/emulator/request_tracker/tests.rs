@@ -2,34 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::super::clock::Clock;
 use super::super::faults::{Fault, FaultKind};
 use super::super::ledger::{Api, System, What};
-use super::super::options::EmulatorOptions;
-use super::super::wire::{Reply, Request};
+use super::super::testing;
+use super::super::wire::Reply;
 use super::super::world::World;
 use super::*;
 
-struct Caller(World);
+struct Caller(testing::Caller);
 
 impl Caller {
     fn new() -> Self {
-        let clock = Clock::Manual("2026-11-24T08:00:00Z".parse().unwrap());
-        let mut world = World::new(EmulatorOptions { clock, ..EmulatorOptions::default() });
-        world.base_url = "http://emulator".to_owned();
-        Self(world)
+        Self(testing::Caller::new())
     }
 
     fn call(&mut self, method: &str, path: &str, etag: Option<&str>, body: &Value) -> Reply {
-        let mut headers = vec![
-            ("authorization".to_owned(), "token emulator-secret".to_owned()),
-            ("content-type".to_owned(), "application/json".to_owned()),
-        ];
-        headers.extend(etag.map(|etag| ("if-match".to_owned(), etag.to_owned())));
-        let target = format!("/request-tracker/REST/2.0{}", path.replace(' ', "%20").replace('\'', "%27"));
-        let request = Request::new(method, &target, headers, body.to_string().into_bytes());
-        let plan = self.0.plan(&request);
-        self.0.answer(&request, &plan).0
+        self.0.headers = etag.map(|etag| ("if-match".to_owned(), etag.to_owned())).into_iter().collect();
+        self.0.send_as("token emulator-secret", method, &format!("/request-tracker/REST/2.0{path}"), body)
     }
 
     fn get(&mut self, path: &str) -> Reply {
@@ -47,12 +36,15 @@ impl Caller {
     }
 
     fn set(&mut self, settings: &Value) {
-        self.0.at_desk(System::RequestTracker, |desk, _| desk.set(settings)).unwrap();
+        self.0.world.at_desk(System::RequestTracker, |desk, _| desk.set(settings)).unwrap();
     }
 
     fn edit(&mut self, id: &str, edit: &Value) {
         let actor = Actor::Human("ana@example.org".to_owned());
-        self.0.at_desk(System::RequestTracker, |desk, around| desk.edit(id, edit, &actor, around)).unwrap();
+        self.0
+            .world
+            .at_desk(System::RequestTracker, |desk, around| desk.edit(id, edit, &actor, around))
+            .unwrap();
     }
 
     fn count(&mut self, query: &str) -> Value {
@@ -84,7 +76,7 @@ fn refusals_are_sentences() {
     assert_eq!(said, expected);
     assert_eq!(caller.put(&json!({"Status": "deleted"})), json!(["Ticket 1: Permission Denied"]));
     assert_eq!(caller.put(&json!({"Subject": "t", "Nope": 1})), json!([]));
-    let last = caller.0.ledger.entries().last().unwrap().clone();
+    let last = caller.0.world.ledger.entries().last().unwrap().clone();
     assert_eq!(last.what, What::Ineffective);
     assert_eq!(caller.call("DELETE", "/ticket/1", None, &Value::Null).status, 500);
 }
@@ -116,7 +108,7 @@ fn a_reply_reopens_and_a_comment_does_not() {
     let ticket = caller.get("/ticket/1");
     assert_eq!(ticket.value()["Status"], "open");
     assert_ne!(ticket.value()["Resolved"], "1970-01-01T00:00:00Z", "the date survives");
-    assert_eq!(caller.0.ledger.entries().last().unwrap().actor, "service");
+    assert_eq!(caller.0.world.ledger.entries().last().unwrap().actor, "service");
 }
 
 #[test]
@@ -139,14 +131,46 @@ fn merged_and_deleted_tickets_hide_from_searches() {
 }
 
 #[test]
+fn merges_do_not_go_round_and_edits_follow_them() {
+    let mut caller = Caller::new();
+    for _ in 0..2 {
+        caller.create(&json!({}));
+    }
+    caller.edit("2", &json!({"merge_into": 1}));
+    let said = caller.put(&json!({"MergeInto": 2}));
+    assert_eq!(said, json!(["Can't merge a ticket into itself"]));
+    caller.edit("2", &json!({"title": "through the merged one"}));
+    assert_eq!(caller.get("/ticket/2").value()["id"], 1);
+    assert_eq!(caller.get("/ticket/1").value()["Subject"], "through the merged one");
+}
+
+#[test]
+fn comments_and_mail_show_to_those_with_the_right() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    caller.edit("1", &json!({"comment": "c"}));
+    for (comments, mail, count) in [(true, false, 2), (true, true, 3), (false, false, 1)] {
+        caller.set(&json!({"show_comments": comments, "show_mail": mail}));
+        assert_eq!(caller.get("/ticket/1/history").value()["count"], count, "{comments} {mail}");
+    }
+}
+
+#[test]
 fn a_stale_read_shows_the_state_before() {
     let mut caller = Caller::new();
     caller.create(&json!({}));
     caller.put(&json!({"Subject": "t"}));
     let fault = Fault::new(FaultKind::StaleRead).on(Api::RequestTracker, "get-ticket");
-    caller.0.faults.add(fault);
+    caller.0.world.faults.add(fault);
     assert_eq!(caller.get("/ticket/1").value()["Subject"], "s");
     assert_eq!(caller.get("/ticket/1").value()["Subject"], "t");
+    for (operation, path) in
+        [("list-comments", "/ticket/1/history"), ("list-tickets", "/transactions?query=id > 0")]
+    {
+        caller.0.world.faults.add(Fault::new(FaultKind::StaleRead).on(Api::RequestTracker, operation));
+        assert_eq!(caller.get(path).value()["count"], 1, "without the last change");
+        assert_eq!(caller.get(path).value()["count"], 2);
+    }
 }
 
 #[test]
@@ -154,11 +178,12 @@ fn unknown_words_are_refused() {
     let mut caller = Caller::new();
     let actor = Actor::Human("ana".to_owned());
     let odd = json!({"colour": "red"});
-    let refused = caller.0.at_desk(System::RequestTracker, |desk, around| desk.open(&odd, &actor, around));
+    let refused =
+        caller.0.world.at_desk(System::RequestTracker, |desk, around| desk.open(&odd, &actor, around));
     assert!(refused.unwrap_err().message.contains("colour"));
     let desk =
         |world: &mut World, settings: &Value| world.at_desk(System::RequestTracker, |d, _| d.set(settings));
-    assert!(desk(&mut caller.0, &json!({"zone": 3})).unwrap_err().contains("zone"));
+    assert!(desk(&mut caller.0.world, &json!({"zone": 3})).unwrap_err().contains("zone"));
 }
 
 #[test]
@@ -167,9 +192,12 @@ fn tickets_are_shown_in_common_words() {
     let actor = Actor::Human("ana@example.org".to_owned());
     let seed = json!({"title": "t", "status": "closed", "verdict": "false-positive", "severity": "high",
         "owner": "bob@example.org", "notes": "done", "key": "lockstep-1", "comment": "c"});
-    let id =
-        caller.0.at_desk(System::RequestTracker, |desk, around| desk.open(&seed, &actor, around)).unwrap();
-    let common = caller.0.desks[&System::RequestTracker].ticket(&id).unwrap()["common"].clone();
+    let id = caller
+        .0
+        .world
+        .at_desk(System::RequestTracker, |desk, around| desk.open(&seed, &actor, around))
+        .unwrap();
+    let common = caller.0.world.desks[&System::RequestTracker].ticket(&id).unwrap()["common"].clone();
     let comment = common["comments"][0].clone();
     assert_eq!(
         (&comment["author"], &comment["text"], &comment["internal"]),

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::super::desk::Surroundings;
+use super::super::desk::{Surroundings, USER};
 use super::super::ledger::{Actor, System, What, changes, outcome};
 use super::super::versions::Versions;
-use super::{RequestTracker, USER};
+use super::RequestTracker;
 
 /// The status of what was deleted.
 pub(super) const DELETED: &str = "deleted";

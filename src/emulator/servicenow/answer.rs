@@ -3,11 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::save::Save;
-use super::{Late, SYSTEM, ServiceNow, USER, due, table_path};
-use crate::emulator::clock::earlier;
-use crate::emulator::desk::Surroundings;
+use super::{Late, SYSTEM, ServiceNow, table_path};
+use crate::emulator::clock::{earlier, later};
+use crate::emulator::desk::{Surroundings, service_user};
 use crate::emulator::faults::{FaultKind, Plan, http_date};
-use crate::emulator::ledger::Actor;
 use crate::emulator::versions::Versions;
 use crate::emulator::wire::{Refusal, Reply, Request};
 
@@ -63,7 +62,7 @@ impl ServiceNow {
         match (request.method.as_str(), id) {
             ("GET", None) => Ok(self.list(table, request, is_stale, around.base_url)),
             ("GET", Some(id)) => self.get(table, id, request, is_stale).map_err(|r| refusal(&r)),
-            ("POST" | "PATCH" | "PUT", id) => self.write(request, table, id, around),
+            ("POST", None) | ("PATCH" | "PUT", Some(_)) => self.write(request, table, id, around),
             _ => Err(error(405, "Method not allowed", &request.method)),
         }
     }
@@ -108,12 +107,11 @@ impl ServiceNow {
         }
         if self.settings.late_writes > 0 {
             self.settings.late_writes -= 1;
-            let due = due(around.now, &self.settings);
+            let due = later(around.now, self.settings.late_seconds);
             self.late.push(Late { due, table: table.to_owned(), id: id.map(str::to_owned), body });
             return Err(error(504, "Transaction cancelled", "maximum execution time exceeded"));
         }
-        let actor = Actor::App(USER.to_owned());
-        let save = Save::by_api(&body);
+        let (actor, save) = (service_user(), Save::by_api(&body));
         let written = match id {
             Some(id) => {
                 self.visible(table, id).map_err(|r| refusal(&r))?;

@@ -30,10 +30,11 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::clock::{earlier, later};
-use super::desk::{Desk, Surroundings};
+use super::clock::earlier;
+use super::desk::{Desk, Surroundings, service_user};
 use super::faults::Plan;
-use super::ledger::{Actor, What};
+use super::ledger::Actor;
+use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
 use record::{Record, stamp};
@@ -42,9 +43,6 @@ use settings::Settings;
 use tokens::Tokens;
 
 use super::ledger::System::ServiceNow as SYSTEM;
-
-/// The service user.
-const USER: &str = "lockstep";
 
 /// A write that was cut off and is carried out later.
 #[derive(Debug)]
@@ -94,8 +92,7 @@ impl ServiceNow {
         self.late = waiting;
         let due: Vec<Late> = due;
         for late in due {
-            let save = Save::by_api(&late.body);
-            let actor = Actor::App(USER.to_owned());
+            let (actor, save) = (service_user(), Save::by_api(&late.body));
             // Whoever sent it does not listen any more.
             let _ = match late.id {
                 Some(id) => self.update(&id, save, &actor, around),
@@ -128,30 +125,22 @@ impl ServiceNow {
 }
 
 impl Desk for ServiceNow {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
-        match (method, table_path(path)) {
+    /// A look-up by key is a list, and a comment an update, but for what they say.
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
+        match (request.method.as_str(), table_path(path)) {
             ("POST", None) if path == ["oauth_token.do"] => "token",
-            ("GET", Some(("incident" | "sn_si_incident", None))) => "list-tickets",
+            ("GET", Some(("incident" | "sn_si_incident", None))) => {
+                let query = request.option("sysparm_query").unwrap_or_default();
+                if query.contains("sys_updated_on") { "list-tickets" } else { "find-ticket" }
+            }
             ("GET", Some(("incident" | "sn_si_incident", Some(_)))) => "get-ticket",
             ("POST", Some((_, None))) => "create-ticket",
+            ("PATCH" | "PUT", Some((_, Some(_)))) if is_comment(request) => "comment-ticket",
             ("PATCH" | "PUT", Some((_, Some(_)))) => "update-ticket",
             ("GET", Some(("sys_journal_field", None))) => "list-comments",
             ("GET", Some(("sys_choice", None))) => "list-choices",
             ("GET", Some(("sys_user" | "sys_user_group", None))) => "list-people",
             _ => "unknown",
-        }
-    }
-
-    /// A look-up by key is a list, and a comment an update, but for what they say.
-    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
-        match self.operation(&request.method, path) {
-            "list-tickets"
-                if !request.option("sysparm_query").unwrap_or_default().contains("sys_updated_on") =>
-            {
-                "find-ticket"
-            }
-            "update-ticket" if is_comment(request) => "comment-ticket",
-            operation => operation,
         }
     }
 
@@ -203,12 +192,7 @@ impl Desk for ServiceNow {
     }
 
     fn set(&mut self, settings: &Value) -> Result<(), String> {
-        let mut all = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
-        let patch = settings.as_object().ok_or("settings are a JSON object")?;
-        if let Some(all) = all.as_object_mut() {
-            all.extend(patch.clone());
-        }
-        self.settings = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        self.settings = merged(&self.settings, settings)?;
         Ok(())
     }
 
@@ -235,11 +219,3 @@ fn is_comment(request: &Request) -> bool {
     let fields = body.as_ref().and_then(Value::as_object);
     fields.is_some_and(|f| !f.is_empty() && f.keys().all(|k| k == "work_notes" || k == "comments"))
 }
-
-/// When a late write is carried out.
-fn due(now: Timestamp, settings: &Settings) -> Timestamp {
-    later(now, settings.late_seconds)
-}
-
-/// What a deletion is in the ledger.
-const DELETED: What = What::Deleted;

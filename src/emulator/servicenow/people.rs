@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::answer::not_found;
 use super::record::{Record, codes};
 use super::save::Save;
-use super::{DELETED, SYSTEM, ServiceNow};
+use super::{SYSTEM, ServiceNow};
 use crate::emulator::desk::Surroundings;
-use crate::emulator::ledger::Actor;
+use crate::emulator::graph::stated;
+use crate::emulator::ledger::{Actor, What};
 use crate::emulator::wire::Refusal;
 
 /// Severity by impact and urgency, worst first; the first of a word is the one that people enter.
@@ -55,12 +56,6 @@ struct Edit {
     fields: BTreeMap<String, String>,
 }
 
-// The outer option tells whether anything is stated.
-#[allow(clippy::option_option)]
-fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
-}
-
 fn parse(edit: &Value) -> Result<Edit, Refusal> {
     serde_json::from_value(edit.clone()).map_err(|error| Refusal::bad_request(error.to_string()))
 }
@@ -91,7 +86,7 @@ impl ServiceNow {
         let current = self.find(id).ok_or_else(not_found)?.current().clone();
         if edit.delete {
             self.records.retain(|(own, _)| own != id);
-            around.note(SYSTEM, id, actor, DELETED);
+            around.note(SYSTEM, id, actor, What::Deleted);
             return Ok(());
         }
         self.hide(id, edit.hidden);

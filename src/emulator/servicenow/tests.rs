@@ -1,11 +1,10 @@
 //! What the emulator must not be kinder about than the real service.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::emulator::testing::Caller;
+use crate::emulator::ledger::What;
+use crate::emulator::testing::{Caller, SERVICE_USER};
 
 struct Instance(Caller);
 
@@ -21,16 +20,7 @@ impl Instance {
     }
 
     fn send(&mut self, method: &str, target: &str, body: &Value) -> Reply {
-        let pair = STANDARD.encode("lockstep:emulator-secret");
-        let headers = vec![
-            ("authorization".to_owned(), format!("Basic {pair}")),
-            ("content-type".to_owned(), "application/json".to_owned()),
-        ];
-        let target = format!("/servicenow/api/now/table/{}", target.replace(' ', "%20").replace('^', "%5E"));
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request = Request::new(method, &target, headers, bytes);
-        let plan = self.0.world.plan(&request);
-        self.0.world.answer(&request, &plan).0
+        self.0.send_as(SERVICE_USER, method, &format!("/servicenow/api/now/table/{target}"), body)
     }
 
     fn rows(&mut self, target: &str) -> Vec<Value> {
@@ -132,6 +122,40 @@ fn resolved_incidents_close_by_themselves_from_either_basis() {
         let reply = it.send("GET", &format!("incident/{id}"), &Value::Null);
         assert_eq!(reply.value()["result"]["state"], state, "by update: {by_update}");
     }
+}
+
+#[test]
+fn fields_and_rules_can_be_switched() {
+    let mut it = Instance::new(&json!({"hidden_fields": ["correlation_id"]}));
+    let id = it.open(&json!({"title": "a", "key": "lockstep-1"}));
+    let target = format!("incident/{id}");
+    let shown = it.send("GET", &target, &Value::Null).value()["result"].clone();
+    assert!(shown.get("correlation_id").is_none() && shown["short_description"] == "a", "{shown}");
+    for (settings, change) in [
+        (json!({"hold_reason": false}), json!({"state": "3"})),
+        (json!({"data_policy": false}), json!({"state": "6"})),
+    ] {
+        assert_eq!(it.send("PATCH", &target, &change).status, 403, "{change}");
+        it.desk(|desk, _| desk.set(&settings)).unwrap();
+        assert_eq!(it.send("PATCH", &target, &change).status, 200, "{settings}");
+    }
+}
+
+#[test]
+fn what_a_column_cannot_hold_is_cut_off_in_silence() {
+    let mut it = Instance::new(&json!({}));
+    let body = json!({"short_description": "é".repeat(200), "correlation_id": "k".repeat(101)});
+    let made = it.send("POST", "incident", &body);
+    let shown = &made.value()["result"];
+    assert_eq!((made.status, shown["short_description"].as_str().unwrap().chars().count()), (201, 160));
+    assert_eq!(shown["correlation_id"], "k".repeat(100));
+}
+
+#[test]
+fn a_change_without_an_id_opens_nothing() {
+    let mut it = Instance::new(&json!({}));
+    assert_eq!(it.send("PATCH", "incident", &json!({"short_description": "x"})).status, 405);
+    assert!(it.rows("incident").is_empty());
 }
 
 #[test]

@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::USER;
 use super::settings::Settings;
 use crate::emulator::clock::later;
+use crate::emulator::desk::{USER, has_password};
+use crate::emulator::login::bearer;
 use crate::emulator::options::CLIENT_SECRET;
 use crate::emulator::wire::{Reply, Request};
 
@@ -21,16 +20,13 @@ pub(super) struct Tokens(BTreeMap<String, Timestamp>);
 impl Tokens {
     /// Whether a request proves that it comes from the service user.
     pub(super) fn admits(&self, request: &Request, now: Timestamp) -> bool {
-        let header = request.header("authorization").unwrap_or_default();
-        if let Some(pair) = header.strip_prefix("Basic ") {
-            return pair == STANDARD.encode(format!("{USER}:{CLIENT_SECRET}"));
-        }
-        header.strip_prefix("Bearer ").and_then(|token| self.0.get(token)).is_some_and(|end| now < *end)
+        let end = bearer(request).and_then(|token| self.0.get(token));
+        has_password(request) || end.is_some_and(|end| now < *end)
     }
 
     /// The token of a request counts as expired from now on.
     pub(super) fn expire(&mut self, request: &Request) {
-        if let Some(token) = request.header("authorization").and_then(|text| text.strip_prefix("Bearer ")) {
+        if let Some(token) = bearer(request) {
             self.0.remove(token);
         }
     }

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::desk::{USER, is_own_tag};
+use super::super::graph::stated;
 use super::super::ledger::What;
 use super::super::versions::Versions;
 use super::super::wire::Refusal;
@@ -12,13 +14,14 @@ use super::{Act, TheHive};
 /// What a person does; everything is optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[allow(clippy::option_option)] // absent, null and stated are three things
 struct Edit {
     title: Option<String>,
     status: Option<String>,
     verdict: Option<String>,
     severity: Option<String>,
     #[serde(deserialize_with = "stated")]
-    owner: Option<Value>,
+    owner: Option<Option<String>>,
     tags: Option<Vec<String>>,
     comment: Option<String>,
     notes: Option<String>,
@@ -27,11 +30,6 @@ struct Edit {
     merge_into: Option<String>,
     native_status: Option<String>,
     untag: Vec<String>,
-}
-
-/// Tells a null from a member that is not there.
-fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
 }
 
 impl TheHive {
@@ -89,9 +87,6 @@ impl TheHive {
             .filter(|comment| comment.case == case.id)
             .map(|c| json!({"author": c.author, "text": shown(&c.text), "internal": true, "created": date(c.created)}))
             .collect();
-        let is_own = |tag: &&String| {
-            tag.as_str() == "lockstep" || tag.starts_with("lockstep-") || tag.starts_with("lockstep:")
-        };
         let verdict = match case.status.as_str() {
             "TruePositive" => json!("true-positive"),
             "FalsePositive" => json!("false-positive"),
@@ -108,8 +103,8 @@ impl TheHive {
         let severity = usize::try_from(case.severity - 1).ok().and_then(|at| severity.get(at));
         json!({
             "title": case.title, "status": status, "verdict": verdict, "severity": severity,
-            "owner": case.assignee.as_deref().filter(|login| *login != super::USER),
-            "tags": case.tags.iter().filter(|tag| !is_own(tag)).collect::<Vec<_>>(),
+            "owner": case.assignee.as_deref().filter(|login| *login != USER),
+            "tags": case.tags.iter().filter(|tag| !is_own_tag(tag)).collect::<Vec<_>>(),
             "key": case.tags.iter().find(|tag| tag.starts_with("lockstep-")),
             "closing_note": case.summary.as_deref().map(shown), "comments": comments,
         })
@@ -134,10 +129,10 @@ fn applied(mut case: Case, edit: &Edit) -> Result<Case, Refusal> {
         };
     }
     if let Some(owner) = &edit.owner {
-        case.assignee = owner.as_str().map(str::to_owned);
+        case.assignee.clone_from(owner);
     }
     if let Some(tags) = &edit.tags {
-        case.tags.retain(|tag| tag.starts_with("lockstep"));
+        case.tags.retain(|tag| is_own_tag(tag));
         case.tags.extend(tags.iter().cloned());
     }
     if let Some(key) = &edit.key {

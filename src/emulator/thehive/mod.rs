@@ -23,23 +23,20 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Surroundings};
+use super::desk::{Desk, Surroundings, USER, has_password, service_user};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::{Actor, System, What};
+use super::login::bearer;
+use super::options::CLIENT_SECRET;
+use super::settings::merged;
 use super::versions::Versions;
 use super::wire::{Refusal, Reply, Request};
 use record::{Alert, Case, Comment, number};
 use search::query_operation;
 use settings::Settings;
-
-/// The service user and its secret, password and API key alike.
-const USER: &str = "lockstep";
-const SECRET: &str = "emulator-secret";
 
 /// The system.
 #[derive(Debug, Default)]
@@ -88,9 +85,7 @@ impl TheHive {
     }
 
     fn may_enter(&self, request: &Request) -> Result<(), Refusal> {
-        let basic = format!("Basic {}", STANDARD.encode(format!("{USER}:{SECRET}")));
-        let header = request.header("authorization").unwrap_or_default();
-        if header != format!("Bearer {SECRET}") && header != basic {
+        if bearer(request) != Some(CLIENT_SECRET) && !has_password(request) {
             return Err(Refusal::new(401, "AuthenticationError", "Authentication failure"));
         }
         match request.header("x-organisation") {
@@ -160,9 +155,9 @@ fn refused(refusal: &Refusal) -> Reply {
 }
 
 impl Desk for TheHive {
-    fn operation(&self, method: &str, path: &[&str]) -> &'static str {
-        match (method, path) {
-            ("POST", ["api", "v1", "query"]) => "query",
+    fn operation(&self, request: &Request, path: &[&str]) -> &'static str {
+        match (request.method.as_str(), path) {
+            ("POST", ["api", "v1", "query"]) => query_operation(&request.json().unwrap_or_default()),
             ("GET", ["api", "v1", "user", _]) => "get-user",
             ("GET", ["api", "v1", "case", _]) => "get-ticket",
             ("PATCH", ["api", "v1", "case", _]) => "update-ticket",
@@ -173,13 +168,6 @@ impl Desk for TheHive {
         }
     }
 
-    fn operation_of(&self, request: &Request, path: &[&str]) -> &'static str {
-        match self.operation(&request.method, path) {
-            "query" => query_operation(&request.json().unwrap_or_default()),
-            operation => operation,
-        }
-    }
-
     fn answer(
         &mut self,
         request: &Request,
@@ -187,7 +175,7 @@ impl Desk for TheHive {
         plan: &Plan,
         around: &mut Surroundings<'_>,
     ) -> Reply {
-        let actor = Actor::App(USER.to_owned());
+        let actor = service_user();
         let now = around.now;
         let mut act = Act { actor: &actor, around };
         let reply = match self.may_enter(request) {
@@ -241,12 +229,7 @@ impl Desk for TheHive {
     }
 
     fn set(&mut self, settings: &Value) -> Result<(), String> {
-        let mut all = serde_json::to_value(&self.settings).map_err(|error| error.to_string())?;
-        let members = settings.as_object().ok_or("settings are a JSON object")?;
-        if let Some(all) = all.as_object_mut() {
-            all.extend(members.clone());
-        }
-        self.settings = serde_json::from_value(all).map_err(|error| error.to_string())?;
+        self.settings = merged(&self.settings, settings)?;
         Ok(())
     }
 }

@@ -76,11 +76,15 @@ impl TheHive {
                 .collect(),
             "getCase" => {
                 let case = self.case(name)?;
-                if wants_comments {
-                    self.comments.iter().filter(|c| c.case == case.id).map(|c| c.json(true)).collect()
-                } else {
-                    vec![case.json()]
+                if !wants_comments {
+                    return Ok(vec![case.json()]);
                 }
+                let mut shown: Vec<Value> =
+                    self.comments.iter().filter(|c| c.case == case.id).map(|c| c.json(true)).collect();
+                if stale {
+                    shown.pop();
+                }
+                shown
             }
             "getAlert" => {
                 let is_it = |alert: &&Alert| {

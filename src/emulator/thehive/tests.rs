@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::ledger::{Actor, System, What};
-use super::super::options::EmulatorOptions;
+use super::super::faults::{Fault, FaultKind};
+use super::super::ledger::{Actor, Api, System, What};
 use super::super::testing::Caller;
-use super::super::wire::{Reply, Request};
+use super::super::wire::Reply;
 
 const KEY: &str = "lockstep-00aa";
 
@@ -13,18 +13,11 @@ struct Rig(Caller);
 
 impl Rig {
     fn new() -> Self {
-        Self(Caller::with(EmulatorOptions::default()))
+        Self(Caller::new())
     }
 
     fn send(&mut self, method: &str, path: &str, body: &Value) -> Reply {
-        let headers = vec![
-            ("authorization".to_owned(), "Bearer emulator-secret".to_owned()),
-            ("content-type".to_owned(), "application/json".to_owned()),
-        ];
-        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request = Request::new(method, &format!("/thehive/api/v1/{path}"), headers, body);
-        let plan = self.0.world.plan(&request);
-        self.0.world.answer(&request, &plan).0
+        self.0.send_as("Bearer emulator-secret", method, &format!("/thehive/api/v1/{path}"), body)
     }
 
     fn query(&mut self, steps: &Value) -> Reply {
@@ -133,9 +126,25 @@ fn lists_lag_and_comments_do_not_move_their_case() {
     assert_eq!(listed[0]["extraData"]["links"]["case"]["_id"], case.as_str());
     let plain = rig.query(&json!([{"_name": "getCase", "idOrName": case}, {"_name": "comments"}]));
     assert_eq!(plain.value()[0]["extraData"], json!({}));
+    rig.0.world.faults.add(Fault::new(FaultKind::StaleRead).on(Api::TheHive, "list-comments"));
+    let stale = rig.query(&json!([{"_name": "getCase", "idOrName": case}, {"_name": "comments"}]));
+    assert_eq!(stale.value(), &json!([]));
     rig.set(&json!({"comment_moves_case": true}));
     rig.person(&case, &json!({"comment": "more"}));
     assert!(rig.send("GET", &format!("case/{case}"), &Value::Null).value()["_updatedAt"].is_i64());
+}
+
+#[test]
+fn pages_are_no_longer_than_the_cap() {
+    let mut rig = Rig::new();
+    let (alert, _) = rig.case();
+    rig.send("POST", &format!("alert/{alert}/case"), &json!({}));
+    rig.0.advance(1.0);
+    let page = json!([{"_name": "listCase"}, {"_name": "page", "from": 0, "to": 9}]);
+    for (cap, count) in [(9, 2), (1, 1)] {
+        rig.set(&json!({"page_cap": cap}));
+        assert_eq!(rig.query(&page).value().as_array().map(Vec::len), Some(count));
+    }
 }
 
 #[test]
@@ -159,9 +168,7 @@ fn a_merge_makes_a_new_case_and_a_deletion_frees_the_alert() {
 #[test]
 fn strangers_stay_outside_and_unknown_settings_are_errors() {
     let mut rig = Rig::new();
-    let request = Request::new("GET", "/thehive/api/v1/user/current", Vec::new(), Vec::new());
-    let plan = rig.0.world.plan(&request);
-    assert_eq!(rig.0.world.answer(&request, &plan).0.status, 401);
+    assert_eq!(rig.0.get("/thehive/api/v1/user/current").status, 401);
     let wrong = rig.0.world.at_desk(System::TheHive, |desk, _| desk.set(&json!({"kind": true})));
     assert!(wrong.unwrap_err().contains("kind"));
 }

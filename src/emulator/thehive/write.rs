@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::super::desk::{USER, is_own_tag};
 use super::super::ledger::{What, changes, outcome};
 use super::super::versions::Versions;
 use super::super::wire::Refusal;
 use super::record::{Alert, BOOKKEEPING, Case, Comment, number, stage};
-use super::{Act, TheHive, USER};
+use super::{Act, TheHive};
 
 const MAX_TITLE: usize = 512;
 const MAX_LABEL: usize = 32;
@@ -90,7 +91,7 @@ impl TheHive {
         };
         let mut tags = if body["tags"].is_array() { texts(&body["tags"]) } else { alert.tags.clone() };
         if self.settings.drops_key {
-            tags.retain(|tag| !tag.starts_with(USER));
+            tags.retain(|tag| !is_own_tag(tag));
         }
         let case = Case { assignee: Some(assignee), tags, ..self.blank(&alert.title, act) };
         let case = Case { description: alert.description.clone(), severity: alert.severity, ..case };
@@ -137,7 +138,7 @@ impl TheHive {
             self.set_member(&mut next, name, value)?;
         }
         if self.settings.drops_key {
-            next.tags.retain(|tag| !tag.starts_with(USER));
+            next.tags.retain(|tag| !is_own_tag(tag));
         }
         self.save(&before, next, act)
     }

@@ -1,55 +1,20 @@
 //! The emulated Jira's answers, asked over HTTP, against Atlassian's own description of the API.
 
-#![allow(clippy::unwrap_used)]
-
-use std::path::PathBuf;
-
 use lockstep::emulator::{Emulator, EmulatorOptions, System};
 use serde_json::{Value, json};
 
 const SCHEMAS: &str = "#/components/schemas/";
 
-/// The description from the folder beside the project; `None`, said aloud, where it is not there.
 fn spec() -> Option<Value> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/specs/jira-cloud.openapi.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        eprintln!("SKIPPED: {} is not there, so answers were not checked against it", path.display());
-        return None;
-    };
-    let mut value = serde_json::from_str(&text).unwrap();
-    plain_json_schema(&mut value);
-    Some(value)
-}
-
-/// Takes out what plain JSON schema does not know.
-fn plain_json_schema(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(plain_json_schema),
-        Value::Object(members) => {
-            members.values_mut().for_each(plain_json_schema);
-            if members.get("format").is_some_and(Value::is_string) {
-                members.remove("format");
-            }
-            if members.remove("nullable") == Some(json!(true))
-                && let Some(kind) = members.get("type").cloned()
-            {
-                members.insert("type".to_owned(), json!([kind, "null"]));
-            }
-        }
-        _ => {}
-    }
+    super::spec("jira-cloud.openapi.json")
 }
 
 fn differences(spec: &Value, schema: &str, answer: &Value) -> Vec<String> {
-    let mut root = spec.clone();
-    root["$ref"] = json!(format!("{SCHEMAS}{schema}"));
-    let validator = jsonschema::validator_for(&root).unwrap();
-    validator.iter_errors(answer).map(|error| format!("{}: {error}", error.instance_path())).collect()
+    super::differences(spec, &format!("{SCHEMAS}{schema}"), answer)
 }
 
 fn check(spec: &Value, schema: &str, answer: &Value) {
-    let errors = differences(spec, schema, answer);
-    assert!(errors.is_empty(), "{schema}\n{}\n{answer:#}", errors.join("\n"));
+    super::check(spec, &format!("{SCHEMAS}{schema}"), answer);
 }
 
 struct Caller {
