@@ -140,7 +140,11 @@ impl Work<'_> {
     /// neither is what its system made of a value that it was opened with.
     fn opened_with(&mut self, at: usize, field: Field, new: &Native) -> bool {
         let Some(patch) = self.opening(at) else { return false };
-        if patch.native.contains_key(&field) {
+        if let Some(written) = patch.native.get(&field) {
+            // It may have been agreed otherwise since; then it is written like any other.
+            if self.policy().same(&self.mapping.members[at].record, field, written, new) {
+                return true;
+            }
             let reason = "the system made something else of what the record was opened with";
             self.leave_alone(at, field, new.to_string(), reason);
             return true;

@@ -135,9 +135,6 @@ impl SimConnector {
         let (snapshots, more) = remote.list(now, kind, since, after.as_ref(), size);
         let last = snapshots.last().map(|s| PageToken(format!("{} {}", s.modified, s.record.id)));
         let server_time = Some(now + remote.skew);
-        for snapshot in &snapshots {
-            world.deliver(self.at, snapshot);
-        }
         let page = Page { snapshots, server_time, next: last.filter(|_| more), ..Page::default() };
         self.answer(&mut world, Ok(page))
     }
@@ -167,7 +164,6 @@ impl SimConnector {
             let is_old = current.is_some_and(|v| v.revision.to_string() != snapshot.revision);
             let shown = if is_old { snapshot.modified - skew } else { now };
             world.shown.insert((self.at, snapshot.record.id.clone()), shown);
-            world.deliver(self.at, snapshot);
         }
         let result = found.ok_or_else(|| self.not_found(operation));
         world.say(|| match &result {

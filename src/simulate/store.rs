@@ -25,6 +25,16 @@ impl SimStore {
         Self { inner: Arc::clone(inner), world: Arc::clone(world) }
     }
 
+    /// Tells people who replay the history what lockstep notes in its own.
+    fn tell(&self, changes: &[Change]) {
+        let mut world = lock(&self.world);
+        for change in changes {
+            if let Change::Audit(entry) = change {
+                world.say(|| format!("    notes on {}: {:?}", entry.record, entry.kind));
+            }
+        }
+    }
+
     fn is_killed_here(&self) -> bool {
         lock(&self.world).is_killed_here()
     }
@@ -36,6 +46,7 @@ impl Store for SimStore {
         if self.is_killed_here() {
             killed().await;
         }
+        self.tell(&changes);
         self.inner.apply(changes)?;
         if self.is_killed_here() {
             killed().await;

@@ -9,9 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::model::{
-    Field, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName,
-};
+use crate::model::{Field, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, SystemName};
 use crate::reconcile::derived_record;
 
 use super::habits::Habits;
@@ -143,12 +141,12 @@ pub struct World {
     pub unknown: BTreeMap<(usize, RecordId), usize>,
     /// Records that nobody may write to: copies, other people's tickets.
     pub strangers: BTreeSet<(usize, RecordId)>,
-    /// Versions that the worker got to see: system, record and revision.
-    pub delivered: BTreeSet<(usize, RecordId, u64)>,
     /// Records that an operator took out, and since when in the order of everything.
     pub apart: BTreeMap<(usize, RecordId), u64>,
     /// The end of the latest rest, in the order of everything.
     pub rested: u64,
+    /// When that was.
+    pub rested_at: Timestamp,
     /// How often the worker was started again.
     pub restarts: u64,
     /// When the worker's present store began, in the order of everything.
@@ -217,9 +215,9 @@ impl World {
             wrote: Vec::new(),
             unknown: BTreeMap::new(),
             strangers: BTreeSet::new(),
-            delivered: BTreeSet::new(),
             apart: BTreeMap::new(),
             rested: 0,
+            rested_at: now,
             restarts: 0,
             store_began: 0,
             calls: Calls::default(),
@@ -335,6 +333,7 @@ impl World {
     /// Everything rests: what was said before is known to all.
     pub(super) fn rest_ends(&mut self) {
         self.rested = self.next_seq();
+        self.rested_at = self.clock.now();
     }
 
     /// Whether the worker is killed at this step.
@@ -393,12 +392,6 @@ impl World {
 
     pub(super) fn random(&mut self, from: i64, to: i64) -> i64 {
         self.rng.random_range(from..to)
-    }
-
-    /// The worker gets to see a record.
-    pub(super) fn deliver(&mut self, system: usize, snapshot: &Snapshot) {
-        let revision = snapshot.revision.parse().unwrap_or_default();
-        self.delivered.insert((system, snapshot.record.id.clone(), revision));
     }
 
     /// Tells people who replay the history.

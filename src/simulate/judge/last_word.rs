@@ -51,7 +51,9 @@ impl Facts<'_> {
                 ));
             }
             let closes = |said: &&Said| self.is_close(said, field);
-            let decided = self.policy.conflicts == Conflicts::CloseWins && !self.reconfigured;
+            let decided = self.policy.conflicts == Conflicts::CloseWins
+                && !self.reconfigured
+                && self.policy.native_sync.is_none();
             let optional = !doubtful.is_empty();
             let unanswered = |said: &&Said| !people.iter().any(|later| self.may_answer(later, said, field));
             let closed = standing.iter().copied().filter(unanswered).any(|said| closes(&said));
@@ -59,7 +61,9 @@ impl Facts<'_> {
                 found.push(format!("case {number}: somebody closed it, and {record} is {stands}"));
             }
         }
-        self.losers_are_told(number, case, field, &standing, found);
+        if self.policy.native_sync.is_none() {
+            self.losers_are_told(number, case, field, &standing, found);
+        }
     }
 
     /// Who lost a conflict is told so.
@@ -105,7 +109,7 @@ impl Facts<'_> {
                 && (later.system, &later.id) == (said.system, &said.id)
                 && !self.travels(later, field)
         });
-        !said.overrun.contains(&field) && !a_step && !left && !hidden && !self.is_unseen_return(said, field)
+        !said.overrun.contains(&field) && !a_step && !left && !hidden && !self.is_return(said, field)
     }
 
     /// Whether it says another thing than before, and may leave its system.
@@ -130,30 +134,31 @@ impl Facts<'_> {
         follows(later, earlier) || after_a_rest || self.was_brought(later, earlier, field)
     }
 
-    /// Whether the record went back to what it had said before, and the worker saw nothing of it in between.
-    fn is_unseen_return(&self, said: &Said, field: Field) -> bool {
+    /// Whether the record went back, within one stretch without rest, to what it had said before: the worker need not have
+    /// seen that it ever said another thing.
+    fn is_return(&self, said: &Said, field: Field) -> bool {
         let Some(versions) = self.world.remotes[said.system].records.get(&said.id) else { return false };
-        let word = said.changed.new.get(&field);
+        let word = |native: Option<&Native>| native.and_then(|native| self.word(said.system, field, native));
+        let now = word(said.changed.new.get(&field));
         let before = versions.iter().rev().skip_while(|version| version.modified >= said.modified);
         for version in before {
-            if version.native.get(&field) == word {
+            if word(version.native.get(&field)) == now {
                 return true;
             }
-            // What was delivered to a worker that was killed then may be as good as unseen.
-            let key = (said.system, said.id.clone(), version.revision);
-            if self.world.restarts == 0 && self.world.delivered.contains(&key) {
+            if version.at <= self.world.rested_at {
                 return false;
             }
         }
         false
     }
 
-    /// Whether a later edit was made where the record said the same as the earlier one, by whoever's doing.
+    /// Whether an edit was made where the record said the same as another one, by whoever's doing.
     fn may_answer(&self, later: &Said, earlier: &Said, field: Field) -> bool {
         let (Some(old), Some(word)) = (later.changed.old.get(&field), earlier.changed.new.get(&field)) else {
             return false;
         };
-        later.seq > earlier.seq && self.agree(field, (later.system, old), (earlier.system, word))
+        // Clocks of different systems do not compare, so of two edits between two polls either may be the later one.
+        later.seq != earlier.seq && self.agree(field, (later.system, old), (earlier.system, word))
     }
 
     fn was_brought(&self, later: &Said, earlier: &Said, field: Field) -> bool {
