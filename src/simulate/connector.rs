@@ -276,6 +276,9 @@ impl SimConnector {
             return Some(Err(self.unknown("create")));
         }
         let (patch, declined) = self.taken(&world, &opening.patch);
+        if !world.remotes[self.at].takes_new(&patch) {
+            return self.answer(&mut world, Err(self.refused(Refusal::Invalid, "create")));
+        }
         let id = self.open(&mut world, planned, &patch, opening.origin.as_ref(), fault.is_none());
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("create")));
@@ -322,7 +325,8 @@ impl SimConnector {
         let seq = world.next_seq();
         let (system, id, comment) = (self.at, own.clone(), None);
         let (changed, created) = (Changed::default(), Some(planned.clone()));
-        world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        let was_closed = false;
+        world.wrote.push(Wrote { seq, system, id, changed, was_closed, comment, created, told });
         own
     }
 
@@ -346,7 +350,8 @@ impl SimConnector {
             let seq = world.next_seq();
             let (system, id, told) = (self.at, id.clone(), fault.is_none());
             let (changed, comment, created) = (Changed::default(), Some(text.to_owned()), None);
-            world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+            let was_closed = false;
+            world.wrote.push(Wrote { seq, system, id, changed, was_closed, comment, created, told });
         }
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("comment")));

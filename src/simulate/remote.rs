@@ -182,6 +182,12 @@ impl Remote {
         Ok(Changed { old: was, new })
     }
 
+    /// Whether a record may begin like this.
+    pub fn takes_new(&self, patch: &Patch) -> bool {
+        let verdict = patch.native.get(&Field::Verdict).is_some_and(|verdict| *verdict != Native::Empty);
+        verdict || !self.habits.wants_verdict || !self.words.is_closed(&patch.native)
+    }
+
     fn keep(&self, native: &mut Natives) {
         if let (Some(max), Some(Native::Text(title))) = (self.keeps_of_titles, native.get_mut(&Field::Title))
         {

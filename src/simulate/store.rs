@@ -47,6 +47,10 @@ impl Store for SimStore {
             killed().await;
         }
         self.tell(&changes);
+        if planted!(AckBeforeSync) {
+            self.inner.sync()?;
+            return self.inner.apply(changes);
+        }
         self.inner.apply(changes)?;
         if self.is_killed_here() {
             killed().await;

@@ -73,6 +73,8 @@ pub struct Said {
     pub comment: Option<String>,
     /// Whether the record began with it, joined with it, or got it from native sync: then it is newer than nothing.
     pub joined: bool,
+    /// Whether it was said on a closed ticket, which is spared what others say.
+    pub on_closed_ticket: bool,
     /// Whether it was native sync that brought it.
     pub by_service: bool,
     /// Fields that a write of ours replaced before the worker could see them: the window that is stated.
@@ -84,14 +86,14 @@ pub struct Said {
 pub struct Wrote {
     /// Its place in the order of everything.
     pub seq: u64,
-    /// When.
-    pub at: Timestamp,
     /// In which system.
     pub system: usize,
     /// Which record.
     pub id: RecordId,
     /// The fields, before and after.
     pub changed: Changed,
+    /// Whether the record was closed when the worker read it, and was to stay so.
+    pub was_closed: bool,
     /// The text of an added comment.
     pub comment: Option<String>,
     /// The key, or own id, under which a record was created.
@@ -255,7 +257,10 @@ impl World {
                 continue;
             }
             let id = id(format!("{}-{n}", 100 * (at + 1) + n));
-            let native = initial(&self.remotes[at], &format!("incident {n}"));
+            let mut native = initial(&self.remotes[at], &format!("incident {n}"));
+            if n == 0 && self.scene.begins_closed {
+                close(&self.remotes[at], &mut native);
+            }
             self.remotes[at].create(self.clock.now(), Actor::Person, &id, native.clone());
             self.joined(at, &id);
             if self.remotes[at].habits.has_alerts {
@@ -413,6 +418,13 @@ impl World {
         self.hear(system, id, changed, None, true);
     }
 
+    /// Whether a record was a closed ticket before its latest change.
+    fn was_closed_ticket(&self, system: usize, id: &RecordId) -> bool {
+        let remote = &self.remotes[system];
+        let before = remote.records.get(id).and_then(|versions| versions.iter().rev().nth(1));
+        remote.habits.main == RecordKind::Ticket && before.is_some_and(|v| remote.words.is_closed(&v.native))
+    }
+
     fn hear(
         &mut self,
         system: usize,
@@ -425,8 +437,19 @@ impl World {
         let (seq, id, overrun) = (self.next_seq(), id.clone(), BTreeSet::new());
         // Until everything was met for the first time, whatever is said is what a record joins with.
         let joined = joined || self.rested == 0;
-        let by_service = false;
-        self.said.push(Said { seq, modified, system, id, changed, comment, joined, by_service, overrun });
+        let (by_service, on_closed_ticket) = (false, self.was_closed_ticket(system, id));
+        self.said.push(Said {
+            seq,
+            modified,
+            system,
+            id,
+            changed,
+            comment,
+            joined,
+            on_closed_ticket,
+            by_service,
+            overrun,
+        });
     }
 
     /// The worker's write is executed. `shown` is when what the worker had read of the record was true.
@@ -440,6 +463,10 @@ impl World {
         told: bool,
     ) -> Result<(), super::remote::Refusal> {
         let now = self.clock.now();
+        let remote = &self.remotes[system];
+        let before = remote.records.get(id).into_iter().flatten().rfind(|version| version.at <= shown);
+        let reopens = patch.native.contains_key(&Field::Status);
+        let was_closed = before.is_some_and(|version| remote.words.is_closed(&version.native)) && !reopens;
         let changed = self.remotes[system].write(now, Actor::Worker, id, patch, guard)?;
         if changed == Changed::default() {
             return Ok(());
@@ -448,7 +475,7 @@ impl World {
         self.queue_native(system, id, changed.new.keys().copied().collect());
         let seq = self.next_seq();
         let (id, comment, created) = (id.clone(), None, None);
-        self.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        self.wrote.push(Wrote { seq, system, id, changed, was_closed, comment, created, told });
         Ok(())
     }
 
@@ -558,6 +585,14 @@ impl World {
         }
         patch
     }
+}
+
+/// A record that was closed as an attack.
+fn close(remote: &Remote, native: &mut Natives) {
+    native.insert(Field::Status, remote.words.status("closed"));
+    native.extend(
+        remote.words.native(Field::Verdict, "true-positive").map(|verdict| (Field::Verdict, verdict)),
+    );
 }
 
 /// A record's id.

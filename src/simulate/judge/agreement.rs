@@ -78,7 +78,7 @@ impl Facts<'_> {
     pub(super) fn comments(&self, number: usize, case: &Case, found: &mut Vec<String>) {
         let members = self.members(case);
         for said in self.world.said.iter().filter(|said| said.comment.is_some()) {
-            let own = case.records[said.system].as_ref() == Some(&said.id);
+            let own = members.contains(&(said.system, &said.id));
             let Some(text) = said.comment.as_ref().filter(|_| own && !said.joined) else { continue };
             for (at, id) in members.iter().copied() {
                 let remote = &self.world.remotes[at];

@@ -130,7 +130,9 @@ impl Facts<'_> {
         if later.seq <= earlier.seq {
             return false;
         }
-        let after_a_rest = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        // What a closed ticket was spared nobody saw there; who edits it is newer all the same.
+        let rested = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        let after_a_rest = rested && (later.on_closed_ticket || self.may_answer(later, earlier, field));
         follows(later, earlier) || after_a_rest || self.was_brought(later, earlier, field)
     }
 
