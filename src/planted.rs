@@ -121,8 +121,8 @@ mod defects {
         OriginForgotten,
         /// What a ticket was opened with stays, though another value was agreed meanwhile.
         OpenedWithStays,
-        /// A verdict that an open twin does not state is left to native sync.
-        HiddenVerdictLeftToSync,
+        /// What comes from elsewhere is left to native sync where the follower seems to say it already.
+        WriterLeftToSync,
         /// A closed incident is created without the verdict that its system demands.
         CreatedWithoutVerdict,
         /// An edit of a closed ticket loses to what the ticket was spared, if a reopening comes at the same time.

@@ -77,7 +77,7 @@ found! {
     same_meaning_is_an_edit: SameMeaningIsAnEdit within 2000;
     origin_forgotten: OriginForgotten within 2000;
     opened_with_stays: OpenedWithStays within 2000;
-    hidden_verdict_left_to_sync: HiddenVerdictLeftToSync within 2000;
+    writer_left_to_sync: WriterLeftToSync within 2000;
     created_without_verdict: CreatedWithoutVerdict within 2000;
     spared_edit_loses: SparedEditLoses within 2000;
     shortened_is_an_edit: ShortenedIsAnEdit within 2000;
