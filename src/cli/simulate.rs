@@ -1,9 +1,7 @@
 //! `lockstep simulate`: try to break exactly-once, on our bridges or on those of a configuration.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,8 +12,6 @@ use super::{Exit, Global};
 use crate::config::Config;
 use crate::simulate::{Campaign, Plan, Scenes, Tally, driver, play, shrink};
 
-/// How often the progress bar is drawn anew.
-const TICK: Duration = Duration::from_millis(100);
 /// Broken seeds that are listed.
 const LISTED: usize = 20;
 
@@ -43,7 +39,7 @@ pub struct SimulateArgs {
 struct Report {
     seed: u64,
     histories: u64,
-    seconds: f64,
+    milliseconds: u64,
     threads: u64,
     edits: u64,
     writes: u64,
@@ -92,36 +88,23 @@ fn simulate(args: &SimulateArgs, scenes: &Scenes) -> anyhow::Result<Report> {
     let threads = args.threads.unwrap_or(cores).min(args.histories);
     let campaign = Campaign { seed, histories: args.histories, threads };
     let began = Instant::now();
-    let tally = with_progress(args.histories, |done| campaign.run(scenes, done))?;
-    let seconds = began.elapsed().as_secs_f64();
+    let bar = progress(args.histories);
+    let tally = campaign.run(scenes, &|| bar.inc(1))?;
+    bar.finish_and_clear();
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let told = tally.broken.first().copied().or((args.histories == 1).then_some(seed));
     let story = told.map(|told| story(told, scenes, args)).transpose()?;
-    Ok(report(&tally, campaign, seconds, story))
+    Ok(report(&tally, campaign, milliseconds, story))
 }
 
-/// Runs with a bar on stderr that shows how far it is; where stderr is no terminal, without.
-fn with_progress<T>(total: u64, work: impl FnOnce(&AtomicU64) -> T) -> T {
-    let style = "{bar:40} {human_pos} of {human_len} histories, {per_sec}, {eta} to go";
+/// A bar on stderr; where stderr is no terminal, none.
+fn progress(total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total);
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
+    let style = "{bar:40} {human_pos} of {human_len} histories, {per_sec}, {eta} to go";
+    match ProgressStyle::with_template(style) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
-    let (done, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-    let drawing = {
-        let (bar, done, ended) = (bar.clone(), Arc::clone(&done), Arc::clone(&ended));
-        std::thread::spawn(move || {
-            while ended.load(Ordering::Relaxed) == 0 {
-                bar.set_position(done.load(Ordering::Relaxed));
-                std::thread::sleep(TICK);
-            }
-        })
-    };
-    let result = work(&done);
-    ended.store(1, Ordering::Relaxed);
-    // A bar that could not be drawn is no failure.
-    let _ = drawing.join();
-    bar.finish_and_clear();
-    result
 }
 
 /// One history as a timeline. One that breaks something is told without what is not needed for that.
@@ -143,11 +126,11 @@ fn story(seed: u64, scenes: &Scenes, args: &SimulateArgs) -> anyhow::Result<Stor
     })
 }
 
-fn report(tally: &Tally, campaign: Campaign, seconds: f64, story: Option<Story>) -> Report {
+fn report(tally: &Tally, campaign: Campaign, milliseconds: u64, story: Option<Story>) -> Report {
     Report {
         seed: campaign.seed,
         histories: tally.histories,
-        seconds,
+        milliseconds,
         threads: campaign.threads,
         edits: tally.edits,
         writes: tally.writes,
@@ -157,6 +140,13 @@ fn report(tally: &Tally, campaign: Campaign, seconds: f64, story: Option<Story>)
         violations: tally.broken.len(),
         broken_seeds: tally.broken.iter().take(LISTED).copied().collect(),
         story,
+    }
+}
+
+impl Report {
+    /// Histories a second.
+    fn rate(&self) -> u128 {
+        u128::from(self.histories) * 1000 / u128::from(self.milliseconds.max(1))
     }
 }
 
@@ -170,10 +160,13 @@ fn render(report: &Report) -> String {
         lines.push(format!("replay: {}", story.replay));
         lines.push(String::new());
     }
-    let rate = report.histories as f64 / report.seconds.max(0.001);
     lines.push(format!(
-        "{} histories from seed {} in {:.1} s: {rate:.0} a second on {} threads",
-        report.histories, report.seed, report.seconds, report.threads
+        "{} histories from seed {} in {} s on {} threads: {} a second",
+        report.histories,
+        report.seed,
+        report.milliseconds / 1000,
+        report.threads,
+        report.rate()
     ));
     lines.push(format!(
         "{} edits by people, {} effective writes, {} calls of which {} went wrong, {} kills",

@@ -1,8 +1,6 @@
 //! Many histories, on several threads.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::history::{Outcome, play};
 use super::plan::Plan;
@@ -39,11 +37,11 @@ pub struct Tally {
 }
 
 impl Campaign {
-    /// Plays all of them. `done` counts along, for a progress bar.
+    /// Plays all of them, and tells of each.
     ///
     /// # Errors
     /// Where a thread cannot get what it needs from the operating system.
-    pub fn run(self, scenes: &Scenes, done: &AtomicU64) -> std::io::Result<Tally> {
+    pub fn run(self, scenes: &Scenes, done: &(dyn Fn() + Sync)) -> std::io::Result<Tally> {
         let tally = Mutex::new(Tally::default());
         let results: Vec<std::io::Result<()>> = std::thread::scope(|scope| {
             let tally = &tally;
@@ -65,7 +63,7 @@ impl Campaign {
         self,
         first: u64,
         scenes: &Scenes,
-        done: &AtomicU64,
+        done: &(dyn Fn() + Sync),
         tally: &Mutex<Tally>,
     ) -> std::io::Result<()> {
         let driver = super::driver()?;
@@ -75,7 +73,7 @@ impl Campaign {
             let seed = self.seed.wrapping_add(number);
             let outcome = play(&Plan::draw(seed, scenes), false);
             tally.lock().unwrap_or_else(PoisonError::into_inner).add(seed, &outcome);
-            done.fetch_add(1, Ordering::Relaxed);
+            done();
         }
         Ok(())
     }

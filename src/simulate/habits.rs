@@ -17,6 +17,7 @@ pub(crate) enum Telling {
 
 /// How a service behaves.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // each is a habit of its own, and all combinations exist
 pub(crate) struct Habits {
     /// What stands for an incident.
     pub(crate) main: RecordKind,

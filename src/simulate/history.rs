@@ -137,6 +137,10 @@ impl History {
         lock(&self.world).forget_answers();
         self.worker = None;
         self.store.crash();
+        // What was promised and perhaps not sent is of unknown outcome, too.
+        let promised = self.store.outbox(None, usize::MAX).unwrap_or_default().into_iter();
+        let promised = promised.filter(|intent| matches!(intent.state, IntentState::Sending { .. }));
+        lock(&self.world).doubt(promised.map(|intent| intent.target));
     }
 
     fn restart(&mut self) {
@@ -304,8 +308,8 @@ impl History {
             let Some((case, system, id)) = world.record_at(spot) else { return };
             let here = &world.cases[case];
             let others = (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
-            let other =
-                others.filter_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?))).next();
+            let mut others = others;
+            let other = others.find_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?)));
             let joins = here.detached.contains(&system) && !here.left.contains(&system);
             other.filter(|_| joins).map(|other| (case, system, world.remotes[system].record(&id), other))
         };

@@ -39,7 +39,7 @@ pub struct Scene {
     /// The kinds of its systems, in its order: the names of their tables.
     pub kinds: Vec<String>,
     /// The words of its systems, in its order.
-    pub words: Vec<Vocabulary>,
+    pub(crate) words: Vec<Vocabulary>,
     /// How many incidents there are.
     pub cases: usize,
     /// Whether the first incident is closed already when it is met.
@@ -59,7 +59,9 @@ pub struct Scene {
 }
 
 /// What scenes are drawn from.
-pub enum Scenes {
+pub struct Scenes(Pool);
+
+enum Pool {
     /// Every kind of system, in many combinations and with many policies.
     Ours(BTreeMap<&'static str, Table>),
     /// The bridges of a configuration, each with the kinds of its systems.
@@ -68,7 +70,7 @@ pub enum Scenes {
 
 /// A table, and the words in it.
 #[derive(Clone)]
-pub struct Table {
+struct Table {
     translation: Arc<Translation>,
     words: Vocabulary,
 }
@@ -85,7 +87,7 @@ impl Scenes {
             let words = Vocabulary::read(translation.text(), main_kind(kind));
             Ok((kind, Table { translation: Arc::new(translation), words }))
         };
-        Ok(Self::Ours(KINDS.into_iter().map(table).collect::<Result<_, TranslationError>>()?))
+        Ok(Self(Pool::Ours(KINDS.into_iter().map(table).collect::<Result<_, TranslationError>>()?)))
     }
 
     /// The bridges of a configuration. `kind_of` names the table of a system.
@@ -100,14 +102,14 @@ impl Scenes {
             let words = policy.systems.iter().map(|s| Vocabulary::read(s.translation.text(), s.main));
             (policy.clone(), kinds, words.collect())
         });
-        Self::Configured(played.collect())
+        Self(Pool::Configured(played.collect()))
     }
 
     /// The scene of a history.
     pub fn draw(&self, rng: &mut StdRng) -> Scene {
-        let (policy, kinds, words) = match self {
-            Self::Ours(tables) => ours(rng, tables),
-            Self::Configured(bridges) => {
+        let (policy, kinds, words) = match &self.0 {
+            Pool::Ours(tables) => ours(rng, tables),
+            Pool::Configured(bridges) => {
                 let at = rng.random_range(0..bridges.len().max(1));
                 bridges.get(at).cloned().unwrap_or_else(|| unreachable!("a configuration has bridges"))
             }
@@ -131,6 +133,36 @@ impl Scenes {
             kinds,
             words,
         }
+    }
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = &self.policy;
+        let names: Vec<&str> = policy.systems.iter().map(|system| system.name.as_str()).collect();
+        write!(f, "bridge {} of {}: ", policy.bridge, names.join(", "))?;
+        write!(f, "conflicts {:?}, reopen {:?}", policy.conflicts, policy.closing.reopen)?;
+        for system in &policy.create_in {
+            write!(f, ", created in {system}")?;
+        }
+        if let Some(pair) = &policy.native_sync {
+            write!(f, ", native sync of {} and {}", pair.writer, pair.follower)?;
+        }
+        for (field, direction) in &policy.fields {
+            write!(f, ", {field} {direction:?}")?;
+        }
+        write!(f, ", merged tickets: {:?}", policy.tickets.gone)?;
+        if policy.tickets.open_closed {
+            write!(f, ", tickets for closed incidents")?;
+        }
+        let name = |at: usize| names.get(at).copied().unwrap_or_default();
+        if let Some(at) = self.cuts_titles {
+            write!(f, "; {} silently cuts titles", name(at))?;
+        }
+        if let Some(at) = self.lacks_owners {
+            write!(f, "; {} does not know every owner", name(at))?;
+        }
+        write!(f, "; {} incidents", self.cases)
     }
 }
 

@@ -19,7 +19,6 @@ struct Words {
     read: BTreeMap<String, String>,
     write: BTreeMap<String, String>,
     legal: BTreeSet<String>,
-    coarse: BTreeSet<String>,
     max: Option<usize>,
     /// Free text, or a set of it.
     free: bool,
@@ -85,11 +84,6 @@ impl Vocabulary {
         now == then || open && now.as_deref().map(class) == Some(class(word))
     }
 
-    /// Whether a word is knowingly written as a coarser one here.
-    pub(crate) fn is_coarse(&self, field: Field, word: &str) -> bool {
-        self.fields.get(&field).is_some_and(|words| words.coarse.contains(word))
-    }
-
     /// The words that people can choose from, in native form; empty for free text.
     pub(crate) fn choices(&self, field: Field) -> Vec<Native> {
         let Some(words) = self.fields.get(&field) else { return Vec::new() };
@@ -139,7 +133,6 @@ fn words(entry: &toml::Value) -> Words {
         read: map("read"),
         write: map("write"),
         legal: list("legal"),
-        coarse: list("coarse"),
         max,
         free: entry.as_str() == Some("identity") || max.is_some(),
     }

@@ -94,8 +94,6 @@ pub(crate) struct Wrote {
     pub(crate) changed: Changed,
     /// Whether the record was closed when the worker read it, and was to stay so.
     pub(crate) was_closed: bool,
-    /// The text of an added comment.
-    pub(crate) comment: Option<String>,
     /// The key, or own id, under which a record was created.
     pub(crate) created: Option<RecordRef>,
     /// Whether the worker was told of it.
@@ -330,6 +328,13 @@ impl World {
         self.begin_act(Trouble::default());
     }
 
+    /// The worker cannot know what became of its writes to these.
+    pub(super) fn doubt(&mut self, records: impl Iterator<Item = RecordRef>) {
+        for record in records {
+            *self.unknown.entry((self.at(&record.system), record.id)).or_default() += 1;
+        }
+    }
+
     /// The worker starts on an empty store.
     pub(super) fn begin_store(&mut self) {
         self.store_began = self.next_seq();
@@ -474,8 +479,8 @@ impl World {
         self.mark_overrun(system, id, &changed, shown);
         self.queue_native(system, id, changed.new.keys().copied().collect());
         let seq = self.next_seq();
-        let (id, comment, created) = (id.clone(), None, None);
-        self.wrote.push(Wrote { seq, system, id, changed, was_closed, comment, created, told });
+        let (id, created) = (id.clone(), None);
+        self.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
         Ok(())
     }
 
@@ -630,12 +635,12 @@ fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
             let wanted =
                 if choice % 10 < 6 { words.status("closed") } else { pick(words.choices(Field::Status)) };
             patch.native.insert(Field::Status, wanted);
-            let closes = words.is_closed(&patch.native) && !closed;
-            let says_why = remote.habits.wants_verdict || choice % 3 > 0;
-            if closes && says_why && words.carries(Field::Verdict) {
+            let ends = words.is_closed(&patch.native) && !closed;
+            let says_why = remote.habits.wants_verdict || !choice.is_multiple_of(3);
+            if ends && says_why && words.carries(Field::Verdict) {
                 patch.native.insert(Field::Verdict, pick(words.choices(Field::Verdict)));
             }
-            if closes && choice % 4 == 0 {
+            if ends && choice.is_multiple_of(4) {
                 patch.closing_comment = Some(format!("closing note {count}"));
             }
         }
@@ -659,7 +664,11 @@ fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
             patch.native.insert(field, Native::Set(tags));
         }
         Field::Title => {
-            let long = if choice % 7 == 0 { " that goes on for longer than some services keep" } else { "" };
+            let long = if choice.is_multiple_of(7) {
+                " that goes on for longer than some services keep"
+            } else {
+                ""
+            };
             patch.native.insert(field, Native::Text(format!("title {count}{long}")));
         }
     }

@@ -39,20 +39,7 @@ impl Facts<'_> {
         };
         right_words.says(field, b, &said)
             || left_words.says(field, a, &other)
-            || self.through_a_third(field, &said, &other)
-    }
-
-    /// Two coarse systems can say the same only as well as each of them says a third word.
-    fn through_a_third(&self, field: Field, said: &str, other: &str) -> bool {
-        if field == Field::Verdict {
-            let class = |word: &str| word.split('/').next().map(str::to_owned);
-            return class(said) == class(other);
-        }
-        if field == Field::Title {
-            let head = |word: &str| word.trim_end_matches('…').trim_end().to_owned();
-            return said.starts_with(&head(other)) || other.starts_with(&head(said));
-        }
-        false
+            || through_a_third(field, &said, &other)
     }
 
     /// Where lockstep opens records there is one, unless the incident was closed before.
@@ -156,4 +143,17 @@ impl Facts<'_> {
             }
         }
     }
+}
+
+/// Two coarse systems can say the same only as well as each of them says a third word.
+fn through_a_third(field: Field, said: &str, other: &str) -> bool {
+    if field == Field::Verdict {
+        let class = |word: &str| word.split('/').next().map(str::to_owned);
+        return class(said) == class(other);
+    }
+    if field == Field::Title {
+        let head = |word: &str| word.trim_end_matches('…').trim_end().to_owned();
+        return said.starts_with(&head(other)) || other.starts_with(&head(said));
+    }
+    false
 }

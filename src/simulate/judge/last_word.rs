@@ -56,8 +56,8 @@ impl Facts<'_> {
                 && self.policy.native_sync.is_none();
             let optional = !doubtful.is_empty();
             let unanswered = |said: &&Said| !people.iter().any(|later| self.may_answer(later, said, field));
-            let closed = standing.iter().copied().filter(unanswered).any(|said| closes(&said));
-            if decided && !optional && closed && !self.is_closed((at, id)) {
+            let ended = standing.iter().copied().filter(unanswered).any(|said| closes(&said));
+            if decided && !optional && ended && !self.is_closed((at, id)) {
                 found.push(format!("case {number}: somebody closed it, and {record} is {stands}"));
             }
         }
@@ -133,7 +133,8 @@ impl Facts<'_> {
         }
         // What a closed ticket was spared nobody saw there; who edits it is newer all the same.
         let rested = earlier.seq < self.world.rested && self.world.rested < later.seq;
-        let after_a_rest = rested && (later.on_closed_ticket || self.may_answer(later, earlier, field));
+        let spared = later.on_closed_ticket && !self.was_reopened(later);
+        let after_a_rest = rested && (spared || self.may_answer(later, earlier, field));
         follows(later, earlier) || after_a_rest || self.was_brought(later, earlier, field)
     }
 
@@ -162,6 +163,12 @@ impl Facts<'_> {
         };
         // Clocks of different systems do not compare, so of two edits between two polls either may be the later one.
         later.seq != earlier.seq && self.agree(field, (later.system, old), (earlier.system, word))
+    }
+
+    /// Whether a ticket was reopened, and perhaps closed again, since the last rest and before an edit.
+    fn was_reopened(&self, said: &Said) -> bool {
+        let before = self.world.said.iter().filter(|s| s.seq > self.world.rested && s.seq < said.seq);
+        before.filter(|s| same_record(s, said)).any(|s| self.reopens(s, Field::Status))
     }
 
     fn was_brought(&self, later: &Said, earlier: &Said, field: Field) -> bool {
