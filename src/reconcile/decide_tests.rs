@@ -551,3 +551,35 @@ proptest! {
         }
     }
 }
+
+// What the simulation found; each failed before it was mended.
+
+#[test]
+fn a_verdict_from_elsewhere_goes_to_the_writer_of_a_native_pair_though_its_open_twin_states_none() {
+    let mut rules = testing::ticket_rules();
+    let (writer, follower) = (system("defender"), system("sentinel"));
+    let deadline = SignedDuration::from_mins(15);
+    rules.policy.native_sync = Some(NativeSync { writer, follower, deadline, late: Late::Report });
+    let mapping = Mapping::new(MappingId(7), rules.policy.bridge.clone());
+    let met = see(&mapping, &[defender(1, "active", None), sentinel(1, "New", None)], &rules).mapping;
+    let key = met.members.iter().find(|member| member.key.is_some()).unwrap().record.clone();
+    let mut opened = snapshot("tickets/ticket/42", 2, &[(Field::Status, text("new"))]);
+    opened.planned_as = Some(key);
+    let linked = see(&met, &[opened.clone()], &rules).mapping;
+    opened.modified = Timestamp::from_second(START + 3).unwrap();
+    opened.native = Natives::from([(Field::Status, text("resolved")), (Field::Verdict, text("false"))]);
+    let closed = see(&linked, &[opened], &rules);
+    let wish = closed.wishes.iter().find(|wish| wish.target.system.as_str() == "defender").unwrap();
+    assert_eq!(wish.patch.native.keys().copied().collect::<Vec<_>>(), [Field::Status, Field::Verdict]);
+}
+
+#[test]
+fn a_closed_incident_is_created_with_the_verdict_that_its_system_demands() {
+    let mut rules = rules();
+    rules.policy.create_in.insert(system("sentinel"));
+    rules.policy.tickets.open_closed = true;
+    let mapping = Mapping::new(MappingId(7), rules.policy.bridge.clone());
+    let met = see(&mapping, &[defender(1, "resolved", None)], &rules);
+    let creation = met.wishes.iter().find(|wish| wish.action == Action::Create).unwrap();
+    assert_eq!(creation.patch.native[&Field::Verdict], text("Undetermined"), "{creation:#?}");
+}

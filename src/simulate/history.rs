@@ -307,8 +307,8 @@ impl History {
             let world = lock(&self.world);
             let Some((case, system, id)) = world.record_at(spot) else { return };
             let here = &world.cases[case];
-            let others = (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
-            let mut others = others;
+            let mut others =
+                (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
             let other = others.find_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?)));
             let joins = here.detached.contains(&system) && !here.left.contains(&system);
             other.filter(|_| joins).map(|other| (case, system, world.remotes[system].record(&id), other))
