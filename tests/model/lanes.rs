@@ -50,6 +50,7 @@ pub(crate) struct Lanes {
     steps: Vec<Stepped>,
     step_numbers: HashMap<Stepped, StepId>,
     table: HashMap<(LaneId, Input), StepId>,
+    due: HashMap<LaneId, Option<Due>>,
     elapsed: HashMap<(LaneId, bool), Option<LaneId>>,
     renumbered: HashMap<LaneId, LaneId>,
 }
@@ -64,6 +65,7 @@ impl Lanes {
             steps: Vec::new(),
             step_numbers: HashMap::new(),
             table: HashMap::new(),
+            due: HashMap::new(),
             elapsed: HashMap::new(),
             renumbered: HashMap::new(),
         }
@@ -151,8 +153,16 @@ impl Lanes {
     }
 
     /// What is to be done now.
-    pub(crate) fn due(&self, lane: LaneId) -> Option<Due> {
-        let lane = &self.met[lane as usize];
+    pub(crate) fn due(&mut self, lane: LaneId) -> Option<Due> {
+        if let Some(due) = self.due.get(&lane) {
+            return *due;
+        }
+        let due = self.find_due(&self.met[lane as usize]);
+        self.due.insert(lane, due);
+        due
+    }
+
+    fn find_due(&self, lane: &Lane) -> Option<Due> {
         let (id, target, depth) = lane.next_due(NOW, &|system| self.bridge.chooses_ids(system))?;
         let intent = lane.intents.iter().find(|intent| intent.id == id)?;
         let work = match &intent.action {
