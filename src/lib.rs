@@ -24,6 +24,9 @@
 //! * [`telemetry`]: logs, traces and metrics.
 //! * [`cli`]: one file per subcommand.
 
+#[macro_use]
+mod planted;
+
 pub mod cli;
 pub mod config;
 pub mod connectors;

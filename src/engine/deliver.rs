@@ -44,7 +44,7 @@ impl Run<'_, '_> {
         if let IntentState::Unknown { patch } = &intent.state {
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
-            } else if intent.misses + 1 < MISSES {
+            } else if intent.misses + 1 < misses() {
                 self.missed(&intent);
             } else {
                 self.transition(id, IntentEvent::ReadBack);
@@ -139,7 +139,7 @@ impl Run<'_, '_> {
             return self.later(intent.id, None);
         }
         if matches!(intent.state, IntentState::Unknown { .. }) {
-            if intent.misses + 1 < MISSES {
+            if intent.misses + 1 < misses() {
                 return self.missed(intent);
             }
             self.transition(intent.id, IntentEvent::ReadBack);
@@ -222,7 +222,7 @@ impl Run<'_, '_> {
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
         let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
         // A 2xx is no proof where the API lies: the answer must show what was written.
-        if decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
+        if planted!(AnswerBelieved) || decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
             self.applied(intent, patch, request_id, "the answer shows it");
         } else {
             self.transition(intent.id, IntentEvent::Lost);
@@ -236,6 +236,9 @@ impl Run<'_, '_> {
             self.failed(intent, failure);
         }
         match failure.kind {
+            FailureKind::Unknown if planted!(RetryWithoutReadBack) => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+            }
             FailureKind::Unknown => {
                 self.transition(intent.id, IntentEvent::Lost);
                 let settle = (self.context.settle)(&intent.target.system);
@@ -243,6 +246,9 @@ impl Run<'_, '_> {
             }
             FailureKind::NotExecuted => {
                 self.transition(intent.id, IntentEvent::NotExecuted);
+                if planted!(OutageUsesUpTries) {
+                    self.count_attempt(intent.id);
+                }
                 self.later(intent.id, failure.retry_after);
             }
             FailureKind::Denied => {
@@ -288,6 +294,9 @@ impl Run<'_, '_> {
             member.set_own_note(note);
         }
         self.remove(intent.id);
+        if planted!(WriteNotTold) {
+            return;
+        }
         self.note(
             &intent.target,
             AuditKind::Wrote {
@@ -385,11 +394,16 @@ impl Run<'_, '_> {
     }
 
     fn wait(&mut self, id: IntentId, wait: SignedDuration) {
-        let due = self.context.now + wait;
+        let due = if planted!(NoSettleTime) { self.context.now } else { self.context.now + wait };
         if let Some(intent) = self.lane.intent_mut(id) {
             intent.due = due;
         }
     }
+}
+
+/// Reads that must agree on an unknown outcome.
+fn misses() -> u32 {
+    if planted!(OneReadBack) { 1 } else { MISSES }
 }
 
 /// The answer to a creation is about what was planned, also where its system lost the key.

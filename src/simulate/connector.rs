@@ -19,15 +19,15 @@ use super::remote::{Actor, Changed, Refusal, initial};
 use super::world::{Begin, LateWrite, World, Wrote, id, plain};
 
 /// How long after an unknown outcome the worker reads back; longer than any read is stale and any request late.
-pub const SETTLE: Duration = Duration::from_secs(30);
+pub(crate) const SETTLE: Duration = Duration::from_secs(30);
 /// How far before its cursor a list begins; longer than any list lags.
-pub const OVERLAP: Duration = Duration::from_secs(120);
+pub(crate) const OVERLAP: Duration = Duration::from_secs(120);
 
 /// The world, shared by the worker's connectors, its store and whoever plays the history.
-pub type SharedWorld = Arc<Mutex<World>>;
+pub(crate) type SharedWorld = Arc<Mutex<World>>;
 
 /// The world, to look at and to change.
-pub fn lock(world: &SharedWorld) -> MutexGuard<'_, World> {
+pub(crate) fn lock(world: &SharedWorld) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn killed() -> ! {
 }
 
 /// One simulated service.
-pub struct SimConnector {
+pub(crate) struct SimConnector {
     world: SharedWorld,
     at: usize,
     name: SystemName,
@@ -50,7 +50,7 @@ type Call<T> = Option<Result<T, CallError>>;
 
 impl SimConnector {
     /// The service at a place of the bridge.
-    pub fn new(world: &SharedWorld, at: usize) -> Self {
+    pub(crate) fn new(world: &SharedWorld, at: usize) -> Self {
         let guard = lock(world);
         let remote = &guard.remotes[at];
         let mut collections = vec![remote.habits.main];
@@ -187,7 +187,10 @@ impl SimConnector {
         what: &str,
     ) -> Call<Option<Fault>> {
         world.calls.writes += 1;
-        let begun = self.begin(world, operation)?;
+        let Some(begun) = self.begin(world, operation) else {
+            *world.unknown.entry((self.at, record.clone())).or_default() += 1;
+            return None;
+        };
         let fault = match begun {
             // A write reads nothing.
             Ok(fault) => fault.filter(|fault| *fault != Fault::Stale),
@@ -276,6 +279,9 @@ impl SimConnector {
             return Some(Err(self.unknown("create")));
         }
         let (patch, declined) = self.taken(&world, &opening.patch);
+        if !world.remotes[self.at].takes_new(&patch) {
+            return self.answer(&mut world, Err(self.refused(Refusal::Invalid, "create")));
+        }
         let id = self.open(&mut world, planned, &patch, opening.origin.as_ref(), fault.is_none());
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("create")));
@@ -322,7 +328,8 @@ impl SimConnector {
         let seq = world.next_seq();
         let (system, id, comment) = (self.at, own.clone(), None);
         let (changed, created) = (Changed::default(), Some(planned.clone()));
-        world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        let was_closed = false;
+        world.wrote.push(Wrote { seq, system, id, changed, was_closed, comment, created, told });
         own
     }
 
@@ -346,7 +353,8 @@ impl SimConnector {
             let seq = world.next_seq();
             let (system, id, told) = (self.at, id.clone(), fault.is_none());
             let (changed, comment, created) = (Changed::default(), Some(text.to_owned()), None);
-            world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+            let was_closed = false;
+            world.wrote.push(Wrote { seq, system, id, changed, was_closed, comment, created, told });
         }
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("comment")));

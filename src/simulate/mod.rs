@@ -9,12 +9,14 @@
 //! connector, store
 //!             what the worker meets instead of HTTP and disk
 //! judge       whether everybody got what is promised
+//! campaign    many of them, on several threads
 //! shrink      the smallest part of a plan that still breaks something
 //! ```
 //!
 //! The worker is the one that runs in production: its lists, routing, lanes, decisions, deliveries and commits. Only the
 //! connectors and the disk are models.
 
+mod campaign;
 mod connector;
 mod habits;
 mod history;
@@ -28,6 +30,7 @@ mod store;
 mod vocabulary;
 mod world;
 
+pub use campaign::{Campaign, Tally};
 pub use history::{Outcome, play};
 pub use judge::Violation;
 pub use plan::{Act, Plan};
@@ -40,6 +43,9 @@ pub fn driver() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_time().build()
 }
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod planted_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

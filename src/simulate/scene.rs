@@ -1,6 +1,7 @@
 //! The bridges that histories are played on: ours, or those of a configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -41,6 +42,8 @@ pub struct Scene {
     pub words: Vec<Vocabulary>,
     /// How many incidents there are.
     pub cases: usize,
+    /// Whether the first incident is closed already when it is met.
+    pub begins_closed: bool,
     /// Whether the Sentinel twin of each Defender incident is there from the start.
     pub has_twins: bool,
     /// How long each system's lists lag.
@@ -112,11 +115,12 @@ impl Scenes {
         let count = kinds.len();
         let creates_incidents = policy.create_in.iter().any(|s| policy.main_kind(s) == RecordKind::Incident);
         let quick = rng.random_bool(0.5);
-        let lag = |rng: &mut StdRng| if quick { 0 } else { rng.random_range(0..60) };
+        let lag = |rng: &mut StdRng| if quick { 0 } else { rng.random_range(0..110) };
         let tickets =
             (0..count).filter(|at| main_kind(&kinds[*at]) == RecordKind::Ticket).collect::<Vec<_>>();
         Scene {
             cases: rng.random_range(1..=3),
+            begins_closed: rng.random_bool(0.15),
             has_twins: !creates_incidents || rng.random_bool(0.5),
             lag: (0..count).map(|_| SignedDuration::from_secs(lag(rng))).collect(),
             skew: (0..count).map(|_| SignedDuration::from_secs(rng.random_range(-3600..3600))).collect(),

@@ -102,7 +102,8 @@ impl Facts<'_> {
         let a_step = field == Field::Status && words.in_steps && open && word != "closed";
         let left = case.left.contains(&said.system)
             || case.detached.contains(&said.system)
-            || case.former.contains(&(said.system, said.id.clone()));
+            || case.former.contains(&(said.system, said.id.clone()))
+            || self.is_superseded(case, (said.system, &said.id));
         // One that came after it, and is not carried, may have hidden it.
         let hidden = self.said(case, field).any(|later| {
             later.seq > said.seq
@@ -130,7 +131,9 @@ impl Facts<'_> {
         if later.seq <= earlier.seq {
             return false;
         }
-        let after_a_rest = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        // What a closed ticket was spared nobody saw there; who edits it is newer all the same.
+        let rested = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        let after_a_rest = rested && (later.on_closed_ticket || self.may_answer(later, earlier, field));
         follows(later, earlier) || after_a_rest || self.was_brought(later, earlier, field)
     }
 
@@ -179,10 +182,25 @@ impl Facts<'_> {
         else {
             return false;
         };
+        // Somebody else's same word may be the one that was brought.
+        let another = self.world.said.iter().any(|s| {
+            let same = s
+                .changed
+                .new
+                .get(&field)
+                .is_some_and(|w| self.agree(field, (s.system, w), (later.system, brought)));
+            same && s.seq < wrote.seq && s.seq > self.world.rested && !same_record(s, earlier)
+        });
         wrote.told
+            && !another
             && wrote.seq > earlier.seq
             && self.agree(field, (earlier.system, word), (later.system, brought))
     }
+}
+
+/// Whether two edits are of the same record.
+fn same_record(one: &Said, other: &Said) -> bool {
+    one.system == other.system && one.id == other.id
 }
 
 /// Whether an edit came after another one on the same record.
