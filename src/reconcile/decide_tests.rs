@@ -13,7 +13,7 @@ use crate::model::{
     Native, Natives, Patch, RecordRef, Snapshot, SystemName,
 };
 
-use crate::translate::Translation;
+use crate::translate::{Reading, Translation};
 
 const START: i64 = 1_800_000_000;
 
@@ -549,6 +549,58 @@ proptest! {
             });
             prop_assert!(carried || explained, "{record}: {kind:?} vanished; {:#?}", decision.audit);
         }
+    }
+
+    /// Whatever is written to a record, the other one says in its own words; of tags, one of the two says each.
+    #[test]
+    fn nothing_is_written_that_nobody_said(edits in edits(), conflicts in 0..3_usize) {
+        let mut rules = rules();
+        rules.policy.conflicts = [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest][conflicts];
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let decision = see(&linked(&rules), &sides, &rules);
+        for wish in &decision.wishes {
+            let [this, other] = [true, false].map(|this| sides.iter().find(|s| (s.record == wish.target) == this).unwrap());
+            for (field, written) in &wish.patch.native {
+                prop_assert!(is_said(&rules, *field, written, this, other), "{field} {written} to {}; {sides:#?}", this.record);
+            }
+        }
+    }
+
+    #[test]
+    fn a_close_is_never_lost_to_what_is_said_at_the_same_time(edits in edits()) {
+        let rules = rules();
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let is_closed = |side: &Snapshot| [text("resolved"), text("Closed")].contains(&side.native[&Field::Status]);
+        let closed = sides.iter().any(is_closed);
+        let decision = see(&linked(&rules), &sides, &rules);
+        prop_assert_eq!(decision.mapping.is_closed(), closed);
+        let after = deliver(&decision.mapping, &decision.wishes, &mut sides, &rules);
+        prop_assert_eq!(&after.wishes, &[]);
+        prop_assert!(sides.iter().all(|side| is_closed(side) == closed), "{sides:#?}");
+    }
+}
+
+/// Whether `other` says what is written to `this`.
+fn is_said(rules: &Rules, field: Field, written: &Native, this: &Snapshot, other: &Snapshot) -> bool {
+    let set = |side: &Snapshot| match side.native.get(&Field::Tags) {
+        Some(Native::Set(tags)) => tags.clone(),
+        _ => BTreeSet::new(),
+    };
+    if let Native::Set(tags) = written {
+        return tags.is_subset(&(&set(this) | &set(other)));
+    }
+    let [to, from] = [this, other].map(|side| rules.policy.translation(&side.record.system).unwrap());
+    // A record that has no verdict to state says that there is none.
+    let stated = other.native.get(&field).unwrap_or(&Native::Empty);
+    match from.read(other.record.kind, field, stated) {
+        Reading::Known(said) => to.satisfies(this.record.kind, written, &said),
+        Reading::Unknown(_) => false,
     }
 }
 
