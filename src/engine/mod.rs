@@ -8,6 +8,9 @@
 mod backoff;
 mod crash;
 mod deliver;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod deliver_tests;
 mod dispatch;
 mod hint;
 #[cfg(test)]
@@ -22,6 +25,9 @@ mod opening;
 #[allow(clippy::unwrap_used)]
 mod opening_tests;
 mod outbox;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod outbox_tests;
 mod poll;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
