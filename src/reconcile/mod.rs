@@ -3,6 +3,9 @@
 mod absorb;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod agreeing_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod alert_tests;
 mod comments;
 mod decide;
@@ -21,6 +24,9 @@ mod needs;
 mod plain;
 mod policy;
 mod route;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod route_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;
