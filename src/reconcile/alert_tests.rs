@@ -52,6 +52,7 @@ fn all_alerts_closed_is_a_close_of_the_incident_that_they_stand_for() {
     assert_eq!(verdict(&all).as_deref(), Some("true-positive/malware"), "they say the same");
     let wish = all.wishes.iter().find(|wish| wish.target.to_string() == "sentinel/incident/g").unwrap();
     assert_eq!(wish.patch.native[&Field::Status], text("Closed"));
+    assert!(told(&all, "Agreed { field: Status"), "{:#?}", all.audit);
     let closing = all.mapping.closing.as_ref().unwrap();
     assert_eq!(closing.actor.as_deref(), Some("all alerts closed"));
     assert_eq!(closing.system, SystemName::new("defender").unwrap());

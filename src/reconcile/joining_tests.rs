@@ -209,7 +209,10 @@ fn a_record_that_joins_with_nothing_to_say_takes_what_is_agreed() {
     let rules = rules();
     let mut owned = defender(0, "active", None);
     owned.native.insert(Field::Owner, text("ana@example.org"));
-    let decision = see(&empty(&rules), &[owned, sentinel(0, "New", None)], &rules);
+    let mut latest = rules.clone();
+    latest.policy.conflicts = Conflicts::Latest;
+    let first = see(&empty(&rules), &[owned], &rules);
+    let decision = see(&first.mapping, &[sentinel(9, "New", None)], &latest);
     assert_eq!(decision.wishes[0].patch.native[&Field::Owner], text("ana@example.org"));
     assert_eq!(decision.wishes[0].target, "sentinel/incident/g".parse().unwrap());
     let mut theirs = sentinel(0, "New", None);
@@ -326,4 +329,53 @@ fn the_empty_owner_is_a_value_and_a_title_is_kept_as_it_is() {
     let dropped = see(&owned.mapping, &[defender(6, "active", None)], &rules);
     assert_eq!(dropped.mapping.agreed(Field::Owner).unwrap(), &crate::model::Value::Owner(None));
     assert_eq!(dropped.mapping.members[0].native(Field::Owner), Some(&Native::Empty));
+}
+
+#[test]
+fn a_field_that_is_stated_for_the_first_time_joins_like_a_record() {
+    let rules = rules();
+    let mut owned = defender(0, "active", None);
+    owned.native.insert(Field::Owner, text("ana@example.org"));
+    let mut silent = sentinel(0, "New", None);
+    silent.native.remove(&Field::Owner);
+    let mapping = see(&empty(&rules), &[owned], &rules).mapping;
+    let mapping = see(&mapping, &[silent], &rules).mapping;
+    let mut stated = sentinel(5, "New", None);
+    stated.native.insert(Field::Owner, text("ben@example.org"));
+    let decision = see(&mapping, &[stated], &rules);
+    assert_eq!(decision.mapping.agreed(Field::Owner).unwrap().to_string(), "ana@example.org");
+    assert!(told(&decision, "lost a conflict"), "it may have said so all along: {:#?}", decision.audit);
+}
+
+#[test]
+fn a_verdict_that_comes_with_a_close_is_newer_than_what_was_agreed() {
+    let rules = rules();
+    let judged = defender(5, "active", Some("falsePositive/other"));
+    let mapping = see(&linked(&rules), &[judged], &rules).mapping;
+    let closed = sentinel(6, "Closed", Some("TruePositive/SuspiciousActivity"));
+    let decision = see(&mapping, &[closed], &rules);
+    assert_eq!(decision.mapping.agreed(Field::Verdict).unwrap().to_string(), "true-positive");
+}
+
+#[test]
+fn nothing_is_planned_before_the_incident_that_the_mapping_follows_was_read() {
+    let mut rules = rules();
+    rules.policy.create_in.insert(system("sentinel"));
+    let merged = Snapshot {
+        lifecycle: Lifecycle::Redirected { to: "defender/incident/9".parse().ok() },
+        ..defender(0, "redirected", None)
+    };
+    let decision = see(&empty(&rules), &[merged], &rules);
+    assert_eq!(actions(&decision), [fetch("defender/incident/9")]);
+}
+
+#[test]
+fn a_field_that_does_not_travel_is_left_to_differ_from_the_beginning() {
+    let mut rules = rules();
+    rules.policy.fields.insert(Field::Title, Direction::Off);
+    let mut theirs = sentinel(0, "New", None);
+    theirs.native.insert(Field::Title, text("Another title"));
+    let first = see(&empty(&rules), &[defender(0, "active", None)], &rules);
+    let decision = see(&first.mapping, &[theirs], &rules);
+    assert_eq!(decision.wishes, []);
 }

@@ -230,3 +230,22 @@ fn where_one_of_the_pair_is_missing_the_other_is_a_record_like_any() {
     let kinds: Vec<RecordKind> = renamed.mapping.members.iter().map(|m| m.record.kind).collect();
     assert_eq!(kinds, [RecordKind::Incident, RecordKind::Incident, RecordKind::Ticket]);
 }
+
+#[test]
+fn a_third_incident_system_is_no_part_of_the_pair() {
+    let mut rules = synced();
+    let mut other = rules.policy.systems[1].clone();
+    other.name = system("other");
+    rules.policy.systems.push(other);
+    let third = Snapshot { record: "other/incident/x".parse().unwrap(), ..sentinel(0, "New", None) };
+    let mapping = see(&met(&rules, false), &[third], &rules).mapping;
+    let decision = see(&mapping, &[titled(defender(5, "active", None), "Worse")], &rules);
+    let mut wished = wishes(&decision);
+    wished.sort();
+    let expected = [
+        ("other/incident/x".to_owned(), "update"),
+        (SENTINEL.to_owned(), "converge"),
+        (TICKET.to_owned(), "update"),
+    ];
+    assert_eq!(wished, expected);
+}
