@@ -90,9 +90,7 @@ impl Dispatcher {
         self.recover().await?;
         let shell = Arc::clone(&self.shell);
         while !shell.stop.is_cancelled() {
-            // Taken first, so that everything listed until then is routed when the lanes begin.
-            self.listed = Arc::new(shell.listed());
-            while self.route_batch().await? {}
+            self.route().await?;
             self.start_lanes();
             tokio::select! {
                 () = shell.stop.cancelled() => {}
@@ -108,7 +106,7 @@ impl Dispatcher {
     }
 
     /// What was being sent when the worker ended may have been sent.
-    async fn recover(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let mut lanes = BTreeSet::new();
         let mut after = None;
         loop {
@@ -124,6 +122,28 @@ impl Dispatcher {
             self.wake(id, lane.wake_at());
         }
         Ok(())
+    }
+
+    /// Routes the whole inbox.
+    pub(super) async fn route(&mut self) -> Result<(), StoreError> {
+        // Taken first, so that everything listed until then is routed when the lanes begin.
+        self.listed = Arc::new(self.shell.listed());
+        while self.route_batch().await? {}
+        Ok(())
+    }
+
+    /// Gives the most urgent lane its turn, right here. Returns whether there was one.
+    pub(super) async fn work_one(&mut self) -> Result<bool, StoreError> {
+        let Some(id) = self.next_lane() else { return Ok(false) };
+        let (wake, taken) = self.turn(id).await?;
+        self.wake(id, wake);
+        self.release(taken).await?;
+        Ok(true)
+    }
+
+    /// When the next lane wants to be woken.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _, _)| *at)
     }
 
     /// Routes the next entries of the inbox. Returns whether there may be more.
@@ -223,17 +243,22 @@ impl Dispatcher {
     fn start_lanes(&mut self) {
         while self.tasks.len() < MAX_LANES {
             let Some(id) = self.next_lane() else { return };
-            let inbox = self.waiting.remove(&id).unwrap_or_default();
-            self.forget_timer(id);
-            let keep: Vec<u64> =
-                inbox.iter().map(|(n, _)| *n).filter(|n| self.shared.contains_key(n)).collect();
-            let (shell, listed) = (Arc::clone(&self.shell), Arc::clone(&self.listed));
-            let task = self.tasks.spawn(async move {
-                let wake = work::work(&shell, id, inbox, &keep, &listed).await?;
-                Ok((wake, keep))
-            });
+            let turn = self.turn(id);
+            let task = self.tasks.spawn(turn);
             self.running.insert(task.id(), id);
             self.busy.insert(id);
+        }
+    }
+
+    /// The next turn of a lane, with what waits for it.
+    fn turn(&mut self, id: MappingId) -> impl Future<Output = Turn> + Send + use<> {
+        let inbox = self.waiting.remove(&id).unwrap_or_default();
+        self.forget_timer(id);
+        let keep: Vec<u64> = inbox.iter().map(|(n, _)| *n).filter(|n| self.shared.contains_key(n)).collect();
+        let (shell, listed) = (Arc::clone(&self.shell), Arc::clone(&self.listed));
+        async move {
+            let wake = work::work(&shell, id, inbox, &keep, &listed).await?;
+            Ok((wake, keep))
         }
     }
 
@@ -243,7 +268,7 @@ impl Dispatcher {
         if let Some(id) = self.waiting.keys().copied().filter(free).min() {
             return Some(id);
         }
-        let now = Timestamp::now();
+        let now = self.shell.now();
         let due = self.timers.iter().take_while(|(at, _, _)| *at <= now);
         due.filter(|(_, _, id)| free(id))
             .min_by_key(|(at, priority, _)| (*priority, *at))
@@ -301,7 +326,7 @@ impl Dispatcher {
     fn sleep(&self) -> Duration {
         let idle = self.timers.iter().find(|(_, _, id)| !self.busy.contains(id) && !self.broken.contains(id));
         let Some((at, _, _)) = idle.filter(|_| self.tasks.len() < MAX_LANES) else { return MAX_SLEEP };
-        let wait = at.duration_since(Timestamp::now());
+        let wait = at.duration_since(self.shell.now());
         Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), MAX_SLEEP)
     }
 }
@@ -311,7 +336,7 @@ impl Dispatcher {
 mod tests {
     use super::*;
     use crate::engine::poll_tests::Nobody;
-    use crate::engine::shell::Parts;
+    use crate::engine::shell::{Clock, Parts};
     use crate::engine::testing::snapshot;
     use crate::model::Lifecycle;
     use crate::reconcile::testing::rules;
@@ -328,6 +353,7 @@ mod tests {
             bridges: BTreeMap::from([(bridge.clone(), rules)]),
             report: Arc::new(Nobody),
             seed: 1,
+            clock: Clock::system(),
         };
         let shell = Arc::new(Shell::new(parts, CancellationToken::new()));
         let mut merged = snapshot("defender/incident/1", 3, "redirected");
