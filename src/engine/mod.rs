@@ -12,6 +12,9 @@ mod deliver;
 #[allow(clippy::unwrap_used)]
 mod deliver_tests;
 mod dispatch;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod dispatch_tests;
 mod hint;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -20,6 +23,9 @@ mod lane;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod lane_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod memory_systems;
 mod opening;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -45,6 +51,9 @@ mod testing;
 mod ticket_tests;
 mod watch;
 mod work;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod worker_tests;
 
 use std::sync::Arc;
 

@@ -186,6 +186,18 @@ fn a_verdict_is_written_to_sentinel_with_a_close_or_while_it_is_closed_only() {
     );
 }
 
+#[test]
+fn a_closed_sentinel_incident_whose_status_does_not_travel_gets_the_verdict_all_the_same() {
+    let mut rules = rules();
+    rules.policy.fields.insert(Field::Status, Direction::Off);
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let mapping = see(&mapping, &[defender(0, "active", None)], &rules).mapping;
+    let mapping = see(&mapping, &[sentinel(0, "Closed", Some("Undetermined"))], &rules).mapping;
+    let judged = see(&mapping, &[defender(5, "active", Some("truePositive/phishing"))], &rules);
+    let verdict = (Field::Verdict, text("TruePositive/SuspiciousActivity"));
+    assert_eq!(only_patch(&judged), ("sentinel/incident/g".to_owned(), Natives::from([verdict])));
+}
+
 fn ticket(second: i64, status: &str, title: &str) -> Snapshot {
     let mut native =
         vec![(Field::Status, text(status)), (Field::Owner, Native::Empty), (Field::Title, text(title))];

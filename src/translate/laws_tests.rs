@@ -158,3 +158,19 @@ fn ping_pong_through_a_third_table_is_found() {
     let found = laws::check_chain(&full, &sentinel(), &table);
     assert_broken(&found, Law::Quiet, "come back to the full ticket");
 }
+
+#[test]
+fn a_fault_that_shows_between_two_tables_or_in_a_chain_of_three_only_is_found_among_all() {
+    let coarse = "\"true-positive/*\" = \"truePositive/other\"";
+    let table = planted("defender", coarse, "\"true-positive/*\" = \"truePositive/malware\"");
+    let found = laws::check_all(&[&defender(), &sentinel(), &table]);
+    let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let chain = |told: &&String| {
+        told.contains("`truePositive/phishing` of the defender incident")
+            && told.contains("is written to the sentinel incident")
+            && told.contains("is written to the defender incident as `truePositive/malware`")
+    };
+    assert!(told.iter().any(|told| chain(&told)), "{told:#?}");
+    let pair = laws::check_all(&[&defender(), &table]);
+    assert_broken(&pair, Law::Quiet, "would come back to the");
+}
