@@ -70,7 +70,7 @@ async fn a_lane_that_waits_is_woken_at_its_time() {
     let running = Running::pair().await;
     let name = SystemName::new("sentinel").unwrap();
     let retry_after = Some(Duration::from_secs(3));
-    let throttled = CallError::Throttled { site: site(&name), retry_after, message: String::new() };
+    let throttled = CallError::Throttled { site: Box::new(site(&name)), retry_after, message: String::new() };
     running.world.system("sentinel").state.lock().unwrap().fails_update = Some(throttled);
     running.world.system("defender").shows(defender(5, "resolved"));
     sleep(Duration::from_secs(10)).await;

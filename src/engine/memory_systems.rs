@@ -98,18 +98,13 @@ impl System {
 
     pub(super) fn missing(&self) -> CallError {
         let (code, message) = (String::new(), String::new());
-        CallError::NotFound { site: site(&self.name), status: 404, code, message }
+        CallError::NotFound { site: Box::new(site(&self.name)), status: 404, code, message }
     }
 }
 
-pub(super) fn site(system: &SystemName) -> Box<CallSite> {
+pub(super) fn site(system: &SystemName) -> CallSite {
     let request_id = Some("request-7".to_owned());
-    Box::new(CallSite {
-        system: system.as_str().into(),
-        operation: "call",
-        request_id,
-        client_request_id: None,
-    })
+    CallSite { system: system.as_str().into(), operation: "call", request_id, client_request_id: None }
 }
 
 #[async_trait]

@@ -31,6 +31,9 @@ mod opening;
 #[allow(clippy::unwrap_used)]
 mod opening_tests;
 mod operator;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod operator_tests;
 mod outbox;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

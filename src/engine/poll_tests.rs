@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::poll::poll;
+use super::poll::{list_once, poll};
 use super::report::Report;
 use super::shell::{Clock, Parts, Shell, Watched};
 use super::watch::Watch;
@@ -179,4 +179,25 @@ impl Report for Budgets {
         assert!(*times < 100, "it spins");
     }
     fn defect(&self, _: MappingId, _: &str) {}
+}
+
+#[tokio::test]
+async fn a_list_of_alerts_says_nothing_of_the_incidents_that_a_system_has() {
+    for (kind, listed) in [(RecordKind::Alert, false), (RecordKind::Incident, true)] {
+        let name = SystemName::new("defender").unwrap();
+        let connector = Partly { name: name.clone(), refused: RecordKind::Ticket, asked: Mutex::default() };
+        let watched = Watched { connector: Arc::new(connector), poll: Duration::from_secs(10) };
+        let parts = Parts {
+            store: Arc::new(MemoryStore::new()),
+            systems: BTreeMap::from([(name.clone(), watched.clone())]),
+            bridges: BTreeMap::new(),
+            report: Arc::new(Nobody),
+            seed: 1,
+            clock: Clock::system(),
+        };
+        let shell = Shell::new(parts, CancellationToken::new());
+        let mut watch = Watch::new(name.clone(), kind, SignedDuration::ZERO, None, Timestamp::UNIX_EPOCH);
+        list_once(&shell, &watched, kind, &mut watch).await.unwrap().unwrap();
+        assert_eq!(shell.listed().contains_key(&name), listed, "{kind:?}");
+    }
 }

@@ -58,13 +58,17 @@ async fn a_failed_write_is_told_with_its_request_and_waits_as_its_failure_wants(
     let name = SystemName::new("sentinel").unwrap();
     let (code, message) = (String::new(), String::new());
     let throttled = CallError::Throttled {
-        site: site(&name),
+        site: Box::new(site(&name)),
         retry_after: Some(Duration::from_secs(77)),
         message: message.clone(),
     };
-    let unknown =
-        CallError::Unknown { site: site(&name), status: None, message: message.clone(), retry_after: None };
-    let denied = CallError::Denied { site: site(&name), status: 403, code, message };
+    let unknown = CallError::Unknown {
+        site: Box::new(site(&name)),
+        status: None,
+        message: message.clone(),
+        retry_after: None,
+    };
+    let denied = CallError::Denied { site: Box::new(site(&name)), status: 403, code, message };
     for (error, wait) in [(throttled, 77), (unknown, 42), (denied, 60)] {
         let mut world = World::pair(rules()).await;
         world.system("defender").shows(defender(5, "resolved"));
@@ -81,7 +85,7 @@ async fn a_request_that_can_never_be_valid_is_a_dead_letter_at_once() {
     let mut world = World::pair(rules()).await;
     let name = SystemName::new("sentinel").unwrap();
     let invalid = NotSentCause::Invalid("a header".to_owned());
-    let error = CallError::NotSent { site: site(&name), cause: invalid, retry_after: None };
+    let error = CallError::NotSent { site: Box::new(site(&name)), cause: invalid, retry_after: None };
     world.system("sentinel").state.lock().unwrap().fails_update = Some(error);
     world.system("defender").shows(defender(5, "resolved"));
     world.round().await;
@@ -138,7 +142,7 @@ async fn a_ticket_is_looked_up_opened_and_described() {
     };
     world.system("defender").state.lock().unwrap().brief = Some(Ok(brief));
     let failing = CallError::NotSent {
-        site: site(&SystemName::new("sentinel").unwrap()),
+        site: Box::new(site(&SystemName::new("sentinel").unwrap())),
         cause: NotSentCause::Breaker,
         retry_after: None,
     };
@@ -174,6 +178,10 @@ async fn a_description_tells_of_live_incidents_only() {
     world.system("defender").shows(defender(1, "active"));
     world.system("sentinel").shows(sentinel(1, "New"));
     world.round().await;
+    let mut known = sentinel(4, "New");
+    known.facts.url = Some("https://portal.example/of-sentinel".to_owned());
+    world.system("sentinel").shows(known);
+    world.round().await;
     let gone = Snapshot { lifecycle: Lifecycle::Gone, ..sentinel(5, "New") };
     world.system("sentinel").state.lock().unwrap().brief =
         Some(Ok(Brief { title: "Of Sentinel".to_owned(), ..Brief::default() }));
@@ -185,6 +193,7 @@ async fn a_description_tells_of_live_incidents_only() {
     let ticket: RecordRef = "tickets/ticket/lockstep-1".parse().unwrap();
     let opening = super::opening::opening(&shell, &lane, &ticket, &Patch::default()).await;
     assert!(!opening.description.contains("Of Sentinel"), "{}", opening.description);
+    assert!(!opening.description.contains("of-sentinel"), "{}", opening.description);
     let incident: RecordRef = "sentinel/incident/new".parse().unwrap();
     let opening = super::opening::opening(&shell, &lane, &incident, &Patch::default()).await;
     assert_eq!(opening.description, "", "an incident gets none");
@@ -487,4 +496,18 @@ async fn who_routes_is_woken_by_news_only() {
         news.push(futures_util::poll!(rung).is_ready());
     }
     assert_eq!(news, [false, true, false]);
+}
+
+#[tokio::test]
+async fn a_second_incident_that_names_the_same_absent_one_joins_the_mapping_of_the_first() {
+    let mut rules = rules();
+    rules.policy.systems.retain(|system| system.name.as_str() == "sentinel");
+    let mut world = World::new(rules);
+    world.system("sentinel").shows(sentinel(1, "New"));
+    world.round().await;
+    let record = "sentinel/incident/h".parse().unwrap();
+    world.system("sentinel").shows(Snapshot { record, ..sentinel(2, "New") });
+    world.round().await;
+    let members: Vec<String> = world.mapping().members.iter().map(|m| m.record.to_string()).collect();
+    assert_eq!(members, [SENTINEL, "sentinel/incident/h"], "the first keeps its mapping");
 }
