@@ -370,8 +370,9 @@ impl Dispatcher {
     }
 
     fn sleep(&self) -> Duration {
-        let idle = self.timers.iter().find(|(_, _, id)| !self.busy.contains(id) && !self.broken.contains(id));
-        let Some((at, _, _)) = idle.filter(|_| self.tasks.len() < MAX_LANES) else { return MAX_SLEEP };
+        // A lane in work, or one that panicked in its work, has no timer.
+        let first = self.next_wake().filter(|_| self.tasks.len() < MAX_LANES);
+        let Some(at) = first else { return MAX_SLEEP };
         let wait = at.duration_since(self.shell.now());
         Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), MAX_SLEEP)
     }

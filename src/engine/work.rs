@@ -215,10 +215,7 @@ async fn write(shell: &Shell, lane: &Lane, effect: &Effect) -> Answered {
             };
             Answered { result: Ok(snapshot.map(fresh)), request_id, declined }
         }
-        Err(error) => {
-            let request_id = error.request_ids().0.map(str::to_owned);
-            Answered { request_id, ..Answered::failed(failure(&effect.target, &error)) }
-        }
+        Err(error) => Answered::failed(failure(&effect.target, &error)),
     }
 }
 

@@ -17,15 +17,15 @@ use crate::translate::{Reading, Translation};
 
 const START: i64 = 1_800_000_000;
 
-fn system(name: &str) -> SystemName {
+pub(super) fn system(name: &str) -> SystemName {
     SystemName::new(name).unwrap()
 }
 
-fn text(text: &str) -> Native {
+pub(super) fn text(text: &str) -> Native {
     Native::text(Some(text))
 }
 
-fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
+pub(super) fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
     let modified = Timestamp::from_second(START + second).unwrap();
     Snapshot {
         modified_by: Some("alice@example.org".to_owned()),
@@ -33,7 +33,7 @@ fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
     }
 }
 
-fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+pub(super) fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     let native = [
         (Field::Status, text(status)),
         (Field::Severity, text("medium")),
@@ -45,7 +45,7 @@ fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     snapshot("defender/incident/1", second, &native)
 }
 
-fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+pub(super) fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     let mut seen = defender(second, status, None);
     seen.record = "sentinel/incident/g".parse().unwrap();
     seen.links = vec!["defender/incident/1".parse().unwrap()];
@@ -57,11 +57,11 @@ fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     seen
 }
 
-fn see(mapping: &Mapping, seen: &[Snapshot], rules: &Rules) -> Decision {
+pub(super) fn see(mapping: &Mapping, seen: &[Snapshot], rules: &Rules) -> Decision {
     decide(mapping, Observed { snapshots: seen, ..Observed::default() }, rules)
 }
 
-fn linked(rules: &Rules) -> Mapping {
+pub(super) fn linked(rules: &Rules) -> Mapping {
     let bridge = rules.policy.bridge.clone();
     let id = MappingId::derive(&bridge, &"defender/incident/1".parse().unwrap());
     let both = [defender(0, "active", None), sentinel(0, "New", None)];
@@ -70,7 +70,7 @@ fn linked(rules: &Rules) -> Mapping {
     decision.mapping
 }
 
-fn only_patch(decision: &Decision) -> (String, Natives) {
+pub(super) fn only_patch(decision: &Decision) -> (String, Natives) {
     assert_eq!(decision.wishes.len(), 1, "{:#?}", decision.wishes);
     let wish = &decision.wishes[0];
     (wish.target.to_string(), wish.patch.native.clone())
@@ -369,7 +369,7 @@ fn merged(second: i64, into: &str) -> Snapshot {
     merged
 }
 
-fn alert(id: &str, second: i64, status: &str) -> Snapshot {
+pub(super) fn alert(id: &str, second: i64, status: &str) -> Snapshot {
     let native = [(Field::Status, text(status)), (Field::Verdict, Native::Empty)];
     snapshot(&format!("defender/alert/{id}"), second, &native)
 }

@@ -280,10 +280,11 @@ fn closing_comment(mapping: &Mapping, policy: &Policy) -> Option<String> {
     let closing = mapping.closing.as_ref()?;
     let mut environment = Environment::new();
     environment.set_fuel(Some(50_000));
+    // What is not known is empty: the engine would spell a missing value out.
     let origin = context! {
         system => closing.system.as_str(),
-        actor => closing.actor.clone(),
-        comment => closing.comment.clone(),
+        actor => closing.actor.as_deref().unwrap_or_default(),
+        comment => closing.comment.as_deref().unwrap_or_default(),
     };
     let text = environment.render_str(&policy.closing.comment, context! { origin }).ok()?;
     (!text.trim().is_empty()).then_some(text)
