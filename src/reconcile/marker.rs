@@ -58,8 +58,9 @@ impl MarkerKey {
     /// What the mark of a comment says.
     pub fn read(&self, text: &str) -> Mark {
         let text = text.trim_end();
-        let Some(at) = text.rfind(OPEN) else { return Mark::None };
-        let mark = text[at + OPEN.len()..].strip_suffix(']').and_then(|mark| mark.split_once('.'));
+        let Some(at) = text.rfind(OPEN.trim_end()) else { return Mark::None };
+        let mark = text[at + OPEN.trim_end().len()..].strip_prefix(char::is_whitespace);
+        let mark = mark.and_then(|mark| mark.trim_start().strip_suffix(']')?.split_once('.'));
         let Some((name, mac)) = mark.filter(|(name, mac)| is_hex(name) && is_hex(mac)) else {
             return Mark::None;
         };
@@ -129,6 +130,16 @@ mod tests {
         let (key, name, text) = sample();
         assert_eq!(key.read(&text), Mark::Ours(name.clone()));
         assert_eq!(key.read(&format!("{}\n ", text.replace("  ", " "))), Mark::Ours(name));
+    }
+
+    #[test]
+    fn a_copy_is_recognised_even_when_its_mark_was_wrapped() {
+        let (key, name, text) = sample();
+        for space in ["\n", "\r\n  ", "\u{a0}"] {
+            let wrapped = text.replace(OPEN, &format!("{space}[lockstep{space}"));
+            assert_eq!(key.read(&wrapped), Mark::Ours(name.clone()), "{wrapped:?}");
+        }
+        assert_eq!(key.read(&text.replace(OPEN, "[lockstep")), Mark::None);
     }
 
     #[test]
