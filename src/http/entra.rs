@@ -95,7 +95,9 @@ pub(crate) async fn exchange(
     sent: &[&str],
 ) -> Result<Fresh, TokenError> {
     let unreachable = |e: &reqwest::Error| TokenError::transient(format!("token service: {}", describe(e)));
-    let response = request.send().await.map_err(|e| unreachable(&e))?;
+    let (client, request) = request.build_split();
+    let request = request.map_err(|e| unreachable(&e))?;
+    let response = http.execute(&client, request).await.map_err(|e| unreachable(&e))?;
     let status = response.status().as_u16();
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (content_type, wait) = (header("content-type"), header("retry-after"));
