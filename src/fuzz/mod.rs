@@ -4,6 +4,7 @@
 //! Compiled into the tests and by cargo-fuzz only; a build of the program has no trace of it. Two drivers share the list:
 //! libFuzzer (`fuzz/`), and a seeded mutator that every run of the tests goes through (`replay_tests`).
 
+mod copies;
 mod files;
 mod hooks;
 mod http;
@@ -49,6 +50,7 @@ pub const TARGETS: &[Target] = targets! {
     "import" => files::import,
     "template" => texts::template,
     "marker" => texts::marker,
+    "copies" => copies::copies,
 };
 
 /// Feeds one target.

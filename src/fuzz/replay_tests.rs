@@ -91,5 +91,5 @@ macro_rules! replays {
 
 replays! {
     defender sentinel servicenow jira request_tracker thehive answer token hook sidecar config translation import
-    template marker
+    template marker copies
 }

@@ -16,9 +16,10 @@
 //! so that one file can be a small service. The others come in order. Whoever asks further gets the last one again.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::Value;
 use url::Url;
 
 use crate::http::{ClientOptions, Http};
@@ -27,12 +28,18 @@ use crate::http::{ClientOptions, Http};
 /// the loop would be endless.
 const MOST_REQUESTS: usize = 300;
 
+/// Stands in the answers of an echoing script for what was written last.
+const SENT: &str = "\"$SENT\"";
+
 /// A script, and how far it was played.
 #[derive(Clone)]
 pub(super) struct Script(Arc<Played>);
 
 struct Played {
     answers: Vec<Answer>,
+    /// Where in the body of a write the value stands that answers give back for [`SENT`].
+    echoed: Option<&'static str>,
+    sent: Mutex<String>,
     /// Where every request has to go: it carries the credential.
     home: Url,
     /// Answers of the series that were given.
@@ -52,9 +59,15 @@ struct Answer {
 
 impl Script {
     pub(super) fn new(input: &[u8], home: &Url) -> Self {
+        Self::echoing(input, home, None)
+    }
+
+    /// A script whose service gives back what is written to it: the value at this pointer.
+    pub(super) fn echoing(input: &[u8], home: &Url, echoed: Option<&'static str>) -> Self {
         let answers = parted(input).map(Answer::parse).collect();
         let (next, requests) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self(Arc::new(Played { answers, home: home.clone(), next, requests }))
+        let sent = Mutex::new("null".to_owned());
+        Self(Arc::new(Played { answers, echoed, sent, home: home.clone(), next, requests }))
     }
 
     /// A client whose requests the script answers.
@@ -91,7 +104,14 @@ impl Played {
         assert!(url.username().is_empty() && url.password().is_none(), "{url} carries a credential");
         let count = self.requests.fetch_add(1, Ordering::Relaxed);
         assert!(count < MOST_REQUESTS, "an operation makes more than {MOST_REQUESTS} requests, now to {url}");
-        self.kept_for(&format!("{} {url}", request.method())).unwrap_or_else(|| self.in_turn()).response()
+        let answer = self.kept_for(&format!("{} {url}", request.method())).unwrap_or_else(|| self.in_turn());
+        let Some(echoed) = self.echoed else { return answer.response(answer.body.clone()) };
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        let body = request.body().and_then(|body| serde_json::from_slice::<Value>(body.as_bytes()?).ok());
+        if let Some(value) = body.as_ref().and_then(|body| body.pointer(echoed)) {
+            *sent = value.to_string();
+        }
+        answer.response(String::from_utf8_lossy(&answer.body).replace(SENT, &sent).into_bytes())
     }
 
     /// The first answer that is kept for such requests and was not given yet, else the last one.
@@ -127,9 +147,9 @@ impl Answer {
         Self { only, given, status, headers, body: body.to_vec() }
     }
 
-    fn response(&self) -> reqwest::Response {
+    fn response(&self, body: Vec<u8>) -> reqwest::Response {
         self.given.fetch_add(1, Ordering::Relaxed);
-        let mut response = Response::new(self.body.clone());
+        let mut response = Response::new(body);
         *response.status_mut() = self.status;
         for (name, value) in &self.headers {
             response.headers_mut().append(name, value.clone());
