@@ -1,12 +1,15 @@
 //! The sidecar's local API: requests of an adapter, or of somebody who pretends to be one.
 //!
-//! An input is a series of requests as in `hooks`, parted as in `script`.
+//! An input is a series of requests as in `hooks`, parted as in `script`. `$MESSAGE` stands for the id of the oldest
+//! message that waits.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderValue, Method, Request, header};
+use serde_json::Value;
 use tower::ServiceExt;
 
 use super::block_on;
@@ -34,7 +37,8 @@ pub(super) fn sidecar(input: &[u8]) {
         mailbox.open(KEY, state, "about it".to_owned()).await.expect("a ticket can be opened");
         let api = router(mailbox);
         for part in parted(input).take(MOST_REQUESTS) {
-            let raw = Raw::parse(part);
+            let part = with_message(&api, part).await;
+            let raw = Raw::parse(&part);
             without_a_token(&api, &raw).await;
             with_the_token(&api, &raw).await;
         }
@@ -45,6 +49,17 @@ pub(super) fn sidecar(input: &[u8]) {
 
 fn router(mailbox: StoreMailbox) -> Router {
     local_api(mailbox, Some(SecretRef::Inline("adapter".into())))
+}
+
+async fn with_message<'i>(api: &Router, part: &'i [u8]) -> Cow<'i, [u8]> {
+    let text = String::from_utf8_lossy(part);
+    if !text.contains("$MESSAGE") {
+        return Cow::Borrowed(part);
+    }
+    let waiting = &everything(api).await[1];
+    let waiting: Value = serde_json::from_str(waiting).expect("answers are JSON");
+    let id = waiting.pointer("/messages/0/id").and_then(Value::as_str).unwrap_or("none");
+    Cow::Owned(text.replace("$MESSAGE", id).into_bytes())
 }
 
 async fn without_a_token(api: &Router, raw: &Raw<'_>) {
@@ -66,7 +81,7 @@ async fn with_the_token(api: &Router, raw: &Raw<'_>) {
     let before = everything(api).await;
     let (status, body) = answer(api, request).await;
     assert!((200..500).contains(&status), "{status}: {}", String::from_utf8_lossy(&body));
-    let is_json = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
+    let is_json = serde_json::from_slice::<Value>(&body).is_ok();
     assert!(body.is_empty() || is_json, "{status}: no JSON: {}", String::from_utf8_lossy(&body));
     if is_read || status >= 400 {
         assert_eq!(everything(api).await, before, "{status}, and something changed");
