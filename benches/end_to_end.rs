@@ -17,7 +17,7 @@ use lockstep::emulator::{
     CLIENT_ID, CLIENT_SECRET, DefenderEdit, Emulator, EmulatorOptions, Entry, IncidentSeed, SentinelEdit,
     System, TENANT,
 };
-use lockstep::engine::{Engine, Parts, Watched};
+use lockstep::engine::{Clock, Engine, Parts, Watched};
 use lockstep::http::secret::SecretRef;
 use lockstep::http::{ClientOptions, Credential, Http};
 use lockstep::store::{SledStore, Store};
@@ -181,6 +181,7 @@ fn by_the_engine(way: Way) -> Duration {
         bridges: BTreeMap::from([(rules.policy.bridge.clone(), rules)]),
         report: Arc::new(Telemetry::new(Metrics::local().expect("metrics"))),
         seed: 1,
+        clock: Clock::system(),
     };
     let stop = CancellationToken::new();
     let engine = scene.runtime.spawn(Engine::new(parts, stop.clone()).run());

@@ -1,14 +1,13 @@
 //! `lockstep dead-letters`.
 
 use clap::Subcommand;
-use jiff::Timestamp;
 
 use super::output::{self, BAD, FormatArg, clean, moment, styled};
-use super::source::Source;
+use super::source::{Source, as_operator};
 use super::{ConfigArg, Exit, Global};
-use crate::model::{AuditEntry, AuditKind, Intent, IntentEvent, IntentId, IntentState};
+use crate::model::IntentId;
 use crate::server::views::IntentView;
-use crate::store::{Change, SledStore, Store};
+use crate::store::{SledStore, Store};
 
 /// The commands of `dead-letters`.
 #[derive(Debug, Subcommand)]
@@ -51,38 +50,19 @@ pub(super) async fn run(command: DeadLettersCommand, global: &Global) -> anyhow:
 
 /// Works on the store itself, so the worker must be stopped: it would not see the change.
 async fn change(config: &ConfigArg, id: IntentId, retry: bool) -> anyhow::Result<Exit> {
-    let store = SledStore::open_existing(config.load()?.store.path)?;
-    let found = store.intents(id.mapping)?.into_iter().find(|intent| intent.id == id);
-    let Some(intent) = found.filter(|intent| matches!(intent.state, IntentState::Dead { .. })) else {
-        anyhow::bail!("there is no dead letter {id}; see `lockstep dead-letters list`");
-    };
-    let (mapping, record, now) = (id.mapping, intent.target.clone(), Timestamp::now());
-    let mut changes = Vec::new();
-    let reason = if retry {
-        let state = intent.state.clone().on(IntentEvent::Retry)?;
-        let again = Intent { state, due: now, attempts: 0, unreachable: 0, ..intent };
-        changes.push(Change::PutIntent(Box::new(again)));
-        "an operator asked for another try"
-    } else {
-        changes.push(Change::RemoveIntent(id));
-        changes.extend(left_to_differ(&*store, &intent)?);
-        "an operator discarded it; the record is left to differ until the agreed value changes"
-    };
-    let kind = AuditKind::Settled { intent: id, reason: reason.to_owned() };
-    let entry = AuditEntry { at: now, mapping, record, kind };
-    changes.push(Change::Audit(Box::new(entry)));
+    let config = config.load()?;
+    let store = SledStore::open_existing(&config.store.path)?;
+    let (reason, changes) =
+        as_operator(
+            &*store,
+            &config,
+            |operator| {
+                if retry { operator.retry(id) } else { operator.discard(id) }
+            },
+        )?;
     store.commit(changes).await?;
     output::print(&format!("{id}: {reason}"))?;
     Ok(Exit::Done)
-}
-
-/// Else the next decision would wish the same again.
-fn left_to_differ(store: &dyn Store, intent: &Intent) -> anyhow::Result<Option<Change>> {
-    let IntentState::Dead { patch, .. } = &intent.state else { return Ok(None) };
-    let Some(mut mapping) = store.mapping(intent.id.mapping)? else { return Ok(None) };
-    let Some(member) = mapping.member_mut(&intent.target) else { return Ok(None) };
-    member.exempt.extend(patch.native.keys().copied());
-    Ok(Some(Change::PutMapping(Box::new(mapping))))
 }
 
 fn render(dead: &[IntentView]) -> String {

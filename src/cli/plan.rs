@@ -7,7 +7,7 @@ use clap::Args;
 use super::output::{BOLD, DIM, FormatArg, GOOD, WARN, clean, styled};
 use super::{ConfigArg, Exit, Global, worker};
 use crate::config::Config;
-use crate::engine::{Parts, PlannedWrite, Preview, preview};
+use crate::engine::{Clock, Parts, PlannedWrite, Preview, preview};
 use crate::store::{Change, MemoryStore, SledStore, Store, StoreError};
 use crate::telemetry::{Metrics, Telemetry};
 
@@ -41,6 +41,7 @@ pub(super) async fn run(args: PlanArgs, global: &Global) -> anyhow::Result<Exit>
         store,
         report: Arc::new(Telemetry::new(Metrics::local()?)),
         seed: 0,
+        clock: Clock::system(),
     };
     let plan = preview(parts).await?;
     args.format.print(&plan, render)?;

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
+use crate::engine::{Operator, OperatorError};
 use crate::http::secret::SecretRef;
 use crate::http::{ClientOptions, Http};
 use crate::model::{BridgeName, MappingId, RecordRef};
+use crate::reconcile::Policy;
 use crate::server::views::{self, Explanation, IntentView, MappingList, MappingStory};
 use crate::store::{SledStore, Store, StoreError};
 
@@ -25,6 +28,16 @@ const DEAD_LETTERS: usize = 1000;
 /// Opens the store to look into it; a missing one is not created.
 fn open_store(path: &Path) -> Result<Arc<dyn Store>, StoreError> {
     SledStore::open_existing(path).map(|store| store as Arc<dyn Store>)
+}
+
+/// What an operator changes in a store, now.
+pub(super) fn as_operator<T>(
+    store: &dyn Store,
+    config: &Config,
+    work: impl FnOnce(Operator<'_>) -> Result<T, OperatorError>,
+) -> Result<T, OperatorError> {
+    let bridges: Vec<&Policy> = config.bridges.iter().collect();
+    work(Operator { store, bridges: &bridges, now: Timestamp::now() })
 }
 
 /// Where commands read from.

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, System};
 use crate::connectors::sidecar::Mailbox;
 use crate::connectors::{Connector, SystemSettings, connect};
-use crate::engine::{Engine, Hints, Parts, Watched};
+use crate::engine::{Clock, Engine, Hints, Parts, Watched};
 use crate::http::{CallObserver, Http};
 use crate::model::{BridgeName, SystemName};
 use crate::reconcile::{MarkerKey, Rules};
@@ -57,7 +57,7 @@ pub(super) async fn run(
     };
     telemetry.set_depths(store.counts());
     let report = Arc::new(telemetry.clone());
-    let parts = Parts { store, systems, bridges, report, seed: rand::random() };
+    let parts = Parts { store, systems, bridges, report, seed: rand::random(), clock: Clock::system() };
     // The server outlives the engine, so that whoever asks while it drains is told so.
     let ended = CancellationToken::new();
     let serving = tokio::spawn(server::serve(listener, state, ended.clone().cancelled_owned()));

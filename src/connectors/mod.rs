@@ -102,13 +102,16 @@ pub struct Declined {
     pub reason: String,
 }
 
-/// What a ticket is opened with.
+/// What a record is opened with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opening {
-    /// The fields. Never status and verdict: a ticket begins as the system begins it.
+    /// The fields. Of a ticket never status and verdict: it begins as the system begins it.
     pub patch: Patch,
-    /// The description, plain text; the connector brings it into the form of its system, and escapes it.
+    /// The description of a ticket, plain text; the connector brings it into the form of its system, and escapes it.
     pub description: String,
+    /// The incident that it is opened for. A system without keys notes it in the record, so that a lost store finds
+    /// again what belongs together.
+    pub origin: Option<RecordRef>,
 }
 
 /// What a webhook must bring before it is believed to come from the system. It is never believed beyond that.

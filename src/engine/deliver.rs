@@ -7,7 +7,7 @@ use crate::model::{
     Action, AuditKind, Comments, Field, Intent, IntentEvent, IntentId, IntentState, MemberState, Native,
     Patch, RecordKind, RecordRef, Snapshot,
 };
-use crate::reconcile::{Late, Mark, patch_for};
+use crate::reconcile::{Late, Mark, is_beginning, patch_for};
 
 use super::backoff;
 use super::lane::{Effect, Failure, FailureKind, Request, Run};
@@ -269,7 +269,8 @@ impl Run<'_, '_> {
             }
             let (policy, record) = (&self.context.rules.policy, &snapshot.record);
             let shown = |(field, written): (&Field, &Native)| {
-                snapshot.native.get(field).is_some_and(|now| policy.same(record, *field, written, now))
+                let kept = |now| policy.same(record, *field, written, now) || is_beginning(now, written);
+                snapshot.native.get(field).is_some_and(kept)
             };
             return patch.native.iter().all(shown);
         };

@@ -19,6 +19,8 @@ use super::{crash, work};
 const MAX_LANES: usize = 32;
 /// Inbox entries routed at a time.
 const BATCH: usize = 256;
+/// Tickets with unknown keys that are kept in mind.
+const MAX_ORPHANS: usize = 4096;
 /// Longest sleep without news; a safety net only.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
@@ -43,6 +45,42 @@ pub(super) struct Dispatcher {
     tasks: JoinSet<Turn>,
     routed: Option<u64>,
     listed: Arc<Listed>,
+    orphans: Orphans,
+}
+
+/// Tickets that bear a key which no mapping knows. After a lost store a ticket may be listed before its incident, and
+/// would not be listed again before somebody changes it; what is known by then tells an edit from what was there.
+#[derive(Default)]
+struct Orphans {
+    by_key: BTreeMap<RecordRef, Snapshot>,
+    /// How many mappings there were when they were last looked for.
+    mappings: u64,
+}
+
+impl Orphans {
+    fn keep(&mut self, snapshot: &Snapshot) {
+        let Some(key) = &snapshot.planned_as else { return };
+        if self.by_key.len() < MAX_ORPHANS || self.by_key.contains_key(key) {
+            self.by_key.insert(key.clone(), snapshot.clone());
+        }
+    }
+
+    /// Those whose mapping is there by now, to be routed again.
+    fn found(&mut self, shell: &Shell) -> Result<Vec<Change>, StoreError> {
+        let mappings = shell.store().counts().mappings;
+        if self.by_key.is_empty() || mappings == self.mappings {
+            return Ok(Vec::new());
+        }
+        self.mappings = mappings;
+        let mut found = Vec::new();
+        for key in self.by_key.keys().cloned().collect::<Vec<_>>() {
+            let known = shell.parts.bridges.keys().map(|bridge| shell.store().find(bridge, &key));
+            if known.collect::<Result<Vec<_>, _>>()?.iter().any(Option::is_some) {
+                found.extend(self.by_key.remove(&key).map(|snapshot| Change::PushInbox(Box::new(snapshot))));
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// A batch of inbox entries being routed. New mappings begin here, so that what follows them finds them.
@@ -82,6 +120,7 @@ impl Dispatcher {
             tasks: JoinSet::new(),
             routed: None,
             listed: Arc::default(),
+            orphans: Orphans::default(),
         }
     }
 
@@ -90,9 +129,7 @@ impl Dispatcher {
         self.recover().await?;
         let shell = Arc::clone(&self.shell);
         while !shell.stop.is_cancelled() {
-            // Taken first, so that everything listed until then is routed when the lanes begin.
-            self.listed = Arc::new(shell.listed());
-            while self.route_batch().await? {}
+            self.route().await?;
             self.start_lanes();
             tokio::select! {
                 () = shell.stop.cancelled() => {}
@@ -108,7 +145,7 @@ impl Dispatcher {
     }
 
     /// What was being sent when the worker ended may have been sent.
-    async fn recover(&mut self) -> Result<(), StoreError> {
+    pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
         let mut lanes = BTreeSet::new();
         let mut after = None;
         loop {
@@ -124,6 +161,34 @@ impl Dispatcher {
             self.wake(id, lane.wake_at());
         }
         Ok(())
+    }
+
+    /// Routes the whole inbox.
+    pub(super) async fn route(&mut self) -> Result<(), StoreError> {
+        // Taken first, so that everything listed until then is routed when the lanes begin.
+        self.listed = Arc::new(self.shell.listed());
+        loop {
+            while self.route_batch().await? {}
+            let found = self.orphans.found(&self.shell)?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            self.shell.store().commit(found).await?;
+        }
+    }
+
+    /// Gives the most urgent lane its turn, right here. Returns whether there was one.
+    pub(super) async fn work_one(&mut self) -> Result<bool, StoreError> {
+        let Some(id) = self.next_lane() else { return Ok(false) };
+        let (wake, taken) = self.turn(id).await?;
+        self.wake(id, wake);
+        self.release(taken).await?;
+        Ok(true)
+    }
+
+    /// When the next lane wants to be woken.
+    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(at, _, _)| *at)
     }
 
     /// Routes the next entries of the inbox. Returns whether there may be more.
@@ -159,6 +224,7 @@ impl Dispatcher {
                 Route::New(id) if shell.store().mapping(id)?.is_some() => lanes.push(id),
                 Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, snapshot)?,
                 Route::Ignored(reason) => {
+                    self.orphans.keep(snapshot);
                     tracing::debug!(record = %snapshot.record, bridge = %bridge, reason, "not taken up");
                 }
             }
@@ -223,17 +289,22 @@ impl Dispatcher {
     fn start_lanes(&mut self) {
         while self.tasks.len() < MAX_LANES {
             let Some(id) = self.next_lane() else { return };
-            let inbox = self.waiting.remove(&id).unwrap_or_default();
-            self.forget_timer(id);
-            let keep: Vec<u64> =
-                inbox.iter().map(|(n, _)| *n).filter(|n| self.shared.contains_key(n)).collect();
-            let (shell, listed) = (Arc::clone(&self.shell), Arc::clone(&self.listed));
-            let task = self.tasks.spawn(async move {
-                let wake = work::work(&shell, id, inbox, &keep, &listed).await?;
-                Ok((wake, keep))
-            });
+            let turn = self.turn(id);
+            let task = self.tasks.spawn(turn);
             self.running.insert(task.id(), id);
             self.busy.insert(id);
+        }
+    }
+
+    /// The next turn of a lane, with what waits for it.
+    fn turn(&mut self, id: MappingId) -> impl Future<Output = Turn> + Send + use<> {
+        let inbox = self.waiting.remove(&id).unwrap_or_default();
+        self.forget_timer(id);
+        let keep: Vec<u64> = inbox.iter().map(|(n, _)| *n).filter(|n| self.shared.contains_key(n)).collect();
+        let (shell, listed) = (Arc::clone(&self.shell), Arc::clone(&self.listed));
+        async move {
+            let wake = work::work(&shell, id, inbox, &keep, &listed).await?;
+            Ok((wake, keep))
         }
     }
 
@@ -243,7 +314,7 @@ impl Dispatcher {
         if let Some(id) = self.waiting.keys().copied().filter(free).min() {
             return Some(id);
         }
-        let now = Timestamp::now();
+        let now = self.shell.now();
         let due = self.timers.iter().take_while(|(at, _, _)| *at <= now);
         due.filter(|(_, _, id)| free(id))
             .min_by_key(|(at, priority, _)| (*priority, *at))
@@ -301,7 +372,7 @@ impl Dispatcher {
     fn sleep(&self) -> Duration {
         let idle = self.timers.iter().find(|(_, _, id)| !self.busy.contains(id) && !self.broken.contains(id));
         let Some((at, _, _)) = idle.filter(|_| self.tasks.len() < MAX_LANES) else { return MAX_SLEEP };
-        let wait = at.duration_since(Timestamp::now());
+        let wait = at.duration_since(self.shell.now());
         Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), MAX_SLEEP)
     }
 }
@@ -311,7 +382,7 @@ impl Dispatcher {
 mod tests {
     use super::*;
     use crate::engine::poll_tests::Nobody;
-    use crate::engine::shell::Parts;
+    use crate::engine::shell::{Clock, Parts};
     use crate::engine::testing::snapshot;
     use crate::model::Lifecycle;
     use crate::reconcile::testing::rules;
@@ -328,6 +399,7 @@ mod tests {
             bridges: BTreeMap::from([(bridge.clone(), rules)]),
             report: Arc::new(Nobody),
             seed: 1,
+            clock: Clock::system(),
         };
         let shell = Arc::new(Shell::new(parts, CancellationToken::new()));
         let mut merged = snapshot("defender/incident/1", 3, "redirected");

@@ -157,6 +157,22 @@ pub(super) async fn follow(shell: Arc<Shell>, hints: Hints) -> Result<(), StoreE
 
 /// Reads a record, twice at most, and puts what is new into the inbox.
 async fn look(shell: &Shell, record: &RecordRef, reads: &Semaphore) -> Result<Hinted, StoreError> {
+    let first = look_once(shell, record, reads).await?;
+    if first != Hinted::NothingNew {
+        return Ok(first);
+    }
+    tokio::select! {
+        () = shell.stop.cancelled() => Ok(Hinted::Failed),
+        () = tokio::time::sleep(SECOND_LOOK) => look_once(shell, record, reads).await,
+    }
+}
+
+/// Reads a record, and puts it into the inbox if it says something new.
+pub(super) async fn look_once(
+    shell: &Shell,
+    record: &RecordRef,
+    reads: &Semaphore,
+) -> Result<Hinted, StoreError> {
     let is_ticket = record.kind == RecordKind::Ticket;
     let bridged = shell.parts.bridges.values().any(|rules| rules.policy.has(&record.system));
     let Some(connector) = shell.connector(&record.system).filter(|_| bridged) else {
@@ -166,29 +182,20 @@ async fn look(shell: &Shell, record: &RecordRef, reads: &Semaphore) -> Result<Hi
     if is_ticket && mappings(shell, record)?.is_empty() {
         return Ok(Hinted::Unknown);
     }
-    for again in [true, false] {
-        let read = tokio::select! {
-            () = shell.stop.cancelled() => return Ok(Hinted::Failed),
-            read = read(connector, record, reads) => read,
-        };
-        match read {
-            Ok(snapshot) if is_news(&mappings(shell, record)?, record, &snapshot) => {
-                return take_in(shell, snapshot).await;
-            }
-            Ok(_) | Err(CallError::NotFound { .. }) if again => {
-                tokio::select! {
-                    () = shell.stop.cancelled() => return Ok(Hinted::Failed),
-                    () = tokio::time::sleep(SECOND_LOOK) => {}
-                }
-            }
-            Ok(_) | Err(CallError::NotFound { .. }) => return Ok(Hinted::NothingNew),
-            Err(error) => {
-                tracing::debug!(%record, %error, "a hint could not be followed; polling finds what changed");
-                return Ok(Hinted::Failed);
-            }
+    let read = tokio::select! {
+        () = shell.stop.cancelled() => return Ok(Hinted::Failed),
+        read = read(connector, record, reads) => read,
+    };
+    match read {
+        Ok(snapshot) if is_news(&mappings(shell, record)?, record, &snapshot) => {
+            take_in(shell, snapshot).await
+        }
+        Ok(_) | Err(CallError::NotFound { .. }) => Ok(Hinted::NothingNew),
+        Err(error) => {
+            tracing::debug!(%record, %error, "a hint could not be followed; polling finds what changed");
+            Ok(Hinted::Failed)
         }
     }
-    Ok(Hinted::NothingNew)
 }
 
 async fn read(

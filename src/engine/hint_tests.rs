@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::Dispatcher;
 use super::hint::{Hinted, Hints, follow};
 use super::report::Report;
-use super::shell::{Parts, Shell, Watched};
+use super::shell::{Clock, Parts, Shell, Watched};
 use super::testing::snapshot;
 use crate::connectors::{Connector, Depth, Malformed, Opening, Page, PageToken, Probe, Written};
 use crate::http::{CallError, CallSite};
@@ -152,6 +152,7 @@ impl World {
             bridges: BTreeMap::from([(rules.policy.bridge.clone(), rules)]),
             report: Arc::new(Ear(connector.clone())),
             seed: 1,
+            clock: Clock::system(),
         };
         let shell = Arc::new(Shell::new(parts, CancellationToken::new()));
         let known = Change::PushInbox(Box::new(snapshot(INCIDENT, 1, "active")));

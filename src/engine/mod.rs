@@ -21,6 +21,7 @@ mod opening;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod opening_tests;
+mod operator;
 mod outbox;
 mod poll;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod poll_tests;
 mod preview;
 mod report;
 mod shell;
+mod stepped;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
@@ -47,9 +49,11 @@ use tokio_util::sync::CancellationToken;
 pub use crash::POINTS as CRASH_POINTS;
 pub use hint::{Hinted, Hints};
 pub use lane::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Step};
+pub use operator::{Operator, OperatorError};
 pub use preview::{PlannedWrite, Preview, preview};
 pub use report::Report;
-pub use shell::{Parts, Watched};
+pub use shell::{Clock, Parts, Watched};
+pub use stepped::Stepped;
 pub use watch::{Taken, Watch};
 
 use crate::model::SystemName;

@@ -27,7 +27,8 @@ pub(super) async fn opening(shell: &Shell, lane: &Lane, target: &RecordRef, patc
         }
         None => String::new(),
     };
-    Opening { patch: patch.clone(), description }
+    let origin = incidents(&lane.mapping).find(|record| *record != target).cloned();
+    Opening { patch: patch.clone(), description, origin }
 }
 
 /// What the systems tell of the mapping's incidents, in the order of its members, and which of them do not tell.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::dispatch::Dispatcher;
 use super::opening::opening;
 use super::poll_tests::Nobody;
-use super::shell::{Parts, Shell, Watched};
+use super::shell::{Clock, Parts, Shell, Watched};
 use crate::config::Config;
 use crate::connectors::{Depth, SystemSettings, connect};
 use crate::emulator::{
@@ -55,6 +55,7 @@ async fn described_after(emulator: &Emulator, records: &[String], then: impl FnO
         bridges: BTreeMap::from([(rules.policy.bridge.clone(), rules)]),
         report: Arc::new(Nobody),
         seed: 1,
+        clock: Clock::system(),
     };
     let shell = Arc::new(Shell::new(parts, CancellationToken::new()));
     let mut seen = Vec::new();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 
 use crate::model::{RecordKind, SystemName};
@@ -60,24 +59,37 @@ async fn listed(
     turn_began: Instant,
 ) -> Result<bool, StoreError> {
     let (system, report, kind) = (watched.connector.system(), &shell.parts.report, turn.kind);
-    let (stopwatch, list_began) = (Instant::now(), Timestamp::now());
-    let outcome = cycle(shell, watched, kind, &mut turn.watch).await?;
+    let stopwatch = Instant::now();
+    let outcome = list_once(shell, watched, kind, &mut turn.watch).await?;
     match &outcome {
         Ok(news) => {
             turn.failures = 0;
-            if kind != RecordKind::Alert {
-                shell.set_listed(system, list_began);
-            }
             report.polled(system, kind, *news, stopwatch.elapsed(), turn.watch.cursor());
         }
         Err(error) => {
             turn.failures += 1;
-            turn.watch.abandon();
             report.poll_failed(system, kind, error, turn.failures);
         }
     }
     turn.due = turn_began + rest_after(watched.poll, turn.failures);
     Ok(outcome.is_ok())
+}
+
+/// Lists a collection once. A list that was read to its end is known to the lanes; one that was not begins again.
+pub(super) async fn list_once(
+    shell: &Shell,
+    watched: &Watched,
+    kind: RecordKind,
+    watch: &mut Watch,
+) -> Result<Result<usize, String>, StoreError> {
+    let began = shell.now();
+    let outcome = cycle(shell, watched, kind, watch).await?;
+    match &outcome {
+        Ok(_) if kind != RecordKind::Alert => shell.set_listed(watched.connector.system(), began),
+        Ok(_) => {}
+        Err(_) => watch.abandon(),
+    }
+    Ok(outcome)
 }
 
 /// The poll interval, doubled with each failure in a row.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::poll::poll;
 use super::report::Report;
-use super::shell::{Parts, Shell, Watched};
+use super::shell::{Clock, Parts, Shell, Watched};
 use super::watch::Watch;
 use crate::connectors::{Connector, Depth, Malformed, Page, PageToken, Probe, Written};
 use crate::http::{CallError, CallSite};
@@ -116,6 +116,7 @@ async fn an_hour(refused: RecordKind) -> (Arc<Partly>, bool) {
         bridges: BTreeMap::new(),
         report: Arc::new(Nobody),
         seed: 1,
+        clock: Clock::system(),
     };
     let shell = Shell::new(parts, CancellationToken::new());
     let watch =

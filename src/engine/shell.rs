@@ -27,6 +27,26 @@ pub struct Watched {
     pub poll: Duration,
 }
 
+/// What tells our time (UTC). The simulation has a clock of its own.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self::of(Timestamp::now)
+    }
+
+    /// A clock that shows what `now` says.
+    pub fn of(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+}
+
 /// What the engine runs on.
 pub struct Parts {
     /// The store.
@@ -39,6 +59,8 @@ pub struct Parts {
     pub report: Arc<dyn Report>,
     /// Seed of all jitter.
     pub seed: u64,
+    /// Our clock.
+    pub clock: Clock,
 }
 
 /// By system: when the last complete list began (our clock).
@@ -71,6 +93,10 @@ impl Shell {
 
     pub(super) fn store(&self) -> &dyn Store {
         &*self.parts.store
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
     }
 
     /// A system's connector. Systems that the configuration no longer has are `None`.
@@ -110,7 +136,7 @@ impl Shell {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         let mut context = Context {
             rules,
-            now: Timestamp::now(),
+            now: self.now(),
             settle: &settle,
             listed: &|system| listed.get(system).copied(),
             chooses_comment_ids: &|system| self.chooses_comment_ids(system),

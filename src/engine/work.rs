@@ -34,7 +34,7 @@ pub(super) async fn work(
             break;
         }
         let Some((intent, target, depth)) =
-            lane.next_due(Timestamp::now(), &|system| shell.chooses_comment_ids(system))
+            lane.next_due(shell.now(), &|system| shell.chooses_comment_ids(system))
         else {
             break;
         };

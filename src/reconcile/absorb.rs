@@ -10,7 +10,7 @@ use crate::translate::Translation;
 
 use super::decide::Work;
 use super::merge::Contender;
-use super::policy::Reopen;
+use super::policy::{Reopen, is_beginning};
 
 /// How many values of native sync are remembered per record. More than that and the oldest is forgotten.
 const MAX_EXPECTED: usize = 16;
@@ -23,6 +23,8 @@ enum Cause {
     NativeSync,
     /// A write of ours that goes there in steps, and whose outcome is open.
     HalfWay,
+    /// A write of ours of which the system kept less than was written.
+    Shortened,
     /// Somebody's.
     Edit,
 }
@@ -138,7 +140,11 @@ impl Work<'_> {
     /// neither is what its system made of a value that it was opened with.
     fn opened_with(&mut self, at: usize, field: Field, new: &Native) -> bool {
         let Some(patch) = self.opening(at) else { return false };
-        if patch.native.contains_key(&field) {
+        if let Some(written) = patch.native.get(&field) {
+            // It may have been agreed otherwise since; then it is written like any other.
+            if self.policy().same(&self.mapping.members[at].record, field, written, new) {
+                return true;
+            }
             let reason = "the system made something else of what the record was opened with";
             self.leave_alone(at, field, new.to_string(), reason);
             return true;
@@ -173,6 +179,10 @@ impl Work<'_> {
         if matches!(cause, Cause::HalfWay) {
             let reason = "a write of ours that leads on from here is under way";
             return self.not_carried(at, field, new.to_string(), reason);
+        }
+        if matches!(cause, Cause::Shortened) {
+            let reason = "the system kept only the beginning of what was written";
+            return self.leave_alone(at, field, new.to_string(), reason);
         }
         if !matches!(cause, Cause::Edit) {
             return;
@@ -219,6 +229,9 @@ impl Work<'_> {
                 new.to_string(),
                 "the others say so already, or are about to",
             );
+        }
+        if old.as_ref().is_some_and(|old| self.policy().same(&snapshot.record, field, old, new)) {
+            return self.not_carried(at, field, new.to_string(), "it means the same as before");
         }
         if !leaves {
             return self.leave_alone(
@@ -309,6 +322,10 @@ impl Work<'_> {
         if self.in_flight(at).any(|patch| patch.native.get(&field).is_some_and(same)) {
             return Cause::Ours;
         }
+        let kept = |patch: &Patch| patch.native.get(&field).is_some_and(|written| is_beginning(new, written));
+        if self.in_flight(at).any(kept) {
+            return Cause::Shortened;
+        }
         if field == Field::Status && self.goes_in_steps(at) {
             return Cause::HalfWay;
         }
@@ -396,6 +413,16 @@ impl Work<'_> {
                 self.list_comments(at, snapshot, comments, joined);
                 self.mapping.members[at].unread = false;
             }
+        }
+    }
+
+    /// A comment is never unsaid: what a version that comes late brings of them counts all the same. A read in between may
+    /// have acknowledged its record without them.
+    pub(super) fn take_late_comments(&mut self, at: usize, snapshot: &Snapshot) {
+        if let (MemberState::Linked, Comments::Recent(comments)) =
+            (&self.mapping.members[at].state, &snapshot.comments)
+        {
+            self.new_comments(at, snapshot, comments, false);
         }
     }
 

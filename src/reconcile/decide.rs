@@ -120,6 +120,7 @@ impl<'a> Work<'a> {
             return;
         }
         if self.is_stale(at, snapshot) {
+            self.take_late_comments(at, snapshot);
             self.stale.push(snapshot.record.clone());
             return;
         }
@@ -428,7 +429,8 @@ impl<'a> Work<'a> {
                 || under_way.contains(&&m.record)
         });
         let ripe = self.mapping.state == MappingState::Live && !found.is_empty();
-        if !ripe || (self.mapping.is_closed() && !self.policy().tickets.open_closed) {
+        // A closed one gets none (`needs`), but its ticket is known by its key all the same: it may be there already.
+        if !ripe {
             return;
         }
         for system in &self.policy().create_in {

@@ -25,6 +25,6 @@ pub use marker::{Mark, MarkerKey, copy_name};
 pub use needs::{Wish, patch_for};
 pub use policy::{
     ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
-    TicketPolicy,
+    TicketPolicy, is_beginning,
 };
 pub use route::{Route, TICKET_KEY, derived_record, route};

@@ -127,7 +127,8 @@ fn split_needs(mapping: &Mapping, policy: &Policy, at: usize) -> Split {
     let by_sync = |field: &Field| {
         // What one of the pair was told, and what it says already, Microsoft's sync brings to the other.
         mapping.agreed.get(field).is_some_and(|agreed| pair.contains(&&agreed.from))
-            || satisfied(mapping, policy, &mapping.members[twin], *field)
+            || states(&mapping.members[twin], *field)
+                && satisfied(mapping, policy, &mapping.members[twin], *field)
     };
     let (native, rest): (Vec<Field>, Vec<Field>) = needs.into_iter().partition(by_sync);
     // What the follower lacks and the writer lacks too is written to the writer alone.
@@ -193,6 +194,11 @@ pub(super) fn is_closed_ticket(mapping: &Mapping, policy: &Policy, member: &Memb
     member.record.kind == RecordKind::Ticket
         && mapping.is_closed()
         && table.is_some_and(|t| states_closed(t, member))
+}
+
+/// Whether a record states a field at all: an open Sentinel incident has no verdict to bring anywhere.
+fn states(member: &Member, field: Field) -> bool {
+    member.native(field).is_some()
 }
 
 /// Whether a record states the agreed value of a field, or there is none.

@@ -215,6 +215,13 @@ impl Policy {
     }
 }
 
+/// Whether a text is the beginning of another one, as it is where a system keeps less than was written, and says nothing.
+pub fn is_beginning(kept: &Native, written: &Native) -> bool {
+    let (Native::Text(kept), Native::Text(written)) = (kept, written) else { return false };
+    let head = kept.trim_end_matches(['…', '.']).trim_end();
+    !head.is_empty() && head.len() < written.len() && written.starts_with(head) && written.contains(' ')
+}
+
 impl Direction {
     /// Whether edits made in this system travel.
     pub fn leaves(&self, system: &SystemName) -> bool {

@@ -50,7 +50,7 @@ fn patch(fields: &[(Field, Native)]) -> Patch {
 
 fn opening() -> Opening {
     let patch = patch(&[(Field::Title, word("Phishing")), (Field::Severity, word("high"))]);
-    Opening { patch, description: "<b>not</b> markup".to_owned() }
+    Opening { patch, description: "<b>not</b> markup".to_owned(), origin: None }
 }
 
 #[tokio::test]

@@ -1,768 +1,631 @@
-//! The simulated world: two sides, people who edit them, faults, and the real steps of the worker in between.
+//! The simulated world: services, the people in them, and what goes wrong on the way. It keeps a log of what really
+//! changed; the judge reads that, and nothing that the worker says of itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use crate::connectors::{Depth, Page};
-use crate::engine::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Watch};
-use crate::model::{
-    BridgeName, Field, Lifecycle, Mapping, MappingId, Native, Natives, Patch, RecordId, RecordKind,
-    RecordRef, Snapshot, SystemName,
-};
-use crate::reconcile::TICKET_KEY;
-use crate::reconcile::{
-    ClosingPolicy, Direction, Filter, Late, MarkerKey, NativeSync, Policy, Route, Rules, SystemPolicy,
-    TicketPolicy, route,
-};
-use crate::store::{Change, MemoryStore, Store};
-use crate::translate::{Reading, Translation};
+use crate::model::{Field, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, SystemName};
+use crate::reconcile::derived_record;
 
-use super::profile::{Pairing, Profile};
-use super::side::{Actor, Flavour, Refusal, Side, is_closed, tags};
+use super::habits::Habits;
+use super::plan::{Edit, Fault, Spot, Trouble};
+use super::remote::{Actor, Changed, Remote, initial};
+use super::scene::Scene;
 
-/// How long after an unknown outcome the worker reads back; longer than any read is stale.
-const SETTLE: SignedDuration = SignedDuration::from_secs(30);
-/// How far before its cursor a list begins; longer than any list lags.
-const OVERLAP: SignedDuration = SignedDuration::from_secs(120);
 /// How long native sync takes.
 const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
+/// Tickets that may follow each other for one incident, as the judge tells their keys.
+const GENERATIONS: usize = 8;
 
-/// What is watched, in the order of polling.
-fn collections(pairing: Pairing) -> [(usize, RecordKind); 3] {
-    [(0, RecordKind::Incident), (0, RecordKind::Alert), (1, other_kind(pairing))]
+/// The clock of a history; the worker's and everybody's.
+#[derive(Debug, Clone, Default)]
+pub struct SimClock(Arc<AtomicI64>);
+
+impl SimClock {
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: SignedDuration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or_default();
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
 }
 
-/// What stands for an incident on the other side.
-fn other_kind(pairing: Pairing) -> RecordKind {
-    if pairing == Pairing::Tickets { RecordKind::Ticket } else { RecordKind::Incident }
+/// One security incident.
+#[derive(Debug, Clone, Default)]
+pub struct Case {
+    /// Its records, by system. Of tickets that follow each other the last.
+    pub records: Vec<Option<RecordId>>,
+    /// Tickets that others followed.
+    pub former: BTreeSet<(usize, RecordId)>,
+    /// Systems whose record an operator took out.
+    pub detached: BTreeSet<usize>,
+    /// Systems whose record was deleted, or merged into another one.
+    pub left: BTreeSet<usize>,
+    /// Systems whose record was taken out and put back, or is another one now.
+    pub changed_hands: BTreeSet<usize>,
+    /// The case into which its incident was merged.
+    pub merged_into: Option<usize>,
 }
 
-/// The worker was killed; what was not committed is gone.
-#[derive(Debug)]
-pub(super) struct Killed;
-
-/// What a person did.
+/// What somebody other than the worker said.
 #[derive(Debug, Clone)]
-pub struct HumanEdit {
-    /// On which side.
-    pub side: usize,
-    /// On which incident, by its place.
-    pub incident: usize,
-    /// The fields set, or none for a comment.
-    pub fields: Natives,
-    /// The comment.
+pub struct Said {
+    /// Its place in the order of everything.
+    pub seq: u64,
+    /// By the service's clock.
+    pub modified: Timestamp,
+    /// In which system.
+    pub system: usize,
+    /// On which record.
+    pub id: RecordId,
+    /// The fields, before and after.
+    pub changed: Changed,
+    /// The text of a comment.
     pub comment: Option<String>,
+    /// Whether the record began with it, joined with it, or got it from native sync: then it is newer than nothing.
+    pub joined: bool,
+    /// Whether it was native sync that brought it.
+    pub by_service: bool,
+    /// Fields that a write of ours replaced before the worker could see them: the window that is stated.
+    pub overrun: BTreeSet<Field>,
 }
 
-/// The whole of one history.
+/// What the worker changed.
+#[derive(Debug, Clone)]
+pub struct Wrote {
+    /// Its place in the order of everything.
+    pub seq: u64,
+    /// When.
+    pub at: Timestamp,
+    /// In which system.
+    pub system: usize,
+    /// Which record.
+    pub id: RecordId,
+    /// The fields, before and after.
+    pub changed: Changed,
+    /// The text of an added comment.
+    pub comment: Option<String>,
+    /// The key, or own id, under which a record was created.
+    pub created: Option<RecordRef>,
+    /// Whether the worker was told of it.
+    pub told: bool,
+}
+
+/// A request that is executed after its sender gave up.
+pub(super) struct LateWrite {
+    pub at: Timestamp,
+    pub system: usize,
+    pub id: RecordId,
+    pub shown: Timestamp,
+    pub patch: Patch,
+    pub guard: Option<u64>,
+}
+
+/// Calls of the worker.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Calls {
+    /// Lists.
+    pub lists: u64,
+    /// Reads and look-ups.
+    pub reads: u64,
+    /// Writes.
+    pub writes: u64,
+}
+
+/// The world of one history.
 pub struct World {
-    /// Its seed.
-    pub seed: u64,
     /// What it is like.
-    pub profile: Profile,
-    /// True time.
-    pub now: Timestamp,
-    /// Defender and Sentinel.
-    pub sides: [Side; 2],
-    /// The records of each incident, one per side.
-    pub pairs: Vec<[RecordId; 2]>,
-    /// How often a write to a ticket stopped half way, by ticket.
-    pub half_way: BTreeMap<RecordId, usize>,
-    /// Tickets that people copied, key and all.
-    pub clones: BTreeSet<RecordId>,
-    /// What people did.
-    pub human: Vec<HumanEdit>,
-    /// Requests whose outcome the worker could not know.
-    pub unknowns: usize,
-    /// The rules of the bridge.
-    pub rules: Rules,
-    /// The tables, by side.
-    pub tables: [Arc<Translation>; 2],
-    /// What happened, for people who replay a seed.
-    pub trace: Vec<String>,
-    rng: StdRng,
-    store: MemoryStore,
-    watches: Vec<Watch>,
-    listed: [Option<Timestamp>; 2],
-    away_until: [Timestamp; 2],
+    pub scene: Scene,
+    /// The clock.
+    pub clock: SimClock,
+    /// The services, in the bridge's order.
+    pub remotes: Vec<Remote>,
+    /// The incidents.
+    pub cases: Vec<Case>,
+    /// Keys and derived ids, with their case and system.
+    pub names: BTreeMap<RecordRef, (usize, usize)>,
+    /// What people and native sync said.
+    pub said: Vec<Said>,
+    /// What the worker did.
+    pub wrote: Vec<Wrote>,
+    /// Writes whose outcome the worker could not know, by system and record.
+    pub unknown: BTreeMap<(usize, RecordId), usize>,
+    /// Records that nobody may write to: copies, other people's tickets.
+    pub strangers: BTreeSet<(usize, RecordId)>,
+    /// Records that an operator took out, and since when in the order of everything.
+    pub apart: BTreeMap<(usize, RecordId), u64>,
+    /// The end of the latest rest, in the order of everything.
+    pub rested: u64,
+    /// When that was.
+    pub rested_at: Timestamp,
+    /// How often the worker was started again.
+    pub restarts: u64,
+    /// When the worker's present store began, in the order of everything.
+    pub store_began: u64,
+    /// Calls so far.
+    pub calls: Calls,
+    /// Calls that went wrong so far.
+    pub faults: u64,
+    /// Whether nothing goes wrong now.
+    pub calm: bool,
+    /// What happened, for people; only kept for a replay.
+    pub timeline: Option<Vec<String>>,
+    pub(super) away_until: Vec<Timestamp>,
+    pub(super) denied_until: Vec<Timestamp>,
+    pub(super) late: Vec<LateWrite>,
+    /// When the state that the worker last read of a record was true.
+    pub(super) shown: BTreeMap<(usize, RecordId), Timestamp>,
     native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
-    calm: bool,
+    trouble: Trouble,
+    call: u32,
+    step: u32,
+    act_began: u64,
+    seq: u64,
+    rng: StdRng,
 }
 
-fn system(side: usize) -> SystemName {
-    SystemName::new(["defender", "other"][side]).unwrap_or_else(|_| unreachable!("not blank"))
+/// How a call begins.
+pub(super) enum Begin {
+    /// The worker is killed: there is no answer.
+    Killed,
+    /// The service cannot be reached.
+    Away,
+    /// It refuses the credential.
+    Denied,
+    /// It answers; perhaps something goes wrong.
+    Open(Option<Fault>),
 }
 
 impl World {
-    /// The history of a seed, at its beginning.
-    pub fn new(seed: u64, tables: &[Arc<Translation>; 2]) -> Self {
-        let mut rng = StdRng::seed_from_u64(seed);
-        let profile = Profile::draw(&mut rng);
-        let now = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24 * 365 * 50);
-        let tickets = profile.pairing == Pairing::Tickets;
-        let flavours = [Flavour::Defender, if tickets { Flavour::Ticket } else { Flavour::Sentinel }];
-        let tables =
-            if tickets { [Arc::clone(&tables[0]), tickets_like(&tables[1])] } else { tables.clone() };
-        let side = |at: usize| Side {
-            name: system(at),
-            flavour: flavours[at],
-            skew: profile.skew[at],
-            lag: profile.lag,
+    /// The world of a scene at its beginning.
+    pub fn new(seed: u64, scene: &Scene, keep_timeline: bool) -> Self {
+        let clock = SimClock::default();
+        clock.advance(SignedDuration::from_hours(24 * 365 * 50));
+        let now = clock.now();
+        let remote = |(at, system): (usize, &crate::reconcile::SystemPolicy)| Remote {
+            name: system.name.clone(),
+            habits: Habits { main: system.main, ..Habits::of(&scene.kinds[at]) },
+            words: scene.words[at].clone(),
+            skew: scene.skew[at],
+            lag: scene.lag[at],
+            keeps_of_titles: (scene.cuts_titles == Some(at)).then_some(30),
             records: BTreeMap::new(),
             twins: BTreeMap::new(),
             alerts: BTreeMap::new(),
             keys: BTreeMap::new(),
-            log: Vec::new(),
-            calls: 0,
         };
-        let rules = rules(&profile, &tables);
+        let remotes: Vec<Remote> = scene.policy.systems.iter().enumerate().map(remote).collect();
+        let count = remotes.len();
         let mut world = Self {
-            seed,
-            now,
-            sides: [side(0), side(1)],
-            pairs: Vec::new(),
-            half_way: BTreeMap::new(),
-            clones: BTreeSet::new(),
-            human: Vec::new(),
-            unknowns: 0,
-            rules,
-            tables,
-            trace: Vec::new(),
-            rng,
-            store: MemoryStore::new(),
-            watches: Vec::new(),
-            listed: [None; 2],
-            away_until: [now; 2],
-            native_queue: Vec::new(),
+            scene: scene.clone(),
+            clock,
+            remotes,
+            cases: Vec::new(),
+            names: BTreeMap::new(),
+            said: Vec::new(),
+            wrote: Vec::new(),
+            unknown: BTreeMap::new(),
+            strangers: BTreeSet::new(),
+            apart: BTreeMap::new(),
+            rested: 0,
+            rested_at: now,
+            restarts: 0,
+            store_began: 0,
+            calls: Calls::default(),
+            faults: 0,
             calm: false,
-            profile,
+            timeline: keep_timeline.then(Vec::new),
+            away_until: vec![now; count],
+            denied_until: vec![now; count],
+            late: Vec::new(),
+            shown: BTreeMap::new(),
+            native_queue: Vec::new(),
+            trouble: Trouble::default(),
+            call: 0,
+            step: 0,
+            act_began: 0,
+            seq: 0,
+            rng: StdRng::seed_from_u64(seed ^ 0x5157_0000),
         };
-        world.seed_incidents();
-        world.restart();
+        for case in 0..scene.cases {
+            world.begin_case(case);
+        }
         world
     }
 
-    fn seed_incidents(&mut self) {
-        for n in 0..self.profile.incidents {
-            let id = |text: String| RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
-            let (defender, mut sentinel) = (id(format!("{}", 100 + n)), id(format!("5e9a0000-{n}")));
-            self.sides[0].create(self.now, Actor::Human, &defender, initial(Flavour::Defender, n));
-            if matches!(self.profile.pairing, Pairing::Created | Pairing::Tickets) {
-                let root = RecordRef::incident(&system(0), defender.clone());
-                let mapping = MappingId::derive(&self.rules.policy.bridge, &root);
-                sentinel = crate::reconcile::derived_record(mapping, &system(1), 0, &self.rules.policy).id;
-            } else {
-                self.sides[1].create(self.now, Actor::Human, &sentinel, initial(Flavour::Sentinel, n));
-                let link = RecordRef::incident(&system(0), defender.clone());
-                self.sides[1].twins.insert(sentinel.clone(), link);
+    /// The incident systems of a case: the one whose incident is the root, and those that name it.
+    fn begin_case(&mut self, n: usize) {
+        let incidents: Vec<usize> = (0..self.remotes.len())
+            .filter(|at| self.remotes[*at].habits.main == RecordKind::Incident)
+            .collect();
+        let root = incidents.iter().copied().find(|at| self.remotes[*at].habits.has_alerts);
+        let Some(root) = root.or(incidents.first().copied()) else { return };
+        let mut records = vec![None; self.remotes.len()];
+        for at in incidents {
+            if at != root && !self.scene.has_twins {
+                continue;
             }
-            self.sides[0].raise(self.now, &id(format!("alert-{n}")), &defender);
-            self.pairs.push([defender, sentinel]);
+            let id = id(format!("{}-{n}", 100 * (at + 1) + n));
+            let native = initial(&self.remotes[at], &format!("incident {n}"));
+            self.remotes[at].create(self.clock.now(), Actor::Person, &id, native.clone());
+            self.joined(at, &id);
+            if self.remotes[at].habits.has_alerts {
+                let alert = RecordId::new(format!("alert-{n}")).unwrap_or_else(|_| unreachable!("not blank"));
+                self.remotes[at].raise(self.clock.now(), &alert, &id);
+            }
+            records[at] = Some(id);
         }
+        self.link_twins(&records, root);
+        self.name_what_may_follow(n, &records, root);
+        self.cases.push(Case { records, ..Case::default() });
     }
 
-    /// Runs the history: link, edit under faults, then rest until nothing moves any more.
-    pub fn run(&mut self) {
-        if matches!(self.profile.pairing, Pairing::Created | Pairing::Tickets) {
-            self.chaos(25);
-        }
-        self.calm = true;
-        self.settle();
-        self.calm = false;
-        let mut edits = self.profile.edits;
-        while edits > 0 {
-            self.now += SignedDuration::from_millis(self.rng.random_range(1..20_000));
-            if self.rng.random_bool(0.3) {
-                self.human_edit();
-                edits -= 1;
-                if self.profile.sequential {
-                    self.chaos(20);
-                    self.calm = true;
-                    self.settle();
-                    self.calm = false;
-                }
-            }
-            self.chaos(2);
-        }
-        self.chaos(10);
-        self.calm = true;
-        self.settle();
-    }
-
-    /// Some turns of the worker under faults.
-    fn chaos(&mut self, turns: usize) {
-        for _ in 0..turns {
-            self.now += SignedDuration::from_millis(self.rng.random_range(1..15_000));
-            if self.dice(self.profile.outage) {
-                let side = self.rng.random_range(0..2);
-                self.away_until[side] = self.now + SignedDuration::from_mins(self.rng.random_range(1..240));
-                self.say(format!("side {side} is away until {}", self.away_until[side]));
-            }
-            self.turn();
-        }
-    }
-
-    /// Turns without new faults until a whole round of fresh polls brings nothing and nothing is due.
-    pub fn settle(&mut self) {
-        let mut quiet = 0;
-        for _ in 0..400 {
-            self.now += SignedDuration::from_secs(self.rng.random_range(20..70));
-            self.away_until = [self.now; 2];
-            let before = (self.sides[0].log.len(), self.sides[1].log.len(), self.native_queue.len());
-            self.turn();
-            let idle = self.store.counts().inbox == 0 && self.next_due().is_none() && self.pending() == 0;
-            let same = before == (self.sides[0].log.len(), self.sides[1].log.len(), 0);
-            quiet = if idle && same { quiet + 1 } else { 0 };
-            if quiet > 4 {
-                return;
+    fn link_twins(&mut self, records: &[Option<RecordId>], root: usize) {
+        let Some(root_id) = records[root].clone() else { return };
+        let link = self.remotes[root].record(&root_id);
+        for (at, record) in records.iter().enumerate().filter(|(at, _)| *at != root) {
+            if let Some(id) = record {
+                self.remotes[at].twins.insert(id.clone(), link.clone());
             }
         }
-        self.say("it never went quiet".to_owned());
     }
 
-    /// Intents that are alive.
-    pub fn pending(&self) -> u64 {
-        let counts = self.store.counts();
-        counts.outbox - counts.dead
+    /// The names under which lockstep may create records for a case.
+    fn name_what_may_follow(&mut self, case: usize, records: &[Option<RecordId>], root: usize) {
+        let Some(root_id) = &records[root] else { return };
+        let policy = &self.scene.policy;
+        let mapping = MappingId::derive(&policy.bridge, &self.remotes[root].record(root_id));
+        for system in &policy.create_in {
+            for generation in 0..GENERATIONS {
+                let name = derived_record(mapping, system, generation, policy);
+                self.names.insert(name, (case, policy.rank(system)));
+            }
+        }
     }
 
-    /// Intents that were given up.
-    pub fn dead(&self) -> u64 {
-        self.store.counts().dead
+    /// The place of a system.
+    pub fn at(&self, system: &SystemName) -> usize {
+        self.scene.policy.rank(system)
     }
 
-    fn turn(&mut self) {
+    /// The case and system of a spot, and the record there.
+    pub fn record_at(&self, spot: Spot) -> Option<(usize, usize, RecordId)> {
+        let case = usize::from(spot.case) % self.cases.len().max(1);
+        let system = usize::from(spot.system) % self.remotes.len();
+        let id = self.cases.get(case)?.records.get(system)?.clone()?;
+        Some((case, system, id))
+    }
+
+    /// The case of a record, as it is now.
+    pub fn case_of(&self, system: usize, id: &RecordId) -> Option<usize> {
+        self.cases.iter().position(|case| case.records[system].as_ref() == Some(id))
+    }
+
+    /// Everything of an act begins anew: its calls and steps are counted from 0.
+    pub(super) fn begin_act(&mut self, trouble: Trouble) {
+        (self.trouble, self.call, self.step) = (trouble, 0, 0);
+        self.act_began = self.seq;
+    }
+
+    /// The worker is killed: what it wrote in this act it may not remember.
+    pub(super) fn forget_answers(&mut self) {
+        for wrote in self.wrote.iter_mut().rev().take_while(|wrote| wrote.seq > self.act_began) {
+            wrote.told = false;
+        }
+        self.restarts += 1;
+        self.begin_act(Trouble::default());
+    }
+
+    /// The worker starts on an empty store.
+    pub(super) fn begin_store(&mut self) {
+        self.store_began = self.next_seq();
+    }
+
+    /// Everything rests: what was said before is known to all.
+    pub(super) fn rest_ends(&mut self) {
+        self.rested = self.next_seq();
+        self.rested_at = self.clock.now();
+    }
+
+    /// Whether the worker is killed at this step.
+    pub(super) fn is_killed_here(&mut self) -> bool {
+        let killed = !self.calm && self.trouble.kill == Some(self.step);
+        self.step += 1;
+        killed
+    }
+
+    /// A call begins.
+    pub(super) fn begin_call(&mut self, system: usize) -> Begin {
+        self.pass_time();
+        let call = self.call;
+        self.call += 1;
+        let people: Vec<Edit> =
+            self.trouble.people.iter().filter(|(at, _)| *at == call).map(|(_, edit)| *edit).collect();
+        for edit in people {
+            self.edit(edit);
+            self.pass_time();
+        }
+        if self.is_killed_here() {
+            return Begin::Killed;
+        }
+        let now = self.clock.now();
+        if now < self.away_until[system] {
+            return Begin::Away;
+        }
+        if now < self.denied_until[system] {
+            return Begin::Denied;
+        }
+        let fault = self.trouble.faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault);
+        self.faults += u64::from(fault.is_some());
+        Begin::Open(fault)
+    }
+
+    /// A moment passes, and what was due happens.
+    pub(super) fn pass_time(&mut self) {
+        self.clock.advance(SignedDuration::from_micros(self.rng.random_range(1_000..400_000)));
+        self.happen();
+    }
+
+    /// What is due by now happens: late writes, native sync.
+    pub(super) fn happen(&mut self) {
+        let now = self.clock.now();
+        let (due, waiting) = std::mem::take(&mut self.late).into_iter().partition(|late| late.at <= now);
+        self.late = waiting;
+        let due: Vec<LateWrite> = due;
+        for late in due {
+            self.say(|| format!("the write to {} that was given up is carried out", late.id));
+            let guard = late.guard;
+            let done = self.write_as_worker(late.system, &late.id, &late.patch, guard, late.shown, false);
+            self.say(|| format!("    {done:?}"));
+        }
         self.native_sync();
-        if self.dice(self.profile.merges) {
-            self.merge();
-        }
-        if self.dice(self.profile.clones) {
-            self.clone_ticket();
-        }
-        let outcome = self.work();
-        if outcome.is_err() {
-            self.say("killed".to_owned());
-            self.store.crash();
-            self.restart();
+    }
+
+    pub(super) fn random(&mut self, from: i64, to: i64) -> i64 {
+        self.rng.random_range(from..to)
+    }
+
+    /// Tells people who replay the history.
+    pub(super) fn say<T: std::fmt::Display>(&mut self, what: impl FnOnce() -> T) {
+        if let Some(lines) = &mut self.timeline {
+            lines.push(format!("{}  {}", self.clock.now().strftime("%d %H:%M:%S%.3f"), what()));
         }
     }
 
-    fn work(&mut self) -> Result<(), Killed> {
-        for (at, (side, kind)) in collections(self.profile.pairing).into_iter().enumerate() {
-            if self.calm || self.rng.random_bool(0.5) {
-                self.poll(at, side, kind)?;
-            }
-        }
-        // A lane that is busy lets its inbox grow.
-        if self.calm || self.rng.random_bool(0.7) {
-            self.route_inbox()?;
-        }
-        for _ in 0..self.rng.random_range(1..6) {
-            let Some((id, _)) = self.next_due() else { break };
-            self.deliver(id)?;
-        }
-        Ok(())
+    pub(super) fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
     }
 
-    fn restart(&mut self) {
-        let cursors = self.store.cursors().unwrap_or_default();
-        let watch = |(side, kind): (usize, RecordKind)| {
-            let cursor = cursors.get(&(system(side), kind)).copied();
-            Watch::new(system(side), kind, OVERLAP, cursor, self.rules.policy.since)
-        };
-        self.watches = collections(self.profile.pairing).map(watch).into();
-        self.listed = [None; 2];
-        for mapping in self.store.mappings(None, 1000).unwrap_or_default() {
-            let mut lane = Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping };
-            let step = self.step(&mut lane, Event::Restarted);
-            self.persist(step.changes);
-        }
+    /// A record begins or joins with what it says.
+    pub(super) fn joined(&mut self, system: usize, id: &RecordId) {
+        let Some(version) = self.remotes[system].current(id).cloned() else { return };
+        let changed = Changed { old: Natives::new(), new: version.native };
+        self.hear(system, id, changed, None, true);
     }
 
-    fn poll(&mut self, at: usize, side: usize, kind: RecordKind) -> Result<(), Killed> {
-        if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
-            self.watches[at].abandon();
+    fn hear(
+        &mut self,
+        system: usize,
+        id: &RecordId,
+        changed: Changed,
+        comment: Option<String>,
+        joined: bool,
+    ) {
+        let modified = self.remotes[system].current(id).map(|v| v.modified).unwrap_or_default();
+        let (seq, id, overrun) = (self.next_seq(), id.clone(), BTreeSet::new());
+        // Until everything was met for the first time, whatever is said is what a record joins with.
+        let joined = joined || self.rested == 0;
+        let by_service = false;
+        self.said.push(Said { seq, modified, system, id, changed, comment, joined, by_service, overrun });
+    }
+
+    /// The worker's write is executed. `shown` is when what the worker had read of the record was true.
+    pub(super) fn write_as_worker(
+        &mut self,
+        system: usize,
+        id: &RecordId,
+        patch: &Patch,
+        guard: Option<u64>,
+        shown: Timestamp,
+        told: bool,
+    ) -> Result<(), super::remote::Refusal> {
+        let now = self.clock.now();
+        let changed = self.remotes[system].write(now, Actor::Worker, id, patch, guard)?;
+        if changed == Changed::default() {
             return Ok(());
         }
-        let since = self.watches[at].since();
-        let snapshots = self.sides[side].list(self.now, kind, since);
-        let server_time = Some(self.now + self.sides[side].skew);
-        let taken = self.watches[at].take(Page { snapshots, server_time, ..Page::default() });
-        if !taken.changes.is_empty() {
-            self.commit(taken.changes)?;
-        }
-        if kind != RecordKind::Alert {
-            self.listed[side] = Some(self.now);
-        }
+        self.mark_overrun(system, id, &changed, shown);
+        self.queue_native(system, id, changed.new.keys().copied().collect());
+        let seq = self.next_seq();
+        let (id, comment, created) = (id.clone(), None, None);
+        self.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
         Ok(())
     }
 
-    /// Routes the whole inbox, as the dispatcher does: new mappings begin at once, and each lane then takes everything
-    /// that waits for it in one step.
-    fn route_inbox(&mut self) -> Result<(), Killed> {
-        let mut waiting: BTreeMap<MappingId, Vec<(u64, Snapshot)>> = BTreeMap::new();
-        for (number, snapshot) in self.store.inbox(None, usize::MAX).unwrap_or_default() {
-            let policy = &self.rules.policy;
-            match route(policy, &snapshot, |record| self.store.find(&policy.bridge, record)) {
-                Ok(Route::Known(id)) => waiting.entry(id).or_default().push((number, snapshot)),
-                Ok(Route::New(id)) => self.observe(id, vec![(number, snapshot)])?,
-                Ok(Route::Ignored(_)) | Err(_) => self.commit(vec![Change::RemoveInbox(number)])?,
-            }
-        }
-        for (id, entries) in waiting {
-            self.observe(id, entries)?;
-        }
-        Ok(())
-    }
-
-    fn observe(&mut self, id: MappingId, entries: Vec<(u64, Snapshot)>) -> Result<(), Killed> {
-        let mapping = self.store.mapping(id).ok().flatten();
-        let mapping = mapping.unwrap_or_else(|| Mapping::new(id, self.rules.policy.bridge.clone()));
-        let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
-        let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = entries.into_iter().unzip();
-        let mut changes: Vec<Change> = numbers.into_iter().map(Change::RemoveInbox).collect();
-        let elsewhere = snapshots.iter().flat_map(|snapshot| self.elsewhere(id, snapshot)).collect();
-        let event = Event::Observed { snapshots, elsewhere };
-        changes.extend(self.step(&mut lane, event).changes);
-        self.commit(changes)
-    }
-
-    /// The records a snapshot names that belong to other mappings.
-    fn elsewhere(&self, id: MappingId, snapshot: &Snapshot) -> Vec<RecordRef> {
-        let to = if let Lifecycle::Redirected { to } = &snapshot.lifecycle { to.as_ref() } else { None };
-        let theirs = |record: &&RecordRef| {
-            let found = self.store.find(&self.rules.policy.bridge, record).ok().flatten();
-            found.is_some_and(|other| other != id)
-        };
-        snapshot.links.iter().chain(to).filter(theirs).cloned().collect()
-    }
-
-    fn next_due(&self) -> Option<(MappingId, u8)> {
-        let mappings = self.store.mappings(None, 1000).unwrap_or_default();
-        let lanes = mappings
-            .into_iter()
-            .map(|mapping| Lane { intents: self.store.intents(mapping.id).unwrap_or_default(), mapping });
-        let due = lanes.filter_map(|lane| lane.wake_at().map(|(at, p)| (at, p, lane.mapping.id)));
-        due.filter(|(at, _, _)| *at <= self.now).min_by_key(|(at, p, _)| (*p, *at)).map(|(_, p, id)| (id, p))
-    }
-
-    fn deliver(&mut self, id: MappingId) -> Result<(), Killed> {
-        let Some(mapping) = self.store.mapping(id).ok().flatten() else { return Ok(()) };
-        let mut lane = Lane { intents: self.store.intents(id).unwrap_or_default(), mapping };
-        let Some((intent, target, depth)) = lane.next_due(self.now, &|_| false) else { return Ok(()) };
-        let result = self.read(&target, depth);
-        let elsewhere = result.as_ref().map_or(Vec::new(), |snapshot| self.elsewhere(id, snapshot));
-        let step = self.step(&mut lane, Event::Read { intent, result, elsewhere });
-        self.commit(step.changes)?;
-        let Some(effect) = step.effect else { return Ok(()) };
-        if self.dice(self.profile.race) {
-            self.human_edit();
-        }
-        self.now += SignedDuration::from_millis(self.rng.random_range(1..2_000));
-        let result = self.write(&effect);
-        if self.dice(self.profile.crash) {
-            return Err(Killed);
-        }
-        let answer = result.as_ref().ok().and_then(Option::as_ref);
-        let elsewhere = answer.map_or(Vec::new(), |snapshot| self.elsewhere(id, snapshot));
-        let step = self.step(
-            &mut lane,
-            Event::Wrote { intent, result, request_id: None, declined: Vec::new(), elsewhere },
-        );
-        self.commit(step.changes)
-    }
-
-    fn read(&mut self, target: &RecordRef, depth: Depth) -> Result<Box<Snapshot>, Failure> {
-        let side = usize::from(target.system != system(0));
-        if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
-            return Err(failure(FailureKind::NotExecuted));
-        }
-        let stale = self.dice(self.profile.stale);
-        if target.id.as_str().starts_with(TICKET_KEY) {
-            let found = self.sides[side].find(self.now, target, depth, stale);
-            return found.map(Box::new).ok_or_else(|| failure(FailureKind::NotFound));
-        }
-        let found = self.sides[side].read(self.now, &target.id, depth, stale);
-        found.map(Box::new).ok_or_else(|| failure(FailureKind::NotFound))
-    }
-
-    fn write(&mut self, effect: &Effect) -> Result<Option<Box<Snapshot>>, Failure> {
-        let side = usize::from(effect.target.system != system(0));
-        if self.now < self.away_until[side] || self.dice(self.profile.throttled) {
-            return Err(failure(FailureKind::NotExecuted));
-        }
-        if self.dice(self.profile.lost_before) {
-            self.unknowns += 1;
-            return Err(failure(FailureKind::Unknown));
-        }
-        if self.stops_half_way(side, effect) {
-            self.unknowns += 1;
-            return Err(failure(FailureKind::Unknown));
-        }
-        let applied = self.apply(side, effect);
-        self.say(format!("worker writes {} {:?}: {applied:?}", effect.target, effect.request));
-        match applied {
-            Err(Refusal::Conflict) => return Err(failure(FailureKind::Conflict)),
-            Err(Refusal::Invalid) => return Err(failure(FailureKind::Refused)),
-            Err(Refusal::NotFound) => return Err(failure(FailureKind::NotFound)),
-            Ok(_) => {}
-        }
-        let Ok(written) = applied else { return Ok(None) };
-        if self.dice(self.profile.lost_after) {
-            self.unknowns += 1;
-            return Err(failure(FailureKind::Unknown));
-        }
-        if matches!(effect.request, Request::Comment(..)) && self.sides[side].flavour != Flavour::Defender {
-            return Ok(None);
-        }
-        Ok(self.sides[side].read(self.now, &written, Depth::Record, false).map(Box::new))
-    }
-
-    /// A workflow may want a ticket to be in work before it is closed; then something can happen in between.
-    fn stops_half_way(&mut self, side: usize, effect: &Effect) -> bool {
-        let Request::Update(patch) = &effect.request else { return false };
-        let id = &effect.target.id;
-        let current = self.sides[side].current(id).and_then(|version| version.native.get(&Field::Status));
-        let [new, active] = ["New", "Active"].map(|word| Native::Text(word.to_owned()));
-        let two_steps = is_closed(&patch.native) && current == Some(&new);
-        if self.sides[side].flavour != Flavour::Ticket || !two_steps || !self.dice(self.profile.lost_before) {
-            return false;
-        }
-        let step = Patch { native: Natives::from([(Field::Status, active)]), closing_comment: None };
-        let done = self.sides[side].write(self.now, Actor::Worker, id, &step, None);
-        self.say(format!("a write to {} stops half way: {done:?}", effect.target));
-        *self.half_way.entry(id.clone()).or_default() += 1;
-        true
-    }
-
-    /// Applies a write; returns the id of the record it concerned.
-    fn apply(&mut self, side: usize, effect: &Effect) -> Result<RecordId, Refusal> {
-        let (now, id) = (self.now, &effect.target.id);
-        let guard = effect.current.as_ref().and_then(|s| s.revision.parse().ok());
-        match &effect.request {
-            Request::Update(patch) => {
-                let written = self.sides[side].write(now, Actor::Worker, id, patch, guard);
-                self.queue_native(side, id, patch.native.keys().copied().collect());
-                written.map(|()| id.clone())
-            }
-            Request::Create(patch) if self.profile.pairing == Pairing::Tickets => {
-                Ok(self.open_ticket(&effect.target, patch))
-            }
-            Request::Create(patch) if self.sides[side].current(id).is_none() => {
-                let mut native = initial(Flavour::Sentinel, 0);
-                native.extend(patch.native.clone());
-                self.sides[side].create(now, Actor::Worker, id, native);
-                Ok(id.clone())
-            }
-            Request::Create(_) => Ok(id.clone()),
-            Request::Comment(key, text) => {
-                let chosen = self.sides[side].flavour == Flavour::Sentinel;
-                let written =
-                    self.sides[side].comment(now, Actor::Worker, id, chosen.then(|| key.clone()), text);
-                written.map(|()| id.clone())
-            }
+    /// What a person set after the worker's read, and the write replaced unseen.
+    fn mark_overrun(&mut self, system: usize, id: &RecordId, changed: &Changed, shown: Timestamp) {
+        let shown = shown + self.remotes[system].skew;
+        let unseen = |said: &&mut Said| said.system == system && said.id == *id && said.modified > shown;
+        for said in self.said.iter_mut().filter(unseen) {
+            let fields = said.changed.new.iter().filter(|(f, v)| changed.old.get(*f) == Some(*v));
+            let fields: Vec<Field> = fields.map(|(field, _)| *field).collect();
+            said.overrun.extend(fields);
         }
     }
 
-    /// A ticket gets an id of its system's own, whether or not there is one with that key already.
-    fn open_ticket(&mut self, key: &RecordRef, patch: &Patch) -> RecordId {
-        let text = format!("T{}", self.sides[1].records.len() + 1);
-        let id = RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
-        let mut native = initial(Flavour::Ticket, 0);
-        native.extend(patch.native.clone());
-        self.sides[1].create(self.now, Actor::Worker, &id, native);
-        self.sides[1].keys.insert(id.clone(), key.clone());
-        if let Some(pair) = self.pairs.iter_mut().find(|pair| pair[1] == key.id) {
-            pair[1] = id.clone();
-        }
-        id
-    }
-
-    /// Somebody copies a ticket, and its key with it.
-    fn clone_ticket(&mut self) {
-        let original = self.pairs[self.rng.random_range(0..self.pairs.len())][1].clone();
-        let (Some(current), Some(key)) =
-            (self.sides[1].current(&original).cloned(), self.sides[1].keys.get(&original).cloned())
-        else {
-            return;
-        };
-        let text = format!("T{}", self.sides[1].records.len() + 1);
-        let id = RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"));
-        self.say(format!("a person copies ticket {original} to {id}"));
-        self.sides[1].create(self.now, Actor::Human, &id, current.native);
-        self.sides[1].keys.insert(id.clone(), key);
-        self.clones.insert(id);
-    }
-
-    fn commit(&mut self, changes: Vec<Change>) -> Result<(), Killed> {
-        if self.dice(self.profile.crash / 2.0) {
-            return Err(Killed);
-        }
-        for change in &changes {
-            if let Change::Audit(entry) = change {
-                self.trace.push(format!("{} {} {:?}", self.now, entry.record, entry.kind));
-            }
-        }
-        self.persist(changes);
-        if self.dice(self.profile.crash / 2.0) { Err(Killed) } else { Ok(()) }
-    }
-
-    fn persist(&self, changes: Vec<Change>) {
-        if self.store.apply(changes).and_then(|()| self.store.sync()).is_err() {
-            unreachable!("the memory store does not fail");
-        }
-    }
-
-    fn step(&mut self, lane: &mut Lane, event: Event) -> crate::engine::Step {
-        let mut rng = StdRng::seed_from_u64(self.rng.random());
-        let mut context = Context {
-            rules: &self.rules,
-            now: self.now,
-            settle: &|_| SETTLE,
-            listed: &|name| self.listed[usize::from(*name != system(0))],
-            chooses_comment_ids: &|_| false,
-            rng: &mut rng,
-        };
-        lane.step(event, &mut context)
-    }
-
-    fn dice(&mut self, probability: f64) -> bool {
-        !self.calm && probability > 0.0 && self.rng.random_bool(probability.min(1.0))
-    }
-
-    fn say(&mut self, what: impl std::fmt::Display) {
-        self.trace.push(format!("{} {what}", self.now));
-    }
-
-    /// Whether an incident was merged into another one.
-    pub fn is_merged(&self, incident: usize) -> bool {
-        self.sides[0].current(&self.pairs[incident][0]).is_some_and(|version| version.merged_into.is_some())
-    }
-
-    /// The service merges an open incident into another open one.
-    fn merge(&mut self) {
-        let [source, target] = [0, 0].map(|_| self.rng.random_range(0..self.pairs.len()));
-        let open = |at: usize| {
-            let current = self.sides[0].current(&self.pairs[at][0]);
-            current.is_some_and(|v| !is_closed(&v.native)) && !self.is_merged(at)
-        };
-        if source != target && open(source) && open(target) {
-            let [from, to] = [source, target].map(|at| self.pairs[at][0].clone());
-            self.sides[0].merge(self.now, &from, &to);
-            self.say(format!("{from} is merged into {to}"));
-        }
-    }
-
-    fn human_edit(&mut self) {
-        let incident = self.rng.random_range(0..self.pairs.len());
-        if self.is_merged(incident) {
+    /// A person changes a record.
+    pub(super) fn edit(&mut self, edit: Edit) {
+        let Some((_, system, id)) = self.record_at(edit.spot) else { return };
+        let Some(current) = self.remotes[system].current(&id).cloned() else { return };
+        if current.merged_into.is_some() {
             return;
         }
-        let side = self.rng.random_range(0..2);
-        let id = self.pairs[incident][side].clone();
-        let Some(current) = self.sides[side].current(&id).cloned() else { return };
-        let (now, actor) = (self.now, Actor::Human);
-        let count = self.human.len();
-        if self.rng.random_bool(0.2) {
-            let text = format!("note {count} of seed {}", self.seed);
-            let added = self.sides[side].comment(now, actor, &id, None, &text).is_ok();
-            self.say(format!("a person comments on {side}/{id}: {text} ({added})"));
-            let (fields, comment) = (Natives::new(), Some(text));
-            self.human.push(HumanEdit { side, incident, fields, comment });
+        let count = self.said.len();
+        let patch = patch_of(&self.remotes[system], &current.native, edit, count);
+        let now = self.clock.now();
+        let Ok(changed) = self.remotes[system].write(now, Actor::Person, &id, &patch, None) else { return };
+        if changed == Changed::default() {
             return;
         }
-        let patch = random_edit(&mut self.rng, self.sides[side].flavour, &current.native, count);
-        let changed: Natives = patch
-            .native
-            .iter()
-            .filter(|(f, v)| current.native.get(f) != Some(v))
-            .map(|(f, v)| (*f, v.clone()))
-            .collect();
-        if changed.is_empty() || self.sides[side].write(now, actor, &id, &patch, None).is_err() {
-            return;
-        }
-        self.say(format!("a person edits {side}/{id}: {changed:?}"));
-        self.queue_native(side, &id, changed.keys().copied().collect());
-        self.human.push(HumanEdit { side, incident, fields: changed, comment: None });
+        self.say(|| format!("a person sets {} on {}", plain(&changed.new), id));
+        self.queue_native(system, &id, changed.new.keys().copied().collect());
+        self.hear(system, &id, changed, None, false);
     }
 
-    fn queue_native(&mut self, side: usize, id: &RecordId, fields: Vec<Field>) {
-        let Some(incident) = self.pairs.iter().position(|p| p[side] == *id) else { return };
-        if self.profile.pairing == Pairing::NativeSync {
-            self.native_queue.push((self.now + NATIVE_DELAY, side, incident, fields));
+    /// A person comments.
+    pub(super) fn comment(&mut self, spot: Spot) {
+        let Some((case, system, id)) = self.record_at(spot) else { return };
+        if self.remotes[system].current(&id).is_none_or(|v| v.merged_into.is_some()) {
+            return;
         }
+        let text = format!("note {} on case {case}", self.said.len());
+        let now = self.clock.now();
+        if self.remotes[system].comment(now, Actor::Person, &id, None, &text) == Ok(true) {
+            self.say(|| format!("a person comments on {id}: {text}"));
+            self.hear(system, &id, Changed::default(), Some(text), false);
+        }
+    }
+
+    fn native_pair(&self) -> Option<(usize, usize)> {
+        let pair = self.scene.policy.native_sync.as_ref()?;
+        Some((self.at(&pair.writer), self.at(&pair.follower)))
+    }
+
+    fn queue_native(&mut self, system: usize, id: &RecordId, fields: Vec<Field>) {
+        let Some((writer, follower)) = self.native_pair() else { return };
+        let Some(case) = self.case_of(system, id).filter(|_| system == writer || system == follower) else {
+            return;
+        };
+        self.native_queue.push((self.clock.now() + NATIVE_DELAY, system, case, fields));
+    }
+
+    /// Whether native sync has something to carry.
+    pub(super) fn native_waits(&self) -> bool {
+        !self.native_queue.is_empty()
     }
 
     /// Microsoft's own sync: carries the present state of what changed, after its delay.
     fn native_sync(&mut self) {
-        let due: Vec<_> = self.native_queue.iter().filter(|(at, ..)| *at <= self.now).cloned().collect();
-        self.native_queue.retain(|(at, ..)| *at > self.now);
-        for (_, side, incident, fields) in due {
-            let other = 1 - side;
-            let (from, to) = (self.pairs[incident][side].clone(), self.pairs[incident][other].clone());
-            let Some(source) = self.sides[side].current(&from).cloned() else { continue };
-            let mut patch = Patch::default();
-            let verdict = is_closed(&source.native).then_some(Field::Verdict);
-            for field in fields.into_iter().chain(verdict) {
-                let native = source.native.get(&field).and_then(|native| self.carry(side, field, native));
-                patch.native.extend(native.map(|native| (field, native)));
+        let Some((writer, follower)) = self.native_pair() else { return };
+        let now = self.clock.now();
+        let due: Vec<_> = self.native_queue.iter().filter(|(at, ..)| *at <= now).cloned().collect();
+        self.native_queue.retain(|(at, ..)| *at > now);
+        for (_, from, case, fields) in due {
+            let to = if from == writer { follower } else { writer };
+            let records = &self.cases[case].records;
+            let (Some(source), Some(target)) = (records[from].clone(), records[to].clone()) else { continue };
+            let Some(version) = self.remotes[from].current(&source).cloned() else { continue };
+            let patch = self.carried(from, to, &version.native, fields);
+            let result = self.remotes[to].write(now, Actor::Service, &target, &patch, None);
+            if let Ok(changed) = result.clone() {
+                self.hear(to, &target, changed, None, true);
+                if let Some(said) = self.said.last_mut() {
+                    said.by_service = true;
+                }
             }
-            let target_closed = |p: &Patch| is_closed(&p.native) || !p.native.contains_key(&Field::Status);
-            if other == 1 && !target_closed(&patch) {
-                patch.native.remove(&Field::Verdict);
-            }
-            let result = self.sides[other].write(self.now, Actor::Native, &to, &patch, None);
-            self.say(format!("native sync writes {other}/{to}: {patch:?} {result:?}"));
+            self.say(|| format!("native sync carries {} to {target}: {result:?}", plain(&patch.native)));
         }
     }
 
-    /// What stands for an incident on a side.
-    pub(super) fn main_kind(&self, side: usize) -> RecordKind {
-        if side == 0 { RecordKind::Incident } else { other_kind(self.profile.pairing) }
-    }
-
-    fn carry(&self, side: usize, field: Field, native: &Native) -> Option<Native> {
-        match self.tables[side].read(RecordKind::Incident, field, native) {
-            Reading::Known(value) => {
-                self.tables[1 - side].write(RecordKind::Incident, &value).map(|native| {
-                    // What Graph calls unknown, records show as no verdict.
-                    if native == Native::Text("unknown/unknown".to_owned()) { Native::Empty } else { native }
-                })
-            }
-            Reading::Unknown(_) => None,
+    fn carried(&self, from: usize, to: usize, native: &Natives, fields: Vec<Field>) -> Patch {
+        let closed = self.remotes[from].words.is_closed(native);
+        let mut patch = Patch::default();
+        for field in fields.into_iter().chain(closed.then_some(Field::Verdict)) {
+            let Some(said) = native.get(&field) else { continue };
+            let word = self.remotes[from].words.meaning(field, said);
+            let written = word.and_then(|word| self.remotes[to].words.native(field, &word));
+            let shown = written.map(|native| match native {
+                // What Graph calls unknown, records show as no verdict.
+                Native::Text(text) if text == "unknown/unknown" => Native::Empty,
+                native => native,
+            });
+            patch.native.extend(shown.map(|native| (field, native)));
         }
+        let words = &self.remotes[to].words;
+        if words.hides_verdict && patch.native.contains_key(&Field::Status) && !words.is_closed(&patch.native)
+        {
+            patch.native.remove(&Field::Verdict);
+        }
+        patch
     }
 }
 
-fn failure(kind: FailureKind) -> Failure {
-    Failure { kind, message: "simulated".to_owned(), request_id: None, retry_after: None }
+/// A record's id.
+pub(super) fn id(text: String) -> RecordId {
+    RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"))
 }
 
-/// The same words for tickets.
-fn tickets_like(table: &Arc<Translation>) -> Arc<Translation> {
-    let text =
-        include_str!("../../config/translations/sentinel.toml").replace("[incident", "[ticket").replace(
-            "verdict_only_when_closed = true",
-            "verdict_only_when_closed = true\nstatus_in_steps = true",
-        );
-    Translation::parse(&text, "tickets").map_or_else(|_| Arc::clone(table), Arc::new)
+/// Fields with their values, for people.
+pub(super) fn plain(natives: &Natives) -> String {
+    let pairs: Vec<String> = natives.iter().map(|(field, native)| format!("{field} = {native}")).collect();
+    pairs.join(", ")
 }
 
-fn rules(profile: &Profile, tables: &[Arc<Translation>; 2]) -> Rules {
-    let names = [system(0), system(1)];
-    let systems = names
-        .iter()
-        .zip(tables)
-        .map(|(name, table)| SystemPolicy {
-            name: name.clone(),
-            main: if *name == system(0) { RecordKind::Incident } else { other_kind(profile.pairing) },
-            translation: Arc::clone(table),
-        })
-        .collect();
-    let native_sync = (profile.pairing == Pairing::NativeSync).then(|| NativeSync {
-        writer: system(0),
-        follower: system(1),
-        deadline: SignedDuration::from_mins(15),
-        late: Late::Report,
-    });
-    let creates = matches!(profile.pairing, Pairing::Created | Pairing::Adopted | Pairing::Tickets);
-    let create_in = creates.then(|| system(1)).into_iter().collect();
-    let policy = Policy {
-        bridge: BridgeName::new("sim").unwrap_or_else(|_| unreachable!("not blank")),
-        systems,
-        native_sync,
-        create_in,
-        since: Timestamp::UNIX_EPOCH,
-        filter: Filter::default(),
-        fields: BTreeMap::new(),
-        comments: Direction::Both,
-        conflicts: profile.conflicts,
-        closing: ClosingPolicy::default(),
-        tickets: TicketPolicy::default(),
-        scope: String::new(),
+/// What a person's edit says, given what the record says now.
+fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
+    let words = &remote.words;
+    let field = match edit.field % 12 {
+        6 => Field::Severity,
+        7 => Field::Verdict,
+        8 => Field::Owner,
+        9 => Field::Tags,
+        10 | 11 => Field::Title,
+        _ => Field::Status,
     };
-    Rules { policy, marker: MarkerKey::new([7; 32]) }
-}
-
-fn initial(flavour: Flavour, n: usize) -> Natives {
-    let text = |t: &str| Native::Text(t.to_owned());
-    let (status, severity) = match flavour {
-        Flavour::Defender => ("active", "medium"),
-        Flavour::Sentinel | Flavour::Ticket => ("New", "Medium"),
+    let field = if words.carries(field) { field } else { Field::Status };
+    let choice = edit.choice as usize;
+    let pick = |of: Vec<Native>| {
+        let at = (choice / 16) % of.len().max(1);
+        of.into_iter().nth(at).unwrap_or(Native::Empty)
     };
-    Natives::from([
-        (Field::Status, text(status)),
-        (Field::Severity, text(severity)),
-        (Field::Verdict, Native::Empty),
-        (Field::Owner, Native::Empty),
-        (Field::Tags, tags([])),
-        (Field::Title, text(&format!("incident {n}"))),
-    ])
-}
-
-fn random_edit(rng: &mut StdRng, flavour: Flavour, now: &Natives, count: usize) -> Patch {
-    let defender = flavour == Flavour::Defender;
-    let pick = |rng: &mut StdRng, of: &[&str]| Native::text(of.choose(rng).copied());
-    let verdicts: &[&str] = if defender {
-        &[
-            "truePositive/phishing",
-            "truePositive/malware",
-            "falsePositive/notMalicious",
-            "informationalExpectedActivity/securityTesting",
-        ]
-    } else {
-        &[
-            "TruePositive/SuspiciousActivity",
-            "FalsePositive/InaccurateData",
-            "FalsePositive/IncorrectAlertLogic",
-            "BenignPositive/SuspiciousButExpected",
-        ]
-    };
+    let closed = words.is_closed(now);
     let mut patch = Patch::default();
-    let mut set = |field, native| patch.native.insert(field, native);
-    match rng.random_range(0..8) {
-        0..3 => {
-            let closed = if defender { "resolved" } else { "Closed" };
-            let others: [&str; 3] =
-                if defender { ["active", "inProgress", closed] } else { ["New", "Active", closed] };
-            let status = if rng.random_bool(0.6) { Native::text(Some(closed)) } else { pick(rng, &others) };
-            if status == Native::text(Some(closed)) && !is_closed(now) && (!defender || rng.random_bool(0.7))
-            {
-                let verdict = pick(rng, verdicts);
-                set(Field::Verdict, verdict);
+    match field {
+        Field::Status => {
+            let wanted =
+                if choice % 10 < 6 { words.status("closed") } else { pick(words.choices(Field::Status)) };
+            patch.native.insert(Field::Status, wanted);
+            let closes = words.is_closed(&patch.native) && !closed;
+            let says_why = remote.habits.wants_verdict || choice % 3 > 0;
+            if closes && says_why && words.carries(Field::Verdict) {
+                patch.native.insert(Field::Verdict, pick(words.choices(Field::Verdict)));
             }
-            set(Field::Status, status);
+            if closes && choice % 4 == 0 {
+                patch.closing_comment = Some(format!("closing note {count}"));
+            }
         }
-        3 => {
-            let severities = if defender { ["low", "medium", "high"] } else { ["Low", "Medium", "High"] };
-            set(Field::Severity, pick(rng, &severities));
+        Field::Verdict if words.hides_verdict && !closed => {}
+        Field::Verdict | Field::Severity => {
+            patch.native.insert(field, pick(words.choices(field)));
         }
-        4 if defender || is_closed(now) => {
-            set(Field::Verdict, pick(rng, verdicts));
+        Field::Owner => {
+            let owners = ["", "alice@example.org", "bob@example.org"];
+            patch.native.insert(field, Native::text(Some(owners[choice % owners.len()])));
         }
-        5 => {
-            set(Field::Owner, pick(rng, &["", "alice@example.org", "bob@example.org"]));
-        }
-        6 => {
-            let old = if let Some(Native::Set(set)) = now.get(&Field::Tags) {
-                set.clone()
-            } else {
-                BTreeSet::new()
+        Field::Tags => {
+            let mut tags = match now.get(&Field::Tags) {
+                Some(Native::Set(tags)) => tags.clone(),
+                _ => BTreeSet::new(),
             };
-            let tag = ["vip", "phish", "lab"][rng.random_range(0..3)].to_owned();
-            let mut new = old;
-            if !new.remove(&tag) {
-                new.insert(tag);
+            let tag = ["vip", "phish", "lab"][choice % 3].to_owned();
+            if !tags.remove(&tag) {
+                tags.insert(tag);
             }
-            set(Field::Tags, Native::Set(new));
+            patch.native.insert(field, Native::Set(tags));
         }
-        _ => {
-            set(Field::Title, Native::Text(format!("title {count}")));
+        Field::Title => {
+            let long = if choice % 7 == 0 { " that goes on for longer than some services keep" } else { "" };
+            patch.native.insert(field, Native::Text(format!("title {count}{long}")));
         }
     }
     patch

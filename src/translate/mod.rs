@@ -8,6 +8,7 @@ mod parse;
 mod table;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use parse::TranslationError;
 
@@ -40,6 +41,7 @@ pub enum Reading {
 #[derive(Debug, Clone)]
 pub struct Translation {
     kind: String,
+    text: Arc<str>,
     verdict_only_when_closed: bool,
     status_in_steps: bool,
     rules: BTreeMap<(RecordKind, Field), Rule>,
@@ -58,12 +60,17 @@ impl Translation {
     ///
     /// Checks form and words only. What the table says is checked by [`laws::check_one`].
     pub fn parse(text: &str, file: &str) -> Result<Self, TranslationError> {
-        parse::translation(text, file)
+        parse::translation(text, file).map(|table| Self { text: text.into(), ..table })
     }
 
     /// The kind of system whose table it is, such as `defender`.
     pub fn kind(&self) -> &str {
         &self.kind
+    }
+
+    /// The text it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The fields that records of a kind carry, by kind.

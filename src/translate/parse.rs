@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
@@ -89,6 +90,7 @@ fn document(top: &DeTable<'_>) -> Parsed<Translation> {
     }
     Ok(Translation {
         kind: text_of(kind)?.to_owned(),
+        text: Arc::from(""),
         verdict_only_when_closed: flag("verdict_only_when_closed")?,
         status_in_steps: flag("status_in_steps")?,
         rules,

@@ -67,7 +67,11 @@ fn patch(fields: &[(Field, Native)]) -> Patch {
 fn opening(title: &str) -> Opening {
     let fields =
         [(Field::Title, text(title)), (Field::Severity, text("75")), (Field::Owner, text("ana@rt.test"))];
-    Opening { patch: patch(&fields), description: "<script>alert(1)</script> & more".to_owned() }
+    Opening {
+        patch: patch(&fields),
+        description: "<script>alert(1)</script> & more".to_owned(),
+        origin: None,
+    }
 }
 
 async fn open(connector: &dyn Connector, key: &RecordRef) -> Snapshot {

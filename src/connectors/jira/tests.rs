@@ -207,7 +207,7 @@ async fn requests_fit_the_description() {
     let planned = RecordId::new("lockstep-00112233445566778899aabbccddeeff").unwrap();
     let planned = RecordRef::ticket(jira.system(), planned);
     let fields = [(Field::Title, text("Phishing")), (Field::Severity, text("High"))];
-    let opening = Opening { patch: patch(&fields, None), description: "a\nb\n\nc".to_owned() };
+    let opening = Opening { patch: patch(&fields, None), description: "a\nb\n\nc".to_owned(), origin: None };
     let created = jira.create(&planned, &opening).await.unwrap().snapshot.unwrap();
     let close = [
         (Field::Status, text("done")),

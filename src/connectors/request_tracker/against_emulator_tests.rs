@@ -118,7 +118,7 @@ fn opening() -> Opening {
         (Field::Severity, text("75")),
         (Field::Owner, text("ana@example.org")),
     ];
-    Opening { patch: patch(&fields), description: "<script>alert(1)</script>".to_owned() }
+    Opening { patch: patch(&fields), description: "<script>alert(1)</script>".to_owned(), origin: None }
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::tests::{closed, incident, name, peer};
 use super::{snapshot, write};
-use crate::connectors::OWN_TAG;
 use crate::connectors::testing::{any_json, any_patch, cases, spoilt};
+use crate::connectors::{OWN_TAG, Opening};
 use crate::model::{Field, Native, Patch};
 
 fn any_incident() -> impl Strategy<Value = Value> {
@@ -53,7 +53,7 @@ proptest! {
     #[test]
     fn incidents_of_any_shape(json in any_incident(), patch in any_patch()) {
         check(&json, &patch)?;
-        let _ = write::create_body(&patch);
+        let _ = write::create_body(&Opening { patch, ..Opening::default() });
     }
 
     #[test]

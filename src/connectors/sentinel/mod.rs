@@ -208,7 +208,7 @@ impl Connector for Sentinel {
 
     async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
         self.only_incidents("incidents.create", planned)?;
-        self.put_new(planned, &opening.patch).await
+        self.put_new(planned, opening).await
     }
 
     async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError> {

@@ -29,6 +29,9 @@ const DEFENDER_PRODUCTS: [&str; 7] = [
     "data loss prevention",
 ];
 
+/// The label of an incident that lockstep made begins so, and goes on with the incident that it was made for.
+pub(super) const ORIGIN_TAG: &str = "lockstep:for ";
+
 /// Whether a label says that the incident was merged away; spelt both ways (`sentinel.md` 1.7).
 pub(super) fn is_redirect_label(label: &str) -> bool {
     label.trim().eq_ignore_ascii_case("redirected")
@@ -62,7 +65,7 @@ pub(super) fn incident(
         closing_comment: note.map(str::to_owned),
         comments: Comments::Counted(additional.comments_count.value().copied().unwrap_or(0)),
         lifecycle: lifecycle(properties, closed),
-        links: twin(properties, additional, peer).into_iter().collect(),
+        links: twin(properties, additional, peer).or_else(|| origin(properties, peer)).into_iter().collect(),
         parent: None,
         planned_as: None,
         facts: Facts {
@@ -153,6 +156,12 @@ fn twin(
 ) -> Option<RecordRef> {
     let theirs = mirrored(properties, additional)?;
     Some(RecordRef::incident(peer?, record_id("providerIncidentId", Some(theirs)).ok()?))
+}
+
+/// The Defender incident for which lockstep made this one.
+fn origin(properties: &WireIncident, peer: Option<&SystemName>) -> Option<RecordRef> {
+    let noted = labels(properties).find_map(|label| label.strip_prefix(ORIGIN_TAG))?;
+    noted.parse().ok().filter(|record: &RecordRef| peer == Some(&record.system))
 }
 
 /// The id of the Defender incident that this one mirrors.

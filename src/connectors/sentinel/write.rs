@@ -5,11 +5,12 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::Sentinel;
+use super::snapshot::ORIGIN_TAG;
 use super::snapshot::{CLOSED, incident, is_redirect_label, owner};
 use super::wire::WireOwner;
 use crate::connectors::stated::verdict_parts;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
-use crate::connectors::{OWN_TAG, Written};
+use crate::connectors::{OWN_TAG, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{CommentKey, Field, Native, Patch, RecordRef, Snapshot};
 
@@ -50,8 +51,8 @@ impl Sentinel {
 
     /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
     /// whoever is in doubt reads first.
-    pub(super) async fn put_new(&self, record: &RecordRef, patch: &Patch) -> Result<Written, CallError> {
-        self.put("incidents.create", record, create_body(patch)).await
+    pub(super) async fn put_new(&self, record: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
+        self.put("incidents.create", record, create_body(opening)).await
     }
 
     async fn put(
@@ -108,9 +109,12 @@ pub(super) fn update_body(current: &Snapshot, patch: &Patch) -> Result<Value, St
 }
 
 /// The body of a creation; the service refuses one without title, severity and status.
-pub(super) fn create_body(patch: &Patch) -> Result<Value, String> {
+pub(super) fn create_body(opening: &Opening) -> Result<Value, String> {
     let mut properties = Map::new();
-    apply(&mut properties, patch)?;
+    if let Some(origin) = &opening.origin {
+        properties.insert("labels".to_owned(), named_labels(vec![format!("{ORIGIN_TAG}{origin}")]));
+    }
+    apply(&mut properties, &opening.patch)?;
     let missing: Vec<_> =
         ["title", "severity", "status"].into_iter().filter(|name| !properties.contains_key(*name)).collect();
     if missing.is_empty() {

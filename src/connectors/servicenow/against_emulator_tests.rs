@@ -139,7 +139,7 @@ fn opening() -> Opening {
         (Field::Owner, Native::text(Some(ANA))),
     ];
     let patch = Patch { native: native.into(), closing_comment: None };
-    Opening { patch, description: "What happened:\n[code]<img src=x>[/code] & more".to_owned() }
+    Opening { patch, description: "What happened:\n[code]<img src=x>[/code] & more".to_owned(), origin: None }
 }
 
 pub(super) fn text(snapshot: &Snapshot, field: Field) -> String {

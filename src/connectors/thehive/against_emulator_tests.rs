@@ -74,7 +74,7 @@ fn patch(fields: &[(Field, Native)], note: Option<&str>) -> Patch {
 
 fn opening(title: &str) -> Opening {
     let fields = [(Field::Title, text(title)), (Field::Severity, text("3"))];
-    Opening { patch: patch(&fields, None), description: "Seen on [host](http://x)".to_owned() }
+    Opening { patch: patch(&fields, None), description: "Seen on [host](http://x)".to_owned(), origin: None }
 }
 
 impl Rig {
@@ -301,7 +301,7 @@ async fn what_cannot_be_taken_is_declined_and_the_rest_is_written() {
     rig.set(&json!({"can_unassign": false}));
     let nobody = patch(&[(Field::Owner, Native::Empty)], None);
     assert_eq!(rig.hive.update(&owned, &nobody).await.unwrap().declined.len(), 1);
-    let opened = Opening { patch: only, description: String::new() };
+    let opened = Opening { patch: only, description: String::new(), origin: None };
     let written = rig.hive.create(&planned(OTHER), &opened).await.unwrap();
     assert_eq!(written.declined.len(), 1);
 }

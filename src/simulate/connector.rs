@@ -1,0 +1,433 @@
+//! A simulated service as the worker meets it: the same trait as the real connectors.
+//!
+//! A call that is killed never answers. All others answer at once, so no step of the worker ever waits.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connectors::{Brief, Connector, Declined, Depth, Opening, Page, PageToken, Probe, Written};
+use crate::http::{CallError, CallSite, NotSentCause};
+use crate::model::{
+    CommentKey, Field, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName,
+};
+
+use super::plan::Fault;
+use super::remote::{Actor, Changed, Refusal, initial};
+use super::world::{Begin, LateWrite, World, Wrote, id, plain};
+
+/// How long after an unknown outcome the worker reads back; longer than any read is stale and any request late.
+pub const SETTLE: Duration = Duration::from_secs(30);
+/// How far before its cursor a list begins; longer than any list lags.
+pub const OVERLAP: Duration = Duration::from_secs(120);
+
+/// The world, shared by the worker's connectors, its store and whoever plays the history.
+pub type SharedWorld = Arc<Mutex<World>>;
+
+/// The world, to look at and to change.
+pub fn lock(world: &SharedWorld) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nothing comes back from a worker that was killed.
+pub(super) async fn killed() -> ! {
+    std::future::pending::<std::convert::Infallible>().await;
+    unreachable!("it never ends")
+}
+
+/// One simulated service.
+pub struct SimConnector {
+    world: SharedWorld,
+    at: usize,
+    name: SystemName,
+    collections: Vec<RecordKind>,
+    chosen_comment_ids: bool,
+}
+
+type Call<T> = Option<Result<T, CallError>>;
+
+impl SimConnector {
+    /// The service at a place of the bridge.
+    pub fn new(world: &SharedWorld, at: usize) -> Self {
+        let guard = lock(world);
+        let remote = &guard.remotes[at];
+        let mut collections = vec![remote.habits.main];
+        collections.extend(remote.habits.has_alerts.then_some(RecordKind::Alert));
+        let (name, chosen_comment_ids) = (remote.name.clone(), remote.habits.chosen_comment_ids);
+        drop(guard);
+        Self { world: Arc::clone(world), at, name, collections, chosen_comment_ids }
+    }
+
+    fn site(&self, operation: &'static str) -> Box<CallSite> {
+        Box::new(CallSite {
+            system: self.name.as_str().into(),
+            operation,
+            request_id: None,
+            client_request_id: None,
+        })
+    }
+
+    fn unknown(&self, operation: &'static str) -> CallError {
+        let message = "simulated".to_owned();
+        CallError::Unknown { site: self.site(operation), status: None, message, retry_after: None }
+    }
+
+    fn not_found(&self, operation: &'static str) -> CallError {
+        let (site, message) = (self.site(operation), "simulated".to_owned());
+        CallError::NotFound { site, status: 404, code: String::new(), message }
+    }
+
+    fn refused(&self, refusal: Refusal, operation: &'static str) -> CallError {
+        let (site, code, message) = (self.site(operation), String::new(), "simulated".to_owned());
+        match refusal {
+            Refusal::Conflict => CallError::Conflict { site, status: 412, code, message },
+            Refusal::Invalid => CallError::Refused { site, status: 400, code, message },
+            Refusal::NotFound => CallError::NotFound { site, status: 404, code, message },
+        }
+    }
+
+    /// What keeps a call from being executed at all; else the fault that lies on it.
+    fn begin(&self, world: &mut World, operation: &'static str) -> Call<Option<Fault>> {
+        let site = || self.site(operation);
+        Some(match world.begin_call(self.at) {
+            Begin::Killed => return None,
+            Begin::Away => Err(CallError::NotSent {
+                site: site(),
+                cause: NotSentCause::Connect("simulated".to_owned()),
+                retry_after: None,
+            }),
+            Begin::Denied => {
+                let (code, message) = (String::new(), "simulated".to_owned());
+                Err(CallError::Denied { site: site(), status: 403, code, message })
+            }
+            Begin::Open(Some(Fault::Throttled)) => Err(CallError::Throttled {
+                site: site(),
+                retry_after: Some(Duration::from_secs(u64::try_from(world.random(1, 40)).unwrap_or(1))),
+                message: "simulated".to_owned(),
+            }),
+            Begin::Open(fault) => Ok(fault),
+        })
+    }
+
+    /// The answer is on its way; the worker may be killed before it arrives.
+    fn answer<T>(&self, world: &mut World, result: Result<T, CallError>) -> Call<T> {
+        (!world.is_killed_here()).then_some(result)
+    }
+
+    fn listed(&self, kind: RecordKind, since: Timestamp, page: Option<&PageToken>) -> Call<Page> {
+        let mut world = lock(&self.world);
+        world.calls.lists += 1;
+        match self.begin(&mut world, "list")? {
+            Ok(Some(Fault::Broken | Fault::LostAfter | Fault::LostBefore)) => {
+                return Some(Err(self.unknown("list")));
+            }
+            Ok(_) => {}
+            Err(error) => return Some(Err(error)),
+        }
+        let after = page.and_then(|token| {
+            let (at, id) = token.0.split_once(' ')?;
+            Some((at.parse::<Timestamp>().ok()?, RecordId::new(id).ok()?))
+        });
+        let (now, size) = (world.clock.now(), world.scene.page);
+        let remote = &world.remotes[self.at];
+        let (snapshots, more) = remote.list(now, kind, since, after.as_ref(), size);
+        let last = snapshots.last().map(|s| PageToken(format!("{} {}", s.modified, s.record.id)));
+        let server_time = Some(now + remote.skew);
+        let page = Page { snapshots, server_time, next: last.filter(|_| more), ..Page::default() };
+        self.answer(&mut world, Ok(page))
+    }
+
+    fn read_now(&self, record: &RecordRef, depth: Depth, by_key: bool) -> Call<Snapshot> {
+        let mut world = lock(&self.world);
+        world.calls.reads += 1;
+        let operation = if by_key { "find" } else { "read" };
+        let fault = match self.begin(&mut world, operation)? {
+            Ok(fault) => fault,
+            Err(error) => return Some(Err(error)),
+        };
+        if matches!(fault, Some(Fault::Broken | Fault::LostBefore | Fault::LostAfter)) {
+            return Some(Err(self.unknown(operation)));
+        }
+        let (now, stale) = (world.clock.now(), fault == Some(Fault::Stale));
+        let remote = &world.remotes[self.at];
+        let is_ticket = record.kind == RecordKind::Ticket;
+        let found = if by_key && is_ticket {
+            remote.find(now, record, depth, stale)
+        } else {
+            remote.read(now, &record.id, depth, stale)
+        };
+        if let Some(snapshot) = &found {
+            // A stale read shows what was true before the latest change.
+            let (current, skew) = (remote.current(&snapshot.record.id), remote.skew);
+            let is_old = current.is_some_and(|v| v.revision.to_string() != snapshot.revision);
+            let shown = if is_old { snapshot.modified - skew } else { now };
+            world.shown.insert((self.at, snapshot.record.id.clone()), shown);
+        }
+        let result = found.ok_or_else(|| self.not_found(operation));
+        world.say(|| match &result {
+            Ok(s) => format!(
+                "lockstep reads {}{}: {}",
+                s.record,
+                if stale { " (stale)" } else { "" },
+                plain(&s.native)
+            ),
+            Err(_) => format!("lockstep finds no {record}{}", if stale { " (stale)" } else { "" }),
+        });
+        self.answer(&mut world, result)
+    }
+
+    /// Begins a write: what comes of it without being executed, or how it is executed.
+    fn begin_write(
+        &self,
+        world: &mut World,
+        record: &RecordId,
+        operation: &'static str,
+        what: &str,
+    ) -> Call<Option<Fault>> {
+        world.calls.writes += 1;
+        let begun = self.begin(world, operation)?;
+        let fault = match begun {
+            // A write reads nothing.
+            Ok(fault) => fault.filter(|fault| *fault != Fault::Stale),
+            Err(error) => {
+                world.say(|| format!("lockstep's write to {record} ({what}) is not executed: {error}"));
+                return Some(Err(error));
+            }
+        };
+        world.say(|| match fault {
+            Some(fault) => format!("lockstep writes {what} to {record}, and: {fault:?}"),
+            None => format!("lockstep writes {what} to {record}"),
+        });
+        if fault.is_some() {
+            *world.unknown.entry((self.at, record.clone())).or_default() += 1;
+        }
+        if matches!(fault, Some(Fault::LostBefore | Fault::Broken)) {
+            return Some(Err(self.unknown(operation)));
+        }
+        Some(Ok(fault))
+    }
+
+    fn updated(&self, current: &Snapshot, patch: &Patch) -> Call<Written> {
+        let mut world = lock(&self.world);
+        let id = &current.record.id;
+        let fault = match self.begin_write(&mut world, id, "update", &plain(&patch.native))? {
+            Ok(fault) => fault,
+            Err(error) => return Some(Err(error)),
+        };
+        let now = world.clock.now();
+        let guard = current.revision.parse().ok();
+        let shown = world.shown.get(&(self.at, id.clone())).copied().unwrap_or(now);
+        let (patch, declined) = self.taken(&world, patch);
+        if fault == Some(Fault::Late) {
+            let at = now + SignedDuration::from_secs(world.random(1, 20));
+            world.late.push(LateWrite { at, system: self.at, id: id.clone(), shown, patch, guard });
+            return Some(Err(self.unknown("update")));
+        }
+        let half = self.half_way(&world, id, &patch).filter(|_| fault == Some(Fault::HalfWay));
+        let done = match (&half, fault) {
+            (_, Some(Fault::Swallowed)) => Ok(()),
+            (Some(half), _) => world.write_as_worker(self.at, id, half, guard, shown, false),
+            _ => world.write_as_worker(self.at, id, &patch, guard, shown, fault.is_none()),
+        };
+        if let Err(refusal) = done {
+            return self.answer(&mut world, Err(self.refused(refusal, "update")));
+        }
+        if half.is_some() || fault == Some(Fault::LostAfter) {
+            return Some(Err(self.unknown("update")));
+        }
+        let snapshot = world.remotes[self.at].read(now, id, Depth::Record, false);
+        let written = Written { snapshot, request_id: None, declined };
+        self.answer(&mut world, Ok(written))
+    }
+
+    /// What of a patch the service takes: some do not know every owner.
+    fn taken(&self, world: &World, patch: &Patch) -> (Patch, Vec<Declined>) {
+        let mut patch = patch.clone();
+        let stranger = |owner: &Native| matches!(owner, Native::Text(name) if name.starts_with("bob"));
+        let declines = world.scene.lacks_owners == Some(self.at)
+            && patch.native.get(&Field::Owner).is_some_and(stranger);
+        if !declines {
+            return (patch, Vec::new());
+        }
+        patch.native.remove(&Field::Owner);
+        (patch, vec![Declined { field: Field::Owner, reason: "there is no such user".to_owned() }])
+    }
+
+    /// The first step of a close that takes several.
+    fn half_way(&self, world: &World, id: &RecordId, patch: &Patch) -> Option<Patch> {
+        let (remote, words) = (&world.remotes[self.at], &world.remotes[self.at].words);
+        let status = remote.current(id)?.native.get(&Field::Status)?;
+        let from_new = words.meaning(Field::Status, status).as_deref() == Some("new");
+        let goes = words.in_steps && from_new && words.is_closed(&patch.native);
+        let native = Natives::from([(Field::Status, words.status("active"))]);
+        goes.then_some(Patch { native, closing_comment: None })
+    }
+
+    fn created(&self, planned: &RecordRef, opening: &Opening) -> Call<Written> {
+        let mut world = lock(&self.world);
+        let fault =
+            match self.begin_write(&mut world, &planned.id, "create", &plain(&opening.patch.native))? {
+                Ok(fault) => fault,
+                Err(error) => return Some(Err(error)),
+            };
+        if matches!(fault, Some(Fault::Swallowed | Fault::Late | Fault::HalfWay)) {
+            return Some(Err(self.unknown("create")));
+        }
+        let (patch, declined) = self.taken(&world, &opening.patch);
+        let id = self.open(&mut world, planned, &patch, opening.origin.as_ref(), fault.is_none());
+        if fault == Some(Fault::LostAfter) {
+            return Some(Err(self.unknown("create")));
+        }
+        let now = world.clock.now();
+        let snapshot = world.remotes[self.at].read(now, &id, Depth::Record, false);
+        self.answer(&mut world, Ok(Written { snapshot, request_id: None, declined }))
+    }
+
+    /// Opens a record. Where names are unique, a second one is the first.
+    fn open(
+        &self,
+        world: &mut World,
+        planned: &RecordRef,
+        patch: &Patch,
+        origin: Option<&RecordRef>,
+        told: bool,
+    ) -> RecordId {
+        let remote = &mut world.remotes[self.at];
+        let is_ticket = planned.kind == RecordKind::Ticket;
+        let known = if is_ticket {
+            remote.keys.iter().find(|(_, key)| *key == planned).map(|(id, _)| id.clone())
+        } else {
+            remote.records.contains_key(&planned.id).then(|| planned.id.clone())
+        };
+        if let Some(known) = known.filter(|_| remote.habits.unique_names) {
+            return known;
+        }
+        let own = if is_ticket { id(format!("T{}", remote.records.len() + 1)) } else { planned.id.clone() };
+        let mut native = initial(remote, "untitled");
+        native.extend(patch.native.clone());
+        let now = world.clock.now();
+        world.remotes[self.at].create(now, Actor::Worker, &own, native);
+        if is_ticket {
+            world.remotes[self.at].keys.insert(own.clone(), planned.clone());
+        } else if let Some(origin) = origin {
+            world.remotes[self.at].twins.insert(own.clone(), origin.clone());
+        }
+        if let Some((case, system)) = world.names.get(planned).copied() {
+            let before = world.cases[case].records[system].replace(own.clone());
+            world.cases[case].former.extend(before.map(|id| (system, id)));
+        }
+        world.joined(self.at, &own);
+        let seq = world.next_seq();
+        let (system, id, comment) = (self.at, own.clone(), None);
+        let (changed, created) = (Changed::default(), Some(planned.clone()));
+        world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        own
+    }
+
+    fn commented(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Call<Written> {
+        let mut world = lock(&self.world);
+        let id = &current.record.id;
+        let fault = match self.begin_write(&mut world, id, "comment", "a comment")? {
+            Ok(fault) => fault,
+            Err(error) => return Some(Err(error)),
+        };
+        if matches!(fault, Some(Fault::Swallowed | Fault::Late | Fault::HalfWay)) {
+            return Some(Err(self.unknown("comment")));
+        }
+        let (now, habits) = (world.clock.now(), world.remotes[self.at].habits);
+        let chosen = habits.chosen_comment_ids.then(|| key.clone());
+        let added = match world.remotes[self.at].comment(now, Actor::Worker, id, chosen, text) {
+            Ok(added) => added,
+            Err(refusal) => return self.answer(&mut world, Err(self.refused(refusal, "comment"))),
+        };
+        if added {
+            let seq = world.next_seq();
+            let (system, id, told) = (self.at, id.clone(), fault.is_none());
+            let (changed, comment, created) = (Changed::default(), Some(text.to_owned()), None);
+            world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        }
+        if fault == Some(Fault::LostAfter) {
+            return Some(Err(self.unknown("comment")));
+        }
+        let read = || world.remotes[self.at].read(now, id, Depth::Record, false);
+        let snapshot = if habits.answers_comments { read() } else { None };
+        self.answer(&mut world, Ok(Written::new(snapshot, None)))
+    }
+}
+
+async fn or_killed<T>(call: Call<T>) -> Result<T, CallError> {
+    match call {
+        Some(result) => result,
+        None => killed().await,
+    }
+}
+
+#[async_trait]
+impl Connector for SimConnector {
+    fn system(&self) -> &SystemName {
+        &self.name
+    }
+
+    fn collections(&self) -> &[RecordKind] {
+        &self.collections
+    }
+
+    fn settle_time(&self) -> Duration {
+        SETTLE
+    }
+
+    fn overlap(&self) -> Duration {
+        OVERLAP
+    }
+
+    async fn list(
+        &self,
+        kind: RecordKind,
+        since: Timestamp,
+        page: Option<&PageToken>,
+    ) -> Result<Page, CallError> {
+        or_killed(self.listed(kind, since, page)).await
+    }
+
+    async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError> {
+        or_killed(self.read_now(record, depth, false)).await
+    }
+
+    async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
+        or_killed(self.updated(current, patch)).await
+    }
+
+    async fn find(&self, planned: &RecordRef, depth: Depth) -> Result<Option<Snapshot>, CallError> {
+        match or_killed(self.read_now(planned, depth, true)).await {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(CallError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
+        or_killed(self.created(planned, opening)).await
+    }
+
+    async fn brief(&self, _record: &RecordRef) -> Result<Option<Brief>, CallError> {
+        Ok(None)
+    }
+
+    fn chooses_comment_ids(&self) -> bool {
+        self.chosen_comment_ids
+    }
+
+    async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError> {
+        or_killed(self.commented(current, key, text)).await
+    }
+
+    async fn probe(&self) -> Vec<Probe> {
+        Vec::new()
+    }
+
+    fn budget_left(&self) -> Vec<(&'static str, u32)> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,87 @@
+//! How the services behave, one entry for each kind (the reference file of each system tells why).
+
+use crate::model::RecordKind;
+
+/// How a service tells of comments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Telling {
+    /// All of them come with the record.
+    Listed,
+    /// Their number comes with the record.
+    Counted,
+    /// A list brings those that were written since it begins.
+    Recent,
+    /// Only a read of them tells.
+    Untold,
+}
+
+/// How a service behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Habits {
+    /// What stands for an incident.
+    pub main: RecordKind,
+    /// Whether a write is refused if the record moved since it was read.
+    pub guarded: bool,
+    /// Whether times tick at 1/300 s, so that changes share one.
+    pub ticks: bool,
+    /// How it tells of comments.
+    pub comments: Telling,
+    /// Whether comments bear ids of the client's choice.
+    pub chosen_comment_ids: bool,
+    /// Whether a second record under the same name cannot be created.
+    pub unique_names: bool,
+    /// Whether its incidents have alerts, and are merged by the service.
+    pub has_alerts: bool,
+    /// Whether a close without verdict is refused.
+    pub wants_verdict: bool,
+    /// Whether the answer to a comment brings the record.
+    pub answers_comments: bool,
+}
+
+const TICKET: Habits = Habits {
+    main: RecordKind::Ticket,
+    guarded: false,
+    ticks: false,
+    comments: Telling::Recent,
+    chosen_comment_ids: false,
+    unique_names: false,
+    has_alerts: false,
+    wants_verdict: false,
+    answers_comments: false,
+};
+
+impl Habits {
+    /// Those of a kind of system, by the name of its table.
+    pub fn of(kind: &str) -> Self {
+        match kind {
+            "defender" => Self {
+                main: RecordKind::Incident,
+                ticks: true,
+                comments: Telling::Listed,
+                has_alerts: true,
+                answers_comments: true,
+                ..TICKET
+            },
+            "sentinel" => Self {
+                main: RecordKind::Incident,
+                guarded: true,
+                comments: Telling::Counted,
+                chosen_comment_ids: true,
+                unique_names: true,
+                wants_verdict: true,
+                ..TICKET
+            },
+            "jira" => Self { comments: Telling::Untold, ..TICKET },
+            "thehive" => Self { unique_names: true, ..TICKET },
+            "sidecar" => Self {
+                guarded: true,
+                comments: Telling::Counted,
+                chosen_comment_ids: true,
+                unique_names: true,
+                ..TICKET
+            },
+            "servicenow" | "servicenow-sir" => Self { wants_verdict: true, ..TICKET },
+            _ => TICKET,
+        }
+    }
+}

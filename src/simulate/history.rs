@@ -1,0 +1,416 @@
+//! Plays a plan: the real worker, step by step, in the simulated world.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connectors::{Connector, Malformed};
+use crate::engine::{Clock, Hinted, Operator, OperatorError, Parts, Report, Stepped, Watched};
+use crate::model::{AuditEntry, IntentState, Mapping, MappingId, RecordKind, SystemName};
+use crate::reconcile::{Conflicts, MarkerKey, Policy, Rules};
+use crate::store::{Change, Counts, MemoryStore, Store, StoreError};
+
+use super::connector::{SharedWorld, SimConnector, lock};
+use super::judge::{Judge, Violation};
+use super::plan::{Plan, Spot, Trouble, What};
+use super::store::SimStore;
+use super::world::{World, id};
+
+/// Rounds of a rest at most. Outages end with a rest, so whatever still moves after so many goes round in circles.
+const ROUNDS: usize = 300;
+/// Rounds without any movement that make a rest.
+const QUIET: usize = 4;
+/// Turns of lanes in one round.
+const TURNS: usize = 40;
+
+/// What came of a history.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// What it broke.
+    pub violations: Vec<Violation>,
+    /// What happened, where it was asked for.
+    pub timeline: Vec<String>,
+    /// Edits and comments of people.
+    pub edits: u64,
+    /// Effective writes of the worker.
+    pub writes: u64,
+    /// Calls of the worker.
+    pub calls: u64,
+    /// Calls that went wrong.
+    pub faults: u64,
+    /// How often the worker was killed.
+    pub kills: u64,
+}
+
+/// Plays a plan to its end.
+pub fn play(plan: &Plan, keep_timeline: bool) -> Outcome {
+    let mut history = History::new(plan, keep_timeline);
+    history.start();
+    for act in &plan.acts {
+        if history.is_over() {
+            break;
+        }
+        lock(&history.world).clock.advance(act.after);
+        lock(&history.world).happen();
+        history.act(&act.what);
+    }
+    if !history.is_over() {
+        history.rest();
+    }
+    history.conclude()
+}
+
+/// A history being played.
+struct History {
+    seed: u64,
+    policy: Policy,
+    world: SharedWorld,
+    store: Arc<MemoryStore>,
+    worker: Option<Stepped>,
+    judge: Judge,
+    kills: u64,
+    /// Whether the worker runs on another policy than it began with.
+    reconfigured: bool,
+}
+
+impl History {
+    fn new(plan: &Plan, keep_timeline: bool) -> Self {
+        let world = World::new(plan.seed, &plan.scene, keep_timeline);
+        Self {
+            seed: plan.seed,
+            policy: plan.scene.policy.clone(),
+            world: Arc::new(Mutex::new(world)),
+            store: Arc::new(MemoryStore::new()),
+            worker: None,
+            judge: Judge::default(),
+            kills: 0,
+            reconfigured: false,
+        }
+    }
+
+    /// One violation is enough; what follows from it only confuses.
+    fn is_over(&self) -> bool {
+        !self.judge.violations.is_empty()
+    }
+
+    fn parts(&self) -> Parts {
+        let mut systems = BTreeMap::new();
+        for (at, system) in self.policy.systems.iter().enumerate() {
+            let connector: Arc<dyn Connector> = Arc::new(SimConnector::new(&self.world, at));
+            let poll = std::time::Duration::from_secs(15);
+            systems.insert(system.name.clone(), Watched { connector, poll });
+        }
+        let rules = Rules { policy: self.policy.clone(), marker: MarkerKey::new([7; 32]) };
+        let clock = lock(&self.world).clock.clone();
+        Parts {
+            store: Arc::new(SimStore::new(&self.store, &self.world)),
+            systems,
+            bridges: BTreeMap::from([(self.policy.bridge.clone(), rules)]),
+            report: Arc::new(Nobody),
+            seed: self.seed,
+            clock: Clock::of(move || clock.now()),
+        }
+    }
+
+    /// Starts the worker on what is durable, until it survives that.
+    fn start(&mut self) {
+        self.worker = None;
+        for _ in 0..3 {
+            let started = Stepped::start(self.parts()).now_or_never();
+            match started {
+                Some(Ok(worker)) => {
+                    self.worker = Some(worker);
+                    return;
+                }
+                Some(Err(error)) => return self.judge.found(format!("the worker cannot start: {error}")),
+                None => self.die(),
+            }
+        }
+    }
+
+    /// What was not synced is gone.
+    fn die(&mut self) {
+        self.kills += 1;
+        lock(&self.world).say(|| "lockstep is killed");
+        lock(&self.world).forget_answers();
+        self.worker = None;
+        self.store.crash();
+    }
+
+    fn restart(&mut self) {
+        self.die();
+        self.start();
+    }
+
+    fn trouble(&mut self, trouble: &Trouble) {
+        lock(&self.world).begin_act(trouble.clone());
+    }
+
+    /// Lets the worker do one thing; it may be killed on the way.
+    fn with_worker<T>(&mut self, work: impl AsyncFnOnce(&mut Stepped) -> Result<T, StoreError>) -> Option<T> {
+        let worker = self.worker.as_mut()?;
+        let done = work(worker).now_or_never();
+        match done {
+            Some(Ok(result)) => Some(result),
+            Some(Err(error)) => {
+                self.judge.found(format!("the worker ended: {error}"));
+                None
+            }
+            None => {
+                self.restart();
+                None
+            }
+        }
+    }
+
+    fn act(&mut self, what: &What) {
+        match what {
+            What::Edit(edit) => lock(&self.world).edit(*edit),
+            What::BulkEdit(edit) => {
+                let cases = u8::try_from(lock(&self.world).cases.len()).unwrap_or(1);
+                for case in 0..cases {
+                    let spot = Spot { case, ..edit.spot };
+                    lock(&self.world).edit(super::plan::Edit { spot, ..*edit });
+                }
+            }
+            What::Comment(spot) => lock(&self.world).comment(*spot),
+            What::Poll(system, trouble) => {
+                self.trouble(trouble);
+                let at = usize::from(*system) % self.policy.systems.len();
+                self.poll(at);
+            }
+            What::Work(turns, trouble) => {
+                self.trouble(trouble);
+                self.work(usize::from(*turns));
+            }
+            What::Hint(spot, lies, trouble) => {
+                self.trouble(trouble);
+                self.hint(*spot, *lies);
+            }
+            What::Kill(trouble) => {
+                self.die();
+                self.trouble(trouble);
+                self.start();
+            }
+            What::Rest => self.rest(),
+            What::Retry => self.operate(|operator, dead| {
+                let mut changes = Vec::new();
+                for intent in dead {
+                    changes.extend(operator.retry(*intent)?.1);
+                }
+                Ok(changes)
+            }),
+            What::Reconfigure => {
+                self.reconfigured = true;
+                self.policy.conflicts = match self.policy.conflicts {
+                    Conflicts::CloseWins => Conflicts::Order,
+                    Conflicts::Order => Conflicts::Latest,
+                    Conflicts::Latest => Conflicts::CloseWins,
+                };
+                let now = self.policy.conflicts;
+                lock(&self.world).say(|| format!("lockstep is started with conflicts = {now:?}"));
+                self.restart();
+            }
+            What::LoseStore => self.lose_store(),
+            What::Unlink(spot) => self.unlink(*spot),
+            What::Link(spot) => self.link(*spot),
+            other => lock(&self.world).disaster(other),
+        }
+    }
+
+    fn poll(&mut self, at: usize) {
+        let system = self.policy.systems[at].name.clone();
+        let main = self.policy.systems[at].main;
+        let alerts = lock(&self.world).remotes[at].habits.has_alerts;
+        for kind in [Some(main), alerts.then_some(RecordKind::Alert)].into_iter().flatten() {
+            let listed = self.with_worker(async |worker| worker.poll(&system, kind).await);
+            // A collection that cannot be listed holds up those after it.
+            if !matches!(listed, Some(Ok(_))) {
+                return;
+            }
+        }
+    }
+
+    fn work(&mut self, turns: usize) {
+        if self.with_worker(async |worker| worker.route().await).is_none() {
+            return;
+        }
+        for _ in 0..turns {
+            if self.with_worker(async |worker| worker.work().await) != Some(true) {
+                return;
+            }
+        }
+    }
+
+    fn hint(&mut self, spot: Spot, lies: bool) {
+        let named = {
+            let world = lock(&self.world);
+            match world.record_at(spot) {
+                Some((_, system, _)) if lies => {
+                    Some(world.remotes[system].record(&id("nobody-knows-it".to_owned())))
+                }
+                Some((_, system, id)) => Some(world.remotes[system].record(&id)),
+                None => None,
+            }
+        };
+        let Some(record) = named else { return };
+        lock(&self.world).say(|| format!("a webhook names {record}"));
+        self.with_worker(async |worker| worker.hint(&record).await);
+    }
+
+    /// An operator works on the store, with the worker stopped.
+    fn operate(
+        &mut self,
+        work: impl FnOnce(&Operator<'_>, &[crate::model::IntentId]) -> Result<Vec<Change>, OperatorError>,
+    ) {
+        self.die();
+        let now = lock(&self.world).clock.now();
+        let dead: Vec<_> = self
+            .store
+            .outbox(None, usize::MAX)
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|intent| matches!(intent.state, IntentState::Dead { .. }))
+            .map(|intent| intent.id)
+            .collect();
+        let operator = Operator { store: &*self.store, bridges: &[&self.policy], now };
+        if let Ok(changes) = work(&operator, &dead) {
+            let done = self.store.apply(changes).and_then(|()| self.store.sync());
+            if let Err(error) = done {
+                self.judge.found(format!("an operator's change was refused: {error}"));
+            }
+        }
+        self.start();
+    }
+
+    fn unlink(&mut self, spot: Spot) {
+        let Some((case, system, id)) = lock(&self.world).record_at(spot) else { return };
+        let record = lock(&self.world).remotes[system].record(&id);
+        let world = Arc::clone(&self.world);
+        self.operate(|operator, _| {
+            let (_, changes) = operator.unlink(&record)?;
+            let mut world = lock(&world);
+            world.say(|| format!("an operator takes {record} out of its mapping"));
+            world.detach(case, system);
+            Ok(changes)
+        });
+    }
+
+    fn link(&mut self, spot: Spot) {
+        let found = {
+            let world = lock(&self.world);
+            let Some((case, system, id)) = world.record_at(spot) else { return };
+            let here = &world.cases[case];
+            let others = (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
+            let other =
+                others.filter_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?))).next();
+            let joins = here.detached.contains(&system) && !here.left.contains(&system);
+            other.filter(|_| joins).map(|other| (case, system, world.remotes[system].record(&id), other))
+        };
+        let Some((case, system, record, other)) = found else { return };
+        let world = Arc::clone(&self.world);
+        self.operate(|operator, _| {
+            let changes = operator.link(&other, &record)?;
+            let mut world = lock(&world);
+            world.say(|| format!("an operator links {record} to {other}"));
+            world.attach(case, system);
+            Ok(changes)
+        });
+    }
+
+    /// A new store finds everything again, and writes nothing.
+    fn lose_store(&mut self) {
+        let differs = { Judge::differences(&lock(&self.world), &self.policy) };
+        if differs || self.store.counts().outbox > 0 {
+            return;
+        }
+        lock(&self.world).say(|| "the store is lost; lockstep starts on an empty one");
+        let before = lock(&self.world).wrote.len();
+        self.store = Arc::new(MemoryStore::new());
+        lock(&self.world).begin_store();
+        self.start();
+        self.rest();
+        let world = lock(&self.world);
+        if world.wrote.len() > before && !self.is_over() {
+            let first = &world.wrote[before];
+            let text = format!("a lost store made lockstep write to {}: {first:?}", first.id);
+            drop(world);
+            self.judge.found(text);
+        }
+    }
+
+    /// Faults end. The worker goes on until a whole round of lists brings nothing, and nothing is due.
+    fn rest(&mut self) {
+        lock(&self.world).set_calm(true);
+        let mut quiet = 0;
+        for _ in 0..ROUNDS {
+            let before = self.movement();
+            self.pass_to_next();
+            self.trouble(&Trouble::default());
+            for at in 0..self.policy.systems.len() {
+                self.poll(at);
+            }
+            self.work(TURNS);
+            let idle = self.worker.as_ref().is_some_and(|w| w.next_wake().is_none());
+            let waits = lock(&self.world).native_waits() || self.store.counts().inbox > 0;
+            quiet = if idle && !waits && before == self.movement() { quiet + 1 } else { 0 };
+            if quiet >= QUIET || self.is_over() {
+                break;
+            }
+        }
+        let mut world = lock(&self.world);
+        world.say(|| "everything rests");
+        if quiet < QUIET && self.judge.violations.is_empty() {
+            self.judge.found("it never came to rest".to_owned());
+        }
+        self.judge.at_rest(&world, &self.policy, &self.store, self.reconfigured);
+        world.rest_ends();
+        world.set_calm(false);
+    }
+
+    /// What a round without movement leaves as it is: reads and writes are movement, lists are not.
+    fn movement(&self) -> (usize, u64) {
+        let world = lock(&self.world);
+        (world.said.len(), world.calls.reads + world.calls.writes)
+    }
+
+    /// Time passes: enough for every list and read to be current, or until a lane wants to be woken.
+    fn pass_to_next(&mut self) {
+        let wake = self.worker.as_ref().and_then(Stepped::next_wake);
+        let mut world = lock(&self.world);
+        let now = world.clock.now();
+        let least = world.random(20, 70);
+        let until = wake.map_or(0, |at| at.duration_since(now).as_secs().clamp(0, 3600));
+        world.clock.advance(SignedDuration::from_secs(least.max(until + 1)));
+        world.happen();
+    }
+
+    fn conclude(self) -> Outcome {
+        let mut world = lock(&self.world);
+        Outcome {
+            violations: self.judge.violations,
+            timeline: world.timeline.take().unwrap_or_default(),
+            edits: world.said.iter().filter(|said| !said.joined).count() as u64,
+            writes: world.wrote.len() as u64,
+            calls: world.calls.lists + world.calls.reads + world.calls.writes,
+            faults: world.faults,
+            kills: self.kills,
+        }
+    }
+}
+
+/// Nobody is told.
+struct Nobody;
+
+impl Report for Nobody {
+    fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: std::time::Duration, _: Option<Timestamp>) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn malformed(&self, _: &SystemName, _: &Malformed) {}
+    fn hinted(&self, _: &SystemName, _: Hinted) {}
+    fn history(&self, _: &AuditEntry, _: &Mapping) {}
+    fn depths(&self, _: Counts) {}
+    fn budget(&self, _: &SystemName, _: &[(&'static str, u32)]) {}
+    fn defect(&self, _: MappingId, _: &str) {}
+}

@@ -1,0 +1,101 @@
+//! What holds for the history as a whole: who may be written to at all, one record per name, calls within bounds, and a
+//! history that accounts for every write.
+
+use std::collections::BTreeMap;
+
+use crate::model::{AuditKind, RecordKind, RecordRef};
+
+use super::Facts;
+
+/// Calls that an edit, a failed call or a kill may cost in each system, reads and writes together.
+const CALLS: u64 = 30;
+/// Tries after which a write may be given up.
+const TRIES: usize = 8;
+
+impl Facts<'_> {
+    pub(super) fn bounds(&self, found: &mut Vec<String>) {
+        self.only_ours(found);
+        self.one_of_each(found);
+        self.calls(found);
+        self.accounts(found);
+        self.dead_letters(found);
+    }
+
+    /// Nothing is written to copies, other people's tickets, alerts, and records that an operator took out.
+    fn only_ours(&self, found: &mut Vec<String>) {
+        for wrote in &self.world.wrote {
+            let (key, remote) = ((wrote.system, wrote.id.clone()), &self.world.remotes[wrote.system]);
+            let apart = self.world.apart.get(&key).is_some_and(|since| wrote.seq > *since);
+            let stranger = self.world.strangers.contains(&key);
+            if stranger || apart || remote.kind(&wrote.id) == RecordKind::Alert {
+                let record = remote.record(&wrote.id);
+                found.push(format!("{record} is not lockstep's to write to: {:?}", wrote.changed.new));
+            }
+        }
+    }
+
+    /// One record for each name under which one may be created, and none without such a name.
+    fn one_of_each(&self, found: &mut Vec<String>) {
+        let mut opened: BTreeMap<&RecordRef, usize> = BTreeMap::new();
+        for name in self.world.wrote.iter().filter_map(|wrote| wrote.created.as_ref()) {
+            *opened.entry(name).or_default() += 1;
+            if !self.world.names.contains_key(name) {
+                found.push(format!("{name} was created for no incident"));
+            }
+        }
+        for (name, count) in opened.into_iter().filter(|(_, count)| *count > 1) {
+            found.push(format!("{name} was created {count} times"));
+        }
+    }
+
+    fn calls(&self, found: &mut Vec<String>) {
+        let world = self.world;
+        let reasons = world.said.len() as u64 + world.faults + world.unknown.len() as u64 + world.restarts;
+        let most = CALLS * (1 + reasons) * world.remotes.len() as u64;
+        let calls = world.calls.reads + world.calls.writes;
+        if calls > most {
+            found.push(format!("{calls} reads and writes, and {most} are the most for what happened"));
+        }
+    }
+
+    /// Every write that the worker was told of is in its history.
+    fn accounts(&self, found: &mut Vec<String>) {
+        let mut entries: BTreeMap<&RecordRef, usize> = BTreeMap::new();
+        for entry in &self.told {
+            if matches!(entry.kind, AuditKind::Wrote { .. }) {
+                *entries.entry(&entry.record).or_default() += 1;
+            }
+        }
+        let mut writes: BTreeMap<RecordRef, usize> = BTreeMap::new();
+        for wrote in self
+            .world
+            .wrote
+            .iter()
+            .filter(|w| w.told && w.created.is_none() && w.seq > self.world.store_began)
+        {
+            *writes.entry(self.world.remotes[wrote.system].record(&wrote.id)).or_default() += 1;
+        }
+        for (record, count) in writes {
+            let told = entries.get(&record).copied().unwrap_or(0);
+            let given_up = self
+                .told
+                .iter()
+                .any(|entry| entry.record == record && matches!(entry.kind, AuditKind::Dead { .. }));
+            if told < count && !given_up {
+                found.push(format!("{record} was written to {count} times, and the history tells of {told}"));
+            }
+        }
+    }
+
+    /// A write is given up only after many tries, or where the service keeps less than was written.
+    fn dead_letters(&self, found: &mut Vec<String>) {
+        for record in &self.dead {
+            let at = self.world.at(&record.system);
+            let tries = self.world.unknown.get(&(at, record.id.clone())).copied().unwrap_or(0);
+            let met = self.world.said.iter().filter(|said| said.system == at && said.id == record.id).count();
+            if tries + met < TRIES && self.world.scene.cuts_titles.is_none() {
+                found.push(format!("a write to {record} was given up after {tries} failures"));
+            }
+        }
+    }
+}

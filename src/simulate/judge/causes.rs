@@ -1,0 +1,70 @@
+//! No write without a cause, and none twice: each write of the worker uses up one edit that somebody made elsewhere.
+
+use std::collections::BTreeSet;
+
+use crate::model::{Field, RecordId};
+
+use super::super::world::{Case, Said, Wrote};
+use super::Facts;
+
+impl Facts<'_> {
+    pub(super) fn causes(&self, number: usize, case: &Case, field: Field, found: &mut Vec<String>) {
+        for (at, id) in case.records.iter().enumerate().filter_map(|(at, id)| Some((at, id.as_ref()?))) {
+            let writes: Vec<&Wrote> = self
+                .world
+                .wrote
+                .iter()
+                .filter(|w| w.system == at && w.id == *id && w.changed.new.contains_key(&field))
+                .collect();
+            let mut spare = self.spare(case, (at, id), field);
+            let mut used = BTreeSet::new();
+            for wrote in writes {
+                // A close brings its verdict.
+                if field == Field::Verdict && wrote.changed.new.contains_key(&Field::Status) {
+                    continue;
+                }
+                if self.use_cause(case, field, wrote, &mut used) {
+                    continue;
+                }
+                if spare == 0 {
+                    let record = self.world.remotes[at].record(id);
+                    let native = &wrote.changed.new[&field];
+                    found.push(format!(
+                        "case {number}: {field} = {native} was written to {record} without a cause, or a second time"
+                    ));
+                    return;
+                }
+                spare -= 1;
+            }
+        }
+    }
+
+    /// Uses up the latest edit elsewhere that a write can have carried.
+    fn use_cause(&self, case: &Case, field: Field, wrote: &Wrote, used: &mut BTreeSet<u64>) -> bool {
+        let native = &wrote.changed.new[&field];
+        let elsewhere = self
+            .said(case, field)
+            .filter(|s| (s.system, &s.id) != (wrote.system, &wrote.id) && s.seq < wrote.seq);
+        let fits = elsewhere.filter(|said| {
+            let word = &said.changed.new[&field];
+            // Tags of several sides are merged.
+            field == Field::Tags || self.agree(field, (said.system, word), (wrote.system, native))
+        });
+        let Some(cause) = fits.filter(|said| !used.contains(&said.seq)).map(|said| said.seq).last() else {
+            return false;
+        };
+        used.insert(cause)
+    }
+
+    /// Writes that may come a second time: those whose outcome could not be known, those to a record that joined anew, and
+    /// those that native sync replaced by what lost.
+    fn spare(&self, case: &Case, (at, id): (usize, &RecordId), field: Field) -> usize {
+        if !case.changed_hands.is_empty() {
+            return usize::MAX;
+        }
+        let untold = self.world.wrote.iter().filter(|w| w.system == at && w.id == *id && !w.told).count();
+        let here = |said: &&Said| said.by_service && said.system == at && said.id == *id;
+        let replaced = self.said(case, field).filter(here).count();
+        self.world.unknown.get(&(at, id.clone())).copied().unwrap_or(0) + untold + replaced
+    }
+}

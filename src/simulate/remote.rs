@@ -1,0 +1,389 @@
+//! A simulated service: records with all their versions, lists that lag, reads that may be stale.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::connectors::Depth;
+use crate::model::{
+    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, Patch, RecordId, RecordKind,
+    RecordRef, Snapshot, SystemName,
+};
+
+use super::habits::{Habits, Telling};
+use super::vocabulary::Vocabulary;
+
+/// Within this time a read may bring the version before, and a look-up may miss a record. Shorter than what the
+/// worker waits after an unknown outcome.
+pub const STALENESS: SignedDuration = SignedDuration::from_secs(20);
+
+/// Who changed a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// A person, or another program.
+    Person,
+    /// lockstep.
+    Worker,
+    /// The service itself: Microsoft's own sync, fan-out to alerts, merges.
+    Service,
+}
+
+/// A record at one revision.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// When it came about (true time); lists show it after the lag.
+    pub at: Timestamp,
+    /// The service's own time of it.
+    pub modified: Timestamp,
+    /// Counts up with every change.
+    pub revision: u64,
+    /// Who made it.
+    pub by: Actor,
+    /// All fields.
+    pub native: Natives,
+    /// The note given at closing.
+    pub closing_comment: Option<String>,
+    /// The comments.
+    pub comments: Vec<Comment>,
+    /// The record into which this one was merged.
+    pub merged_into: Option<RecordId>,
+    /// Whether it is deleted.
+    pub deleted: bool,
+}
+
+/// Why a service refuses a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The revision moved.
+    Conflict,
+    /// The body is illegal.
+    Invalid,
+    /// No such record.
+    NotFound,
+}
+
+/// What a write changed: the fields that differ, before and after.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// As they were.
+    pub old: Natives,
+    /// As they are.
+    pub new: Natives,
+}
+
+/// A simulated service.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    /// Its name.
+    pub name: SystemName,
+    /// How it behaves.
+    pub habits: Habits,
+    /// Its words.
+    pub words: Vocabulary,
+    /// Its clock against true time.
+    pub skew: SignedDuration,
+    /// How long lists lag behind.
+    pub lag: SignedDuration,
+    /// It keeps no more of a title than so many characters, and says nothing of it.
+    pub keeps_of_titles: Option<usize>,
+    /// All versions of all records, oldest first; never empty.
+    pub records: BTreeMap<RecordId, Vec<Version>>,
+    /// Records of another system that ours name as the same incident.
+    pub twins: BTreeMap<RecordId, RecordRef>,
+    /// The alerts among the records, each with the incident it belongs to.
+    pub alerts: BTreeMap<RecordId, RecordId>,
+    /// The keys inside tickets.
+    pub keys: BTreeMap<RecordId, RecordRef>,
+}
+
+impl Remote {
+    /// The record now; deleted ones are `None`.
+    pub fn current(&self, id: &RecordId) -> Option<&Version> {
+        self.records.get(id)?.last().filter(|version| !version.deleted)
+    }
+
+    /// The kind of a record.
+    pub fn kind(&self, id: &RecordId) -> RecordKind {
+        if self.alerts.contains_key(id) { RecordKind::Alert } else { self.habits.main }
+    }
+
+    /// The full name of a record.
+    pub fn record(&self, id: &RecordId) -> RecordRef {
+        RecordRef { system: self.name.clone(), kind: self.kind(id), id: id.clone() }
+    }
+
+    fn stamp(&self, now: Timestamp, after: Option<Timestamp>) -> Timestamp {
+        let own = now + self.skew;
+        if !self.habits.ticks {
+            let least = after.map_or(own, |t| t + SignedDuration::from_nanos(100));
+            return own.max(least);
+        }
+        // SQL datetime: multiples of 1/300 s, so changes within one tick share a time (`graph-security.md` 2.3).
+        let ticks = own.as_microsecond() * 3 / 10_000;
+        let own = Timestamp::from_microsecond(ticks * 10_000 / 3).unwrap_or(own);
+        after.map_or(own, |t| own.max(t))
+    }
+
+    /// Adds a record.
+    pub fn create(&mut self, now: Timestamp, by: Actor, id: &RecordId, mut native: Natives) {
+        self.keep(&mut native);
+        let modified = self.stamp(now, None);
+        let version = Version {
+            at: now,
+            modified,
+            revision: 1,
+            by,
+            native,
+            closing_comment: None,
+            comments: Vec::new(),
+            merged_into: None,
+            deleted: false,
+        };
+        self.records.insert(id.clone(), vec![version]);
+    }
+
+    /// Applies a change of fields; what is there already changes nothing.
+    pub fn write(
+        &mut self,
+        now: Timestamp,
+        by: Actor,
+        id: &RecordId,
+        patch: &Patch,
+        guard: Option<u64>,
+    ) -> Result<Changed, Refusal> {
+        let old = self.current(id).cloned().ok_or(Refusal::NotFound)?;
+        if self.habits.guarded && guard.is_some_and(|revision| revision != old.revision) {
+            return Err(Refusal::Conflict);
+        }
+        let mut native = old.native.clone();
+        native.extend(patch.native.clone());
+        let closed = self.words.is_closed(&native);
+        let verdict = native.get(&Field::Verdict).is_some_and(|v| *v != Native::Empty);
+        if self.habits.wants_verdict && closed && !verdict {
+            return Err(Refusal::Invalid);
+        }
+        if self.words.hides_verdict && !closed {
+            native.insert(Field::Verdict, Native::Empty);
+        }
+        self.keep(&mut native);
+        let differs = |(field, new): &(&Field, &Native)| old.native.get(*field) != Some(*new);
+        let new: Natives = native.iter().filter(differs).map(|(f, v)| (*f, v.clone())).collect();
+        if new.is_empty() {
+            return Ok(Changed::default());
+        }
+        let before = |field: &Field| old.native.get(field).cloned().unwrap_or(Native::Empty);
+        let was = new.keys().map(|field| (*field, before(field))).collect();
+        let note = patch.closing_comment.clone().or(old.closing_comment.clone());
+        self.push(now, by, id, &old, |version| {
+            version.native = native;
+            version.closing_comment = note;
+        });
+        self.fan_out(now, id, &new);
+        Ok(Changed { old: was, new })
+    }
+
+    fn keep(&self, native: &mut Natives) {
+        if let (Some(max), Some(Native::Text(title))) = (self.keeps_of_titles, native.get_mut(&Field::Title))
+        {
+            *title = title.chars().take(max).collect();
+        }
+    }
+
+    /// What is said of an incident is said of its alerts, by the service itself (`graph-security.md` 2.6).
+    fn fan_out(&mut self, now: Timestamp, incident: &RecordId, new: &Natives) {
+        let closes = self.words.is_closed(new);
+        let carried = |field: Field| match field {
+            Field::Status => closes,
+            other => other != Field::Title,
+        };
+        for alert in self.alerts_of(incident) {
+            let Some(old) = self.current(&alert).cloned() else { continue };
+            let said = new.iter().filter(|(f, _)| carried(**f) && old.native.contains_key(f));
+            let mut native = old.native.clone();
+            native.extend(said.map(|(field, value)| (*field, value.clone())));
+            if native != old.native {
+                self.push(now, Actor::Service, &alert, &old, |version| version.native = native);
+            }
+        }
+    }
+
+    fn alerts_of(&self, incident: &RecordId) -> Vec<RecordId> {
+        self.alerts.iter().filter(|(_, parent)| *parent == incident).map(|(alert, _)| alert.clone()).collect()
+    }
+
+    /// Adds an alert to an incident.
+    pub fn raise(&mut self, now: Timestamp, alert: &RecordId, incident: &RecordId) {
+        self.alerts.insert(alert.clone(), incident.clone());
+        let status = (Field::Status, Native::Text("new".to_owned()));
+        let native = Natives::from([status, (Field::Verdict, Native::Empty), (Field::Owner, Native::Empty)]);
+        self.create(now, Actor::Service, alert, native);
+    }
+
+    /// Merges a record into another one: its alerts go along (`graph-security.md` 2.8).
+    pub fn merge(&mut self, now: Timestamp, source: &RecordId, target: &RecordId) {
+        let Some(old) = self.current(source).cloned() else { return };
+        let says_so = self.habits.has_alerts;
+        self.push(now, Actor::Service, source, &old, |version| {
+            if says_so {
+                version.native.insert(Field::Status, Native::Text("redirected".to_owned()));
+            }
+            version.merged_into = Some(target.clone());
+        });
+        for alert in self.alerts_of(source) {
+            self.alerts.insert(alert.clone(), target.clone());
+            if let Some(old) = self.current(&alert).cloned() {
+                self.push(now, Actor::Service, &alert, &old, |_| {});
+            }
+        }
+    }
+
+    /// Deletes a record.
+    pub fn delete(&mut self, now: Timestamp, id: &RecordId) {
+        if let Some(old) = self.current(id).cloned() {
+            self.push(now, Actor::Person, id, &old, |version| version.deleted = true);
+        }
+    }
+
+    /// Adds a comment. The same chosen id again changes nothing. Returns whether it was added.
+    pub fn comment(
+        &mut self,
+        now: Timestamp,
+        by: Actor,
+        id: &RecordId,
+        chosen: Option<CommentKey>,
+        text: &str,
+    ) -> Result<bool, Refusal> {
+        let old = self.current(id).cloned().ok_or(Refusal::NotFound)?;
+        let author = Some(format!("{by:?}"));
+        let stamp = self.stamp(now, Some(old.modified));
+        let key = chosen.unwrap_or_else(|| {
+            CommentKey::from_content(author.as_deref(), &format!("{stamp} {}", old.revision), text)
+        });
+        if old.comments.iter().any(|comment| comment.key == key) {
+            return Ok(false);
+        }
+        let comment = Comment { key, author, created: Some(now + self.skew), text: text.to_owned() };
+        self.push(now, by, id, &old, |version| version.comments.push(comment));
+        Ok(true)
+    }
+
+    fn push(
+        &mut self,
+        now: Timestamp,
+        by: Actor,
+        id: &RecordId,
+        old: &Version,
+        change: impl FnOnce(&mut Version),
+    ) {
+        let modified = self.stamp(now, Some(old.modified));
+        let mut version = Version { at: now, modified, revision: old.revision + 1, by, ..old.clone() };
+        change(&mut version);
+        if let Some(versions) = self.records.get_mut(id) {
+            versions.push(version);
+        }
+    }
+
+    /// A page of what a list shows: of each record the newest version that the index has caught up with, oldest change
+    /// first, after `after`; and whether there is more.
+    pub fn list(
+        &self,
+        now: Timestamp,
+        kind: RecordKind,
+        since: Timestamp,
+        after: Option<&(Timestamp, RecordId)>,
+        size: usize,
+    ) -> (Vec<Snapshot>, bool) {
+        let visible = |versions: &'_ Vec<Version>| versions.iter().rposition(|v| v.at + self.lag <= now);
+        let mut shown: Vec<(&RecordId, &Version)> = self
+            .records
+            .iter()
+            .filter(|(id, _)| self.kind(id) == kind)
+            .filter_map(|(id, versions)| Some((id, &versions[visible(versions)?])))
+            .filter(|(id, v)| {
+                !v.deleted && v.modified >= since && after.is_none_or(|a| (v.modified, *id) > (a.0, &a.1))
+            })
+            .collect();
+        shown.sort_by_key(|(id, version)| (version.modified, (*id).clone()));
+        let more = shown.len() > size;
+        let page = shown.into_iter().take(size).map(|(id, version)| {
+            let mut snapshot = self.snapshot(id, version, false, Depth::Record);
+            if self.habits.comments == Telling::Recent {
+                let recent = version.comments.iter().filter(|c| c.created.is_some_and(|at| at >= since));
+                snapshot.comments = Comments::Recent(recent.cloned().collect());
+            }
+            snapshot
+        });
+        (page.collect(), more)
+    }
+
+    /// A read by id; `stale` gives the version before, if that was replaced a moment ago.
+    pub fn read(&self, now: Timestamp, id: &RecordId, depth: Depth, stale: bool) -> Option<Snapshot> {
+        let versions = self.records.get(id)?;
+        let last = versions.last()?;
+        let before = versions.len().checked_sub(2).and_then(|at| versions.get(at));
+        let young = now.duration_since(last.at) < STALENESS;
+        let version = before.filter(|_| stale && young).unwrap_or(last);
+        (!version.deleted).then(|| self.snapshot(id, version, true, depth))
+    }
+
+    fn created(&self, id: &RecordId) -> Option<Timestamp> {
+        Some(self.records.get(id)?.first()?.modified)
+    }
+
+    /// The oldest ticket with a key; a lagging index does not show one that is young.
+    pub fn find(&self, now: Timestamp, key: &RecordRef, depth: Depth, stale: bool) -> Option<Snapshot> {
+        let shown = |id: &RecordId| {
+            let opened = self.records.get(id).and_then(|versions| versions.first()).map(|v| v.at);
+            opened.is_some_and(|at| !stale || now.duration_since(at) >= STALENESS)
+        };
+        let with_key = self.keys.iter().filter(|(_, own)| *own == key).map(|(id, _)| id);
+        let there = with_key.filter(|id| shown(id) && self.current(id).is_some());
+        let oldest = there.min_by_key(|id| (self.created(id), (*id).clone()))?.clone();
+        self.read(now, &oldest, depth, false)
+    }
+
+    fn snapshot(&self, id: &RecordId, version: &Version, fresh: bool, depth: Depth) -> Snapshot {
+        let mut native = version.native.clone();
+        if self.words.hides_verdict && !self.words.is_closed(&native) {
+            native.remove(&Field::Verdict);
+        }
+        let count = || u32::try_from(version.comments.len()).unwrap_or(u32::MAX);
+        let comments = match (self.habits.comments, depth) {
+            (Telling::Listed, _) | (_, Depth::Comments) => Comments::Listed(version.comments.clone()),
+            (Telling::Counted, _) => Comments::Counted(count()),
+            (Telling::Recent, _) => Comments::Recent(Vec::new()),
+            (Telling::Untold, _) => Comments::Untold,
+        };
+        let to = version.merged_into.as_ref().map(|to| self.record(to));
+        Snapshot {
+            record: self.record(id),
+            revision: version.revision.to_string(),
+            modified: version.modified,
+            modified_by: Some(format!("{:?}", version.by)),
+            fresh,
+            native,
+            closing_comment: version.closing_comment.clone(),
+            comments,
+            lifecycle: if to.is_some() { Lifecycle::Redirected { to } } else { Lifecycle::Present },
+            links: self.twins.get(id).cloned().into_iter().collect(),
+            parent: self.alerts.get(id).map(|parent| RecordRef::incident(&self.name, parent.clone())),
+            planned_as: self.keys.get(id).cloned(),
+            facts: Facts { created: self.created(id), ..Facts::default() },
+            raw: serde_json::Value::Null,
+        }
+    }
+}
+
+/// How a record begins when nobody says otherwise.
+pub fn initial(remote: &Remote, title: &str) -> Natives {
+    let words = &remote.words;
+    let carried = Field::ALL.into_iter().filter(|field| words.carries(*field));
+    let begin = |field| match field {
+        Field::Status => words.status("new"),
+        Field::Severity => words.native(field, "medium").unwrap_or(Native::Empty),
+        Field::Verdict | Field::Owner => Native::Empty,
+        Field::Tags => Native::Set(BTreeSet::new()),
+        Field::Title => Native::Text(title.to_owned()),
+    };
+    carried.map(|field| (field, begin(field))).collect()
+}
