@@ -32,6 +32,9 @@ pub mod config;
 pub mod connectors;
 pub mod emulator;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod http;
 pub mod model;
 pub mod reconcile;

@@ -19,9 +19,13 @@ pub(super) fn seconds(value: &Value) -> Option<String> {
     time(text(value)?).ok().map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
+/// Entries of one list that are kept. Nobody reads more, and each is compared with all that are there.
+const MOST: usize = 1_000;
+
 /// Adds a text to a list that does not hold it yet, in whatever case.
 pub(super) fn add(list: &mut Vec<String>, text: Option<&str>) {
     if let Some(text) = text.map(str::trim).filter(|text| !text.is_empty())
+        && list.len() < MOST
         && !list.iter().any(|known| known.eq_ignore_ascii_case(text))
     {
         list.push(text.to_owned());
@@ -46,5 +50,18 @@ pub(super) fn account_name(
         (None, Some(domain), Some(name)) => Some(format!("{domain}\\{name}")),
         (None, None, name) => name.map(str::to_owned),
         (None, Some(_), None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_brief_of_very_many_users_has_an_end() {
+        let users: Value = (0..300_000).map(|n| format!("user{n}@example.org")).collect();
+        let mut list = Vec::new();
+        add_all(&mut list, &users);
+        assert_eq!((list.len(), list[999].as_str()), (MOST, "user999@example.org"));
     }
 }

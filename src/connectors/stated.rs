@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::OWN_TAG;
 use super::text::shown;
-use crate::model::Native;
+use crate::model::{Native, RecordId};
 
 /// A property as received. A value of the wrong type must not cost the rest of the record, and must not look like
 /// an empty value either.
@@ -97,6 +97,17 @@ impl Stated<IdText> {
     }
 }
 
+/// Longest id of a record, in bytes. Those of Microsoft's services have some forty.
+const MAX_ID: usize = 200;
+
+/// The id of a record: one word of plain characters, since it becomes part of addresses, of keys and of log lines.
+pub(super) fn record_id(name: &str, text: Option<&str>) -> Result<RecordId, String> {
+    let text = text.unwrap_or_default();
+    let id = RecordId::new(text).map_err(|_| format!("{name} is missing"))?;
+    let plain = id.as_str().len() <= MAX_ID && id.as_str().bytes().all(|b| b.is_ascii_graphic());
+    if plain { Ok(id) } else { Err(format!("{name} is `{}`, which is no id", shown(text))) }
+}
+
 /// A time with any number of fraction digits and an offset (RFC 3339).
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
     let fail = |e: jiff::Error| format!("`{}` is no time: {e}", shown(text));
@@ -178,6 +189,22 @@ mod tests {
         assert!(time("yesterday\n").unwrap_err().contains("`yesterday\\n`"));
         assert!(time("2026-11-02T08:15:30.").is_err());
         assert!(time("").is_err());
+    }
+
+    #[test]
+    fn an_id_is_one_word_of_plain_characters() {
+        for id in ["4711", "da637551227677560813_-961444813", "b6c4a0a4-0f5c-4d6e-9e57-1f5a4b1f0c11", "a/b?"]
+        {
+            assert_eq!(record_id("id", Some(id)).unwrap().as_str(), id);
+        }
+        assert_eq!(record_id("id", None).unwrap_err(), "id is missing");
+        for odd in ["4711\nERROR forged", "a b", "\u{202e}1", "\u{1b}[2J", &"7".repeat(201)] {
+            let error = record_id("id", Some(odd)).unwrap_err();
+            assert!(
+                error.contains("no id") && !error.contains(char::is_control) && error.len() < 300,
+                "{error}"
+            );
+        }
     }
 
     proptest! {

@@ -109,7 +109,7 @@ impl Hints {
     }
 
     /// The records that wait, oldest hint first.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn waiting(&self) -> Vec<String> {
         self.lock().waiting.iter().map(ToString::to_string).collect()
     }

@@ -94,7 +94,13 @@ pub struct Http {
     client: Client,
     direct: Client,
     max_body: usize,
+    #[cfg(any(test, fuzzing))]
+    script: Option<Script>,
 }
+
+/// What answers in place of the network while targets are fuzzed.
+#[cfg(any(test, fuzzing))]
+pub(crate) type Script = std::sync::Arc<dyn Fn(&reqwest::Request) -> reqwest::Response + Send + Sync>;
 
 impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,7 +122,19 @@ impl Http {
         }
         let client = builder.build().map_err(|e| HttpSetupError::Client(describe(&e)))?;
         let direct = base(options).no_proxy().build().map_err(|e| HttpSetupError::Client(describe(&e)))?;
-        Ok(Self { client, direct, max_body: options.max_body })
+        Ok(Self {
+            client,
+            direct,
+            max_body: options.max_body,
+            #[cfg(any(test, fuzzing))]
+            script: None,
+        })
+    }
+
+    /// The same client, answered by a script.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn scripted(&self, script: Script) -> Self {
+        Self { script: Some(script), ..self.clone() }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -126,6 +144,19 @@ impl Http {
     /// A client that no proxy applies to, for link-local endpoints (managed identity).
     pub(crate) fn direct(&self) -> &Client {
         &self.direct
+    }
+
+    /// Sends a request with one of the two clients.
+    pub(crate) async fn execute(
+        &self,
+        client: &Client,
+        request: reqwest::Request,
+    ) -> reqwest::Result<reqwest::Response> {
+        #[cfg(any(test, fuzzing))]
+        if let Some(script) = &self.script {
+            return Ok(script(&request));
+        }
+        client.execute(request).await
     }
 
     /// Reads a body chunk by chunk, and no further than the limit.

@@ -191,7 +191,7 @@ impl Door {
         request: reqwest::Request,
         site: CallSite,
     ) -> Result<Reply, Failed> {
-        match self.http.client().execute(request).await {
+        match self.http.execute(self.http.client(), request).await {
             Ok(response) => Ok(Reply::read(&self.http, response, site).await),
             Err(error) => Err(lost(call, &error, site)),
         }

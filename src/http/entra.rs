@@ -54,7 +54,7 @@ impl Fetch for Entra {
             }
         }
         let request = self.http.client().post(self.url.clone()).form(&form);
-        exchange(&self.http, request, proof.expose_secret()).await
+        exchange(&self.http, request, &[proof.expose_secret()]).await
     }
 
     fn revision(&self) -> u64 {
@@ -88,14 +88,16 @@ pub(crate) fn unresolved(error: &SecretError) -> TokenError {
     TokenError::permanent(error.to_string(), "lockstep reads it again by itself")
 }
 
-/// Sends a token request and reads its answer. `sent` is cut out of whatever the remote says.
+/// Sends a token request and reads its answer. The secrets that were `sent` are cut out of whatever the remote says.
 pub(crate) async fn exchange(
     http: &Http,
     request: reqwest::RequestBuilder,
-    sent: &str,
+    sent: &[&str],
 ) -> Result<Fresh, TokenError> {
     let unreachable = |e: &reqwest::Error| TokenError::transient(format!("token service: {}", describe(e)));
-    let response = request.send().await.map_err(|e| unreachable(&e))?;
+    let (client, request) = request.build_split();
+    let request = request.map_err(|e| unreachable(&e))?;
+    let response = http.execute(&client, request).await.map_err(|e| unreachable(&e))?;
     let status = response.status().as_u16();
     let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let (content_type, wait) = (header("content-type"), header("retry-after"));
@@ -139,16 +141,21 @@ fn seconds(value: &Value) -> Option<Duration> {
 }
 
 /// Sorts a refusal into permanent and transient (graph-security.md 1.2).
-fn refusal(status: u16, content_type: Option<&str>, body: &[u8], sent: &str) -> TokenError {
-    let decoded = decode::remote_error(content_type, body);
-    let said = if sent.is_empty() { decoded.message } else { decoded.message.replace(sent, "[redacted]") };
+fn refusal(status: u16, content_type: Option<&str>, body: &[u8], sent: &[&str]) -> TokenError {
+    let hidden = |text: &str| {
+        let secrets = sent.iter().filter(|secret| !secret.is_empty());
+        secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "[redacted]"))
+    };
+    // Before anything is cut, where half a secret could be left; and after, where it was written with escapes.
+    let decoded = decode::remote_error(content_type, hidden(&String::from_utf8_lossy(body)).as_bytes());
+    let (code, said) = (hidden(&decoded.code), hidden(&decoded.message));
     let message = shorten(&format!("the token service answered {status}: {said}"));
-    let busy = status == 429 || status == 408 || status >= 500 || decoded.code == "temporarily_unavailable";
+    let busy = status == 429 || status == 408 || status >= 500 || code == "temporarily_unavailable";
     // Without an OAuth error code the answer is not the token service's own.
-    if busy || decoded.code.is_empty() {
+    if busy || code.is_empty() {
         return TokenError::transient(message);
     }
-    TokenError::Permanent { advice: advice(body), code: decoded.code, message, retry_after: None }
+    TokenError::Permanent { advice: advice(body), code, message, retry_after: None }
 }
 
 /// What to do about an AADSTS code.
@@ -192,17 +199,21 @@ mod tests {
         let json = Some("application/json");
         let wrong =
             br#"{"error":"invalid_client","error_description":"AADSTS7000222: old","error_codes":[7000222]}"#;
-        let error = refusal(401, json, wrong, "x-secret");
+        let error = refusal(401, json, wrong, &["x-secret"]);
         assert!(error.is_permanent());
         assert!(error.to_string().contains("expired: create a new one"), "{error}");
-        assert!(!refusal(503, json, wrong, "x-secret").is_permanent());
-        assert!(!refusal(400, json, br#"{"error":"temporarily_unavailable"}"#, "x-secret").is_permanent());
-        assert!(!refusal(403, Some("text/html"), b"<html>", "x-secret").is_permanent());
+        assert!(!refusal(503, json, wrong, &["x-secret"]).is_permanent());
+        assert!(!refusal(400, json, br#"{"error":"temporarily_unavailable"}"#, &["x-secret"]).is_permanent());
+        assert!(!refusal(403, Some("text/html"), b"<html>", &["x-secret"]).is_permanent());
     }
 
     #[test]
     fn an_echoed_secret_is_cut_out() {
         let body = br#"{"error":"invalid_client","error_description":"bad hunter2"}"#;
-        assert!(!format!("{:?}", refusal(400, None, body, "hunter2")).contains("hunter2"));
+        assert!(!format!("{:?}", refusal(400, None, body, &["hunter2"])).contains("hunter2"));
+        let as_code = br#"{"error":"hunter2","error_description":"no"}"#;
+        assert!(!format!("{:?}", refusal(400, None, as_code, &["hunter2"])).contains("hunter2"));
+        let at_the_cut = format!(r#"{{"error":"e","error_description":"{}hunter2"}}"#, "x".repeat(296));
+        assert!(!format!("{:?}", refusal(400, None, at_the_cut.as_bytes(), &["hunter2"])).contains("hunt"));
     }
 }

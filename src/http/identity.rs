@@ -75,7 +75,7 @@ impl Fetch for Identity {
         let (name, value) = &self.header;
         let request = self.http.direct().get(self.url.clone()).header(*name, value.expose_secret());
         let sent = if *name == "metadata" { "" } else { value.expose_secret() };
-        exchange(&self.http, request, sent).await.map_err(advise)
+        exchange(&self.http, request, &[sent]).await.map_err(advise)
     }
 
     fn revision(&self) -> u64 {

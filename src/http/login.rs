@@ -158,7 +158,8 @@ impl Fetch for Grant {
             Login::Basic { .. } | Login::Token { .. } => {}
         }
         let request = self.http.client().post(self.url.clone()).form(&form);
-        exchange(&self.http, request, secret.expose_secret()).await
+        let sent: Vec<&str> = resolved.iter().map(ExposeSecret::expose_secret).collect();
+        exchange(&self.http, request, &sent).await
     }
 
     fn revision(&self) -> u64 {
@@ -171,6 +172,7 @@ impl Fetch for Grant {
 mod tests {
     use super::*;
     use crate::http::ClientOptions;
+    use crate::http::testing::{Server, http, json};
 
     async fn header(login: &str, scheme: Scheme) -> String {
         let login: Login = toml::from_str(login).unwrap();
@@ -178,6 +180,23 @@ mod tests {
         let url = Url::parse("https://x.example/oauth").unwrap();
         let source = login.tokens(scheme, &url, &http).unwrap();
         source.token().await.unwrap().authorization().expose_secret().to_owned()
+    }
+
+    #[tokio::test]
+    async fn an_echoed_password_is_not_shown() {
+        let secret = |text: &str| SecretRef::Inline(text.to_owned().into());
+        let login = Login::OauthPassword {
+            client_id: "c".to_owned(),
+            secret: secret("client-word"),
+            username: "u".to_owned(),
+            password: secret("hunter2"),
+        };
+        let answer =
+            json(400, r#"{"error":"invalid_grant","error_description":"hunter2 or client-word is wrong"}"#);
+        let server = Server::start([answer]).await;
+        let error = login.tokens(Scheme::Bearer, &server.url, &http()).unwrap().token().await.err().unwrap();
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains("[redacted] or [redacted] is wrong") && !shown.contains("hunter2"), "{shown}");
     }
 
     #[tokio::test]

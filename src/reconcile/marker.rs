@@ -8,14 +8,15 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use super::plain::flat;
 use crate::model::{Comment, CommentKey, RecordRef, short_hex};
 
 /// The key of the marks. Two installations that share systems must share it.
 #[derive(Clone)]
 pub struct MarkerKey([u8; 32]);
 
-/// Longest body of a copy, in characters: the services take 30,000 with the mark (`sentinel.md` 2.1).
-const MAX_BODY: usize = 29_000;
+/// Longest body of a copy, in UTF-16 units: the services take 30,000 with author and mark (`sentinel.md` 2.1).
+const MAX_BODY: usize = 28_500;
 const OPEN: &str = "[lockstep ";
 /// Hexadecimal digits of a copy's name and of a MAC.
 const HEX: usize = 24;
@@ -50,16 +51,18 @@ impl MarkerKey {
 
     /// The text of a copy: body, origin, mark.
     pub fn copy_text(&self, name: &CommentKey, origin: &RecordRef, comment: &Comment) -> String {
-        let author = comment.author.as_deref().unwrap_or("someone");
-        let body = format!("{}\n\n— {author} in {}", cut(&comment.text), origin.system);
+        let author = comment.author.as_deref().map(flat).filter(|author| !author.is_empty());
+        let author = author.as_deref().unwrap_or("someone");
+        let body = format!("{}\n\n— {author} in {}", fitting(&comment.text), origin.system);
         format!("{body} {OPEN}{}.{}]", name.as_str(), self.mac(name.as_str(), &body))
     }
 
     /// What the mark of a comment says.
     pub fn read(&self, text: &str) -> Mark {
         let text = text.trim_end();
-        let Some(at) = text.rfind(OPEN) else { return Mark::None };
-        let mark = text[at + OPEN.len()..].strip_suffix(']').and_then(|mark| mark.split_once('.'));
+        let Some(at) = text.rfind(OPEN.trim_end()) else { return Mark::None };
+        let mark = text[at + OPEN.trim_end().len()..].strip_prefix(char::is_whitespace);
+        let mark = mark.and_then(|mark| mark.trim_start().strip_suffix(']')?.split_once('.'));
         let Some((name, mac)) = mark.filter(|(name, mac)| is_hex(name) && is_hex(mac)) else {
             return Mark::None;
         };
@@ -96,13 +99,26 @@ fn constant_time_eq(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |diff, (x, y)| diff | (x ^ y)) == 0
 }
 
-fn cut(text: &str) -> String {
-    if text.chars().count() <= MAX_BODY {
-        return text.to_owned();
+/// As much of a text as every service takes, without the characters that not every service keeps: a copy that reads back
+/// changed cannot be recognised.
+fn fitting(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let kept = |c: char| match c {
+        '\n' | '\t' => Some(c),
+        c if c.is_control() => c.is_whitespace().then_some(' '),
+        '\u{fffe}' | '\u{ffff}' => None,
+        c => Some(c),
+    };
+    let (mut out, mut units) = (String::with_capacity(text.len().min(2 * MAX_BODY)), 0);
+    for c in text.chars().filter_map(kept) {
+        units += c.len_utf16();
+        if units > MAX_BODY {
+            out.push_str("\n… (cut by lockstep)");
+            break;
+        }
+        out.push(c);
     }
-    let mut cut: String = text.chars().take(MAX_BODY).collect();
-    cut.push_str("\n… (cut by lockstep)");
-    cut
+    out
 }
 
 #[cfg(test)]
@@ -129,6 +145,16 @@ mod tests {
         let (key, name, text) = sample();
         assert_eq!(key.read(&text), Mark::Ours(name.clone()));
         assert_eq!(key.read(&format!("{}\n ", text.replace("  ", " "))), Mark::Ours(name));
+    }
+
+    #[test]
+    fn a_copy_is_recognised_even_when_its_mark_was_wrapped() {
+        let (key, name, text) = sample();
+        for space in ["\n", "\r\n  ", "\u{a0}"] {
+            let wrapped = text.replace(OPEN, &format!("{space}[lockstep{space}"));
+            assert_eq!(key.read(&wrapped), Mark::Ours(name.clone()), "{wrapped:?}");
+        }
+        assert_eq!(key.read(&text.replace(OPEN, "[lockstep")), Mark::None);
     }
 
     #[test]
@@ -174,5 +200,31 @@ mod tests {
     #[test]
     fn the_key_is_never_printed() {
         assert_eq!(format!("{:?}", MarkerKey::new([7; 32])), "MarkerKey([redacted])");
+    }
+
+    /// Connectors cut by UTF-16 units, as the services count. What they cut is no copy of ours any more: it would not be
+    /// found when it is looked up, and be written again.
+    #[test]
+    fn no_copy_is_longer_than_any_service_takes() {
+        let (key, name, _) = sample();
+        let origin: RecordRef = "defender/incident/1".parse().unwrap();
+        let comment = |text: &str, author: &str| Comment {
+            key: CommentKey::from_id("c"),
+            author: Some(author.to_owned()),
+            created: None,
+            text: text.to_owned(),
+        };
+        for comment in [
+            comment(&"😀".repeat(29_000), "ana"),
+            comment(&"a".repeat(29_000), &"😀".repeat(40_000)),
+            comment("a", "ana\nben\n"),
+            comment("a\0b\u{1b}[2J\u{8}c\u{fffe}", "a\u{7}"),
+        ] {
+            let text = key.copy_text(&name, &origin, &comment);
+            assert!(text.encode_utf16().count() < 30_000, "{} units", text.encode_utf16().count());
+            assert!(text.lines().next_back().unwrap().starts_with("— "), "the author stays on one line");
+            assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "{text:?}");
+            assert_eq!(key.read(&text), Mark::Ours(name.clone()));
+        }
     }
 }

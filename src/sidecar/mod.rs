@@ -91,6 +91,15 @@ impl Service {
     }
 }
 
+/// The routes of the local API, as on a loopback address, for what calls them without a connection.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn local_api(
+    mailbox: StoreMailbox,
+    token: Option<crate::http::secret::SecretRef>,
+) -> axum::Router {
+    api::router(api::ApiState::new(mailbox, token, true, CancellationToken::new()))
+}
+
 /// Removes old tickets, and says so when the adapter does not do its part.
 async fn tend(mailbox: &StoreMailbox, keep: Duration, stop: &CancellationToken) {
     let mut oldest_before = None;

@@ -5,11 +5,11 @@ use serde_json::Value;
 
 use super::wire::{WireAlert, WireComment, WireIncident};
 use crate::connectors::stated::{
-    Stated, account, is_foreign_tag, optional_time, required, required_time, tags, unreadable,
+    Stated, account, is_foreign_tag, optional_time, record_id, required, required_time, tags, unreadable,
 };
 use crate::model::{
-    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordKind, RecordRef,
-    Snapshot, SystemName,
+    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordKind, RecordRef, Snapshot,
+    SystemName,
 };
 
 /// Reads a record of either kind. The error says what is missing.
@@ -28,7 +28,7 @@ pub(super) fn snapshot(
 
 fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, String> {
     let wire = WireIncident::deserialize(json).map_err(|e| unreadable("incident", &e))?;
-    let id = record_id(wire.id.id())?;
+    let id = record_id("id", wire.id.id())?;
     let status = required("status", &wire.status)?.to_owned();
     let modified = required_time("lastUpdateDateTime", &wire.last_update_date_time)?;
     let lifecycle = lifecycle(system, &status, &wire);
@@ -65,7 +65,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
 
 fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, String> {
     let wire = WireAlert::deserialize(json).map_err(|e| unreadable("alert", &e))?;
-    let id = record_id(wire.id.id())?;
+    let id = record_id("id", wire.id.id())?;
     let status = required("status", &wire.status)?;
     // An alert's times are nullable (3.1); one that was never updated still has its creation.
     let changed = match &wire.last_update_date_time {
@@ -75,7 +75,7 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
     let modified = required_time("lastUpdateDateTime", changed)?;
     let mut native = common(status, &wire.severity, &wire.assigned_to, &wire.title);
     put_verdict(&mut native, &wire.classification, &wire.determination);
-    let parent = wire.incident_id.id().and_then(|id| RecordId::new(id).ok());
+    let parent = record_id("incidentId", wire.incident_id.id()).ok();
     Ok(Snapshot {
         record: RecordRef::alert(system, id),
         revision: changed.text().unwrap_or_default().to_owned(),
@@ -129,10 +129,6 @@ fn comment(wire: &WireComment) -> Result<Option<Comment>, Unreadable> {
     }))
 }
 
-fn record_id(id: Option<&str>) -> Result<RecordId, String> {
-    RecordId::new(id.unwrap_or_default()).map_err(|_| "id is missing".to_owned())
-}
-
 /// What incidents and alerts have in common. Graph states null where there is nothing, so an absent property says
 /// nothing and is left out.
 fn common(
@@ -174,6 +170,6 @@ fn lifecycle(system: &SystemName, status: &str, wire: &WireIncident) -> Lifecycl
     if status != "redirected" && to.is_none() {
         return Lifecycle::Present;
     }
-    let to = to.and_then(|id| RecordId::new(id).ok());
+    let to = record_id("redirectIncidentId", to).ok();
     Lifecycle::Redirected { to: to.map(|id| RecordRef::incident(system, id)) }
 }

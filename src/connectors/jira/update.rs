@@ -8,6 +8,7 @@ use super::Jira;
 use super::snapshot::{DONE, Remark, comment, is_foreign_label, note_text};
 use super::transition::Goal;
 use crate::connectors::endpoint::after_a_step;
+use crate::connectors::text::shown;
 use crate::connectors::{Declined, Written};
 use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Field, Native, Patch, RecordRef, Snapshot};
@@ -253,7 +254,7 @@ pub(super) fn label_set(tags: &BTreeSet<String>) -> (Vec<String>, Option<Decline
     let fits = |tag: &&String| !tag.contains(char::is_whitespace) && tag.chars().count() <= MAX_LABEL;
     let people = || tags.iter().filter(|tag| is_foreign_label(tag));
     let fit: Vec<String> = people().filter(fits).cloned().collect();
-    let odd: Vec<&str> = people().filter(|tag| !fits(tag)).map(String::as_str).collect();
+    let odd: Vec<String> = people().filter(|tag| !fits(tag)).map(|tag| shown(tag)).collect();
     let refused = (!odd.is_empty()).then(|| Declined {
         field: Field::Tags,
         reason: format!(
@@ -293,6 +294,9 @@ mod tests {
         assert_eq!(fit, ["vip"]);
         assert!(refused.unwrap().reason.ends_with("left out: a b"));
         assert_eq!(label_set(&["x".to_owned()].into()).1, None);
+        let (_, hostile) = label_set(&[format!("a\n\u{1b}[2J{}", "b".repeat(500))].into());
+        let reason = hostile.unwrap().reason;
+        assert!(!reason.contains(char::is_control) && reason.chars().count() < 250, "{reason:?}");
     }
 
     #[test]

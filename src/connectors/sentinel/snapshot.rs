@@ -5,12 +5,11 @@ use serde_json::Value;
 
 use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireLabel, WireOwner};
 use crate::connectors::stated::{
-    Stated, account, is_foreign_tag, optional_time, required, required_time, tags, unreadable,
+    Stated, account, is_foreign_tag, optional_time, record_id, required, required_time, tags, unreadable,
 };
 use crate::connectors::text::shown;
 use crate::model::{
-    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot,
-    SystemName,
+    Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordRef, Snapshot, SystemName,
 };
 
 /// The status in which an incident states a verdict.
@@ -47,8 +46,8 @@ pub(super) fn incident(
 ) -> Result<Snapshot, String> {
     let wire: Resource<WireIncident> = Resource::deserialize(json).map_err(|e| unreadable("incident", &e))?;
     let properties = &wire.properties;
-    let name = wire.name.id().unwrap_or_default().to_ascii_lowercase();
-    let id = RecordId::new(name).map_err(|_| "name is missing".to_owned())?;
+    let name = wire.name.id().map(str::to_ascii_lowercase);
+    let id = record_id("name", name.as_deref())?;
     let status = required("status", &properties.status)?;
     let modified = required_time("lastModifiedTimeUtc", &properties.last_modified_time_utc)?;
     let revision = wire.etag.text().or_else(|| properties.last_modified_time_utc.text());
@@ -156,7 +155,7 @@ fn twin(
     peer: Option<&SystemName>,
 ) -> Option<RecordRef> {
     let theirs = mirrored(properties, additional)?;
-    Some(RecordRef::incident(peer?, RecordId::new(theirs).ok()?))
+    Some(RecordRef::incident(peer?, record_id("providerIncidentId", Some(theirs)).ok()?))
 }
 
 /// The Defender incident for which lockstep made this one.
@@ -199,8 +198,8 @@ pub(super) fn alert_link(json: &Value, peer: &SystemName) -> Option<RecordRef> {
     if !known || product.contains("defender for cloud") && !product.contains("cloud apps") {
         return None;
     }
-    let id = wire.properties.provider_alert_id.id()?;
-    Some(RecordRef::alert(peer, RecordId::new(id).ok()?))
+    let id = record_id("providerAlertId", wire.properties.provider_alert_id.id()).ok()?;
+    Some(RecordRef::alert(peer, id))
 }
 
 /// Reads one comment of a list. Text and time are always stated (`sentinel.md` 2.1): a comment that lost them must not

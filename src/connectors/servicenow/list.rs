@@ -73,7 +73,7 @@ impl Place {
 /// The offset of the next page, by the service's own word: its `Link`, else its count. Where it says neither, a page
 /// with rows may have another one behind it, and an empty one has not.
 fn next_offset(offset: u64, rows: usize, answer: &Answer) -> Option<u64> {
-    let own = offset + PAGE_SIZE;
+    let own = offset.saturating_add(PAGE_SIZE);
     match (&answer.link, answer.total_count) {
         (Some(link), _) => {
             // Addresses may hold commas, so the one wanted is what stands in brackets before its name.
@@ -204,5 +204,6 @@ mod tests {
         }
         assert_eq!(next_offset(0, 0, &answer(None, None)), None);
         assert_eq!(next_offset(0, 1, &answer(None, None)), Some(100));
+        assert_eq!(next_offset(u64::MAX, 1, &answer(None, None)), Some(u64::MAX));
     }
 }

@@ -8,7 +8,7 @@ use super::people::USERS;
 use super::snapshot::{filled, stated};
 use super::{CLASS, ServiceNow, markup};
 use crate::connectors::endpoint::after_a_step;
-use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
+use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line, shown};
 use crate::connectors::{Audience, Declined, Written};
 use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Comments, Field, Native, Patch, RecordRef, Snapshot};
@@ -226,8 +226,9 @@ fn dropped(current: &Snapshot, patch: &Patch, read: &Snapshot, declined: &[Decli
         .filter(|(field, wanted)| kept(field, wanted))
         .map(|(field, wanted)| {
             let reason = format!(
-                "ServiceNow took `{wanted}` and kept what was there: an access rule (ACL) of the field, or a business \
-                 rule; let lockstep's user write it"
+                "ServiceNow took `{}` and kept what was there: an access rule (ACL) of the field, or a business rule; \
+                 let lockstep's user write it",
+                shown(&wanted.to_string())
             );
             Declined { field: *field, reason }
         })
