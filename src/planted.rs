@@ -62,8 +62,6 @@ mod defects {
         CreateWithoutLook,
         /// A write of unknown outcome is sent again at once.
         RetryWithoutReadBack,
-        /// One read decides over an unknown outcome.
-        OneReadBack,
         /// The read-back does not wait until reads are certain.
         NoSettleTime,
         /// The intent is removed before its answer came.
@@ -119,8 +117,6 @@ mod defects {
         SameMeaningIsAnEdit,
         /// An incident that lockstep created does not say for which.
         OriginForgotten,
-        /// What a ticket was opened with stays, though another value was agreed meanwhile.
-        OpenedWithStays,
         /// What comes from elsewhere is left to native sync where the follower seems to say it already.
         WriterLeftToSync,
         /// A closed incident is created without the verdict that its system demands.
@@ -129,8 +125,6 @@ mod defects {
         SparedEditLoses,
         /// What a system made of a text that it keeps in part only travels on as an edit.
         ShortenedIsAnEdit,
-        /// What lost a conflict, and was then carried by native sync over what is agreed, is not seen.
-        ForetoldLoserUnseen,
         /// What a close of unknown outcome is to write is forgotten when a list brings the record.
         ListEndsIntent,
     }

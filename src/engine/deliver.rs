@@ -44,7 +44,7 @@ impl Run<'_, '_> {
         if let IntentState::Unknown { patch } = &intent.state {
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
-            } else if intent.misses + 1 < misses() {
+            } else if intent.misses + 1 < MISSES {
                 self.missed(&intent);
             } else {
                 self.transition(id, IntentEvent::ReadBack);
@@ -139,7 +139,7 @@ impl Run<'_, '_> {
             return self.later(intent.id, None);
         }
         if matches!(intent.state, IntentState::Unknown { .. }) {
-            if intent.misses + 1 < misses() {
+            if intent.misses + 1 < MISSES {
                 return self.missed(intent);
             }
             self.transition(intent.id, IntentEvent::ReadBack);
@@ -399,11 +399,6 @@ impl Run<'_, '_> {
             intent.due = due;
         }
     }
-}
-
-/// Reads that must agree on an unknown outcome.
-fn misses() -> u32 {
-    if planted!(OneReadBack) { 1 } else { MISSES }
 }
 
 /// The answer to a creation is about what was planned, also where its system lost the key.

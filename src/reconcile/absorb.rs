@@ -353,8 +353,8 @@ impl Work<'_> {
             *f != field || index > found + 1
         });
         // What lost a conflict elsewhere, and then replaces what is agreed, is the later word: of the pair or of somebody.
-        let answers = !planted!(ForetoldLoserUnseen)
-            && self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
+        let answers =
+            self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
         if answers && self.mapping.agreed(field).is_some() && !self.satisfied(at, field, new) {
             return Cause::Edit;
         }

@@ -59,7 +59,6 @@ found! {
     failure_is_absence: FailureIsAbsence at 0;
     create_without_look: CreateWithoutLook at 0;
     retry_without_read_back: RetryWithoutReadBack at 0;
-    one_read_back: OneReadBack at 0;
     no_settle_time: NoSettleTime at 0;
     intent_removed_early: IntentRemovedEarly at 0;
     send_before_commit: SendBeforeCommit at 0;
@@ -87,11 +86,9 @@ found! {
     orphans_forgotten: OrphansForgotten at 0;
     same_meaning_is_an_edit: SameMeaningIsAnEdit at 0;
     origin_forgotten: OriginForgotten at 0;
-    opened_with_stays: OpenedWithStays at 0;
     writer_left_to_sync: WriterLeftToSync at 0;
     created_without_verdict: CreatedWithoutVerdict at 0;
     spared_edit_loses: SparedEditLoses at 0;
     shortened_is_an_edit: ShortenedIsAnEdit at 0;
-    foretold_loser_unseen: ForetoldLoserUnseen at 0;
     list_ends_intent: ListEndsIntent at 0;
 }

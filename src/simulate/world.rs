@@ -440,8 +440,8 @@ impl World {
     ) {
         let modified = self.remotes[system].current(id).map(|v| v.modified).unwrap_or_default();
         let (seq, id, overrun) = (self.next_seq(), id.clone(), BTreeSet::new());
-        // Until everything was met for the first time, whatever is said is what a record joins with.
-        let joined = joined || self.rested == 0;
+        // Until everything was met, for the first time or after a lost store, whatever is said is what a record joins with.
+        let joined = joined || self.rested == 0 || self.store_began > self.rested;
         let (by_service, on_closed_ticket) = (false, self.was_closed_ticket(system, &id));
         self.said.push(Said {
             seq,
