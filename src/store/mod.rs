@@ -39,6 +39,9 @@ mod model_tests;
 mod opening_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod power_cut_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod testing;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
