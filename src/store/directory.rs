@@ -164,9 +164,10 @@ pub(super) fn begin(dir: &Path, making: Making) -> Result<(), StoreError> {
 pub(super) fn complete(dir: &Path, making: Making) -> Result<(), StoreError> {
     let description = Description { format: FORMAT.to_owned(), schema: SCHEMA };
     let text = serde_json::to_vec(&description).unwrap_or_default();
-    // sled syncs neither `conf` nor the directory.
+    // sled syncs neither `conf` nor the directory, and the description must not outlive the files that it describes.
     let done = File::open(dir.join("conf"))
         .and_then(|conf| conf.sync_all())
+        .and_then(|()| sync_dir(dir))
         .and_then(|()| write_description(dir, &text))
         .and_then(|()| fs::remove_file(dir.join(making.file())))
         .and_then(|()| sync_dir(dir));
