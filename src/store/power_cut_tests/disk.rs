@@ -88,11 +88,12 @@ enum Entry {
     Directory,
 }
 
-/// A change of names; both sides are paths.
+/// A change of names.
 #[derive(Debug, Clone)]
 enum Naming {
     Add(String, Entry),
-    Move(String, String),
+    /// From, to, and what is moved: if an earlier change of either name is lost, it is this that bears the new one.
+    Move(String, String, Entry),
     Remove(String),
 }
 
@@ -150,7 +151,10 @@ impl Disk {
                 self.file(*inode).pending.push(Change::Resize(length));
             }
             Operation::Sync { path, inode } => self.sync(path, *inode),
-            Operation::Rename { from, to } => self.name(Naming::Move(from.clone(), to.clone())),
+            Operation::Rename { from, to } => {
+                let entry = self.names[from];
+                self.name(Naming::Move(from.clone(), to.clone(), entry));
+            }
             Operation::Unlink { path } => self.name(Naming::Remove(path.clone())),
             Operation::MakeDirectory { path } => self.name(Naming::Add(path.clone(), Entry::Directory)),
         }
@@ -206,11 +210,11 @@ impl Disk {
 fn rename(names: &mut BTreeMap<String, Entry>, naming: &Naming) {
     match naming {
         Naming::Add(path, entry) => drop(names.insert(path.clone(), *entry)),
-        // If what made the old name was lost, there is nothing to move.
-        Naming::Move(from, to) => {
-            if let Some(entry) = names.remove(from) {
-                names.insert(to.clone(), entry);
+        Naming::Move(from, to, entry) => {
+            if names.get(from) == Some(entry) {
+                names.remove(from);
             }
+            names.insert(to.clone(), *entry);
         }
         Naming::Remove(path) => drop(names.remove(path)),
     }
@@ -218,7 +222,7 @@ fn rename(names: &mut BTreeMap<String, Entry>, naming: &Naming) {
 
 /// The directory that has to be synced for a change of names. Renames stay within one directory here.
 fn parent(naming: &Naming) -> &str {
-    let (Naming::Add(path, _) | Naming::Move(_, path) | Naming::Remove(path)) = naming;
+    let (Naming::Add(path, _) | Naming::Move(_, path, _) | Naming::Remove(path)) = naming;
     path.rsplit_once('/').map_or("", |(parent, _)| parent)
 }
 

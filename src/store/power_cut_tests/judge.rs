@@ -1,6 +1,6 @@
 //! Cuts the power at many points of what was recorded, and opens what is left each time.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Mutex;
@@ -12,7 +12,7 @@ use rand::{Rng, SeedableRng};
 use super::super::*;
 use super::disk::{self, Disk, Image, Operation, Survival};
 use super::recording::Event;
-use super::workload::digest_of;
+use super::workload::{Digest, digest_of};
 
 /// What became of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub(super) struct Finding {
     after: usize,
     survival: Survival,
     pub(super) verdict: Verdict,
-    /// What the disk held; dropped where nothing is wrong.
+    /// What the disk held.
     pub(super) image: Image,
 }
 
@@ -51,6 +51,14 @@ impl Findings {
     /// How many verdicts are like this.
     pub(super) fn count(&self, is: fn(&Verdict) -> bool) -> usize {
         self.faults.iter().filter(|fault| is(&fault.verdict)).count()
+    }
+
+    /// Counts a cut, and keeps it if something is wrong.
+    pub(super) fn note(&mut self, finding: Finding) {
+        self.cuts += 1;
+        if !matches!(finding.verdict, Verdict::Whole(_)) {
+            self.faults.push(finding);
+        }
     }
 
     pub(super) fn add(&mut self, other: Self) {
@@ -92,7 +100,7 @@ pub(super) struct Case<'a> {
     pub(super) base: &'a Image,
     pub(super) events: &'a [Event],
     /// Digests of the store after each number of commits.
-    pub(super) digests: &'a [Vec<u8>],
+    pub(super) digests: &'a [Digest],
     /// How many commits the disk held before.
     pub(super) from: usize,
     pub(super) seed: u64,
@@ -120,31 +128,34 @@ impl Case<'_> {
     }
 
     fn cut_all(&self, cuts: &[(usize, usize)], findings: &Mutex<Findings>) {
-        let mut disk = Disk::holding(self.base);
-        let (mut done, mut begun, mut acknowledged) = (0, self.from, self.from);
+        let mut course = Course { disk: Disk::holding(self.base), allowed: self.from..=self.from };
+        let mut done = 0;
         for &(after, draw) in cuts {
-            for event in &self.events[done..after] {
-                match event {
-                    Event::Disk(operation) => disk.apply(operation),
-                    Event::Begun(number) => begun = *number,
-                    Event::Acknowledged(number) => acknowledged = *number,
-                }
-            }
+            self.events[done..after].iter().for_each(|event| course.happen(event));
             done = after;
             let mut random = StdRng::seed_from_u64(self.seed.wrapping_add(draw as u64));
-            let survival = Survival::ALL[random.random_range(0..Survival::ALL.len())];
-            let image = disk.cut(survival, &mut random);
-            let verdict = self.judge(&image, acknowledged..=begun);
-            let mut findings = findings.lock().unwrap();
-            findings.cuts += 1;
-            if !matches!(verdict, Verdict::Whole(_)) {
-                findings.faults.push(Finding { after, survival, verdict, image });
-            }
+            let finding = self.finding(&course, after, &mut random);
+            findings.lock().unwrap().note(finding);
         }
     }
 
+    /// Cuts the power once, anywhere.
+    pub(super) fn cut_once(&self, random: &mut StdRng) -> Finding {
+        let mut course = Course { disk: Disk::holding(self.base), allowed: self.from..=self.from };
+        let after = random.random_range(0..=self.events.len());
+        self.events[..after].iter().for_each(|event| course.happen(event));
+        self.finding(&course, after, random)
+    }
+
+    fn finding(&self, course: &Course, after: usize, random: &mut StdRng) -> Finding {
+        let survival = Survival::ALL[random.random_range(0..Survival::ALL.len())];
+        let image = course.disk.cut(survival, random);
+        let verdict = self.judge(&image, &course.allowed);
+        Finding { after, survival, verdict, image }
+    }
+
     /// Opens the store of an image, which may hold this many commits.
-    pub(super) fn judge(&self, image: &Image, allowed: RangeInclusive<usize>) -> Verdict {
+    fn judge(&self, image: &Image, allowed: &RangeInclusive<usize>) -> Verdict {
         let dir = tempfile::tempdir_in(self.dir).unwrap();
         disk::write_image(image, dir.path());
         let digest = panic::catch_unwind(|| digest_of(&*SledStore::open(dir.path().join("data"))?));
@@ -165,11 +176,28 @@ impl Case<'_> {
     }
 }
 
+/// How things stand after some events.
+struct Course {
+    disk: Disk,
+    /// From the commits that were acknowledged to those that were begun.
+    allowed: RangeInclusive<usize>,
+}
+
+impl Course {
+    fn happen(&mut self, event: &Event) {
+        match event {
+            Event::Disk(operation) => self.disk.apply(operation),
+            Event::Begun(number) => self.allowed = *self.allowed.start()..=*number,
+            Event::Acknowledged(number) => self.allowed = *number..=*self.allowed.end(),
+        }
+    }
+}
+
 /// The inodes that had this name, at any time.
-fn inodes_of(events: &[Event], name: &str) -> BTreeMap<u64, ()> {
+fn inodes_of(events: &[Event], name: &str) -> BTreeSet<u64> {
     let inode = |event: &Event| match event {
         Event::Disk(Operation::Create { path, inode } | Operation::Open { path, inode }) if path == name => {
-            Some((*inode, ()))
+            Some(*inode)
         }
         _ => None,
     };
@@ -203,7 +231,7 @@ pub(super) fn witness_first(events: &[Event]) -> Vec<Event> {
     for event in events {
         let begun = early.iter().rposition(|event| matches!(event, Event::Begun(_)));
         match (event, begun) {
-            (Event::Disk(Operation::Write { inode, .. }), Some(begun)) if witnesses.contains_key(inode) => {
+            (Event::Disk(Operation::Write { inode, .. }), Some(begun)) if witnesses.contains(inode) => {
                 early.insert(begun + 1, event.clone());
             }
             _ => early.push(event.clone()),

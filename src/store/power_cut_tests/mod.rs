@@ -19,16 +19,16 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use futures_util::future::join_all;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use tempfile::TempDir;
 
 use super::testing::*;
 use super::*;
-use disk::{Disk, Image, Survival};
+use disk::{Disk, Image, Operation, Survival};
 use judge::{Case, Findings, Verdict};
 use recording::{Event, Recording};
-use workload::{commit_of, digests};
+use workload::{Digest, commit_of, digests};
 
 const ROOT: &str = "LOCKSTEP_POWER_CUT_ROOT";
 const FROM: &str = "LOCKSTEP_POWER_CUT_FROM";
@@ -37,16 +37,19 @@ const SEED: &str = "LOCKSTEP_POWER_CUT_SEED";
 const FLUSH_EVERY_MS: &str = "LOCKSTEP_POWER_CUT_FLUSH_EVERY_MS";
 
 /// Commits of one history; some megabytes of log for a few hundred kilobytes of content.
-const COMMITS: u64 = 400;
+const COMMITS: u64 = 240;
 
 /// Commits between two openings.
-const SESSION: u64 = 80;
+const SESSION: u64 = 48;
 
 /// How often the power is cut, unless `LOCKSTEP_CUTS` says otherwise.
-const CUTS: usize = 2_000;
+const CUTS: usize = 1_000;
 
 /// How many cuts one history is good for; more of them begin another one.
 const CUTS_OF_HISTORY: usize = 2_000;
+
+/// How often each life of a store is cut in the test with many lives.
+const CUTS_OF_LIFE: usize = 50;
 
 fn cuts() -> usize {
     std::env::var("LOCKSTEP_CUTS").ok().and_then(|cuts| cuts.parse().ok()).unwrap_or(CUTS)
@@ -70,8 +73,8 @@ fn child_commits_while_it_is_recorded() {
         let store = SledStore::open(root.join("data")).unwrap();
         let end = (next / SESSION * SESSION + SESSION).min(until);
         while next < end {
-            // Alone, in groups, and sometimes so many at once that a transaction does not fit into one segment.
-            let group = if next % 100 < 4 { 48 } else { 1 + next % 4 };
+            // Alone and in groups.
+            let group = if next % 60 < 4 { 20 } else { 1 + next % 4 };
             let last = (next + group).min(end);
             mark("begun", last);
             let results = wait(join_all((next..last).map(|n| store.commit(commit_of(seed, n)))));
@@ -128,7 +131,7 @@ impl Setup {
         recording
     }
 
-    fn case<'a>(&'a self, events: &'a [Event], digests: &'a [Vec<u8>]) -> Case<'a> {
+    fn case<'a>(&'a self, events: &'a [Event], digests: &'a [Digest]) -> Case<'a> {
         static EMPTY: Image = Image::new();
         Case { base: &EMPTY, events, digests, from: 0, seed: self.seed, dir: self.dir.path() }
     }
@@ -144,7 +147,7 @@ fn every_power_cut_leaves_a_whole_store() {
     let Some(mut setup) = Setup::new() else { return };
     let mut findings = Findings::default();
     while findings.cuts < cuts() {
-        let digests = digests(setup.seed, COMMITS, &openings());
+        let digests = digests(setup.seed, 0..COMMITS, &openings());
         // As it runs, and with sled's own thread at work all the time.
         for flush_every_ms in [None, Some(1)] {
             let recording = setup.record(&Image::new(), 0..COMMITS, flush_every_ms);
@@ -158,21 +161,98 @@ fn every_power_cut_leaves_a_whole_store() {
 }
 
 #[test]
+fn a_power_cut_while_a_store_is_made_leaves_none_or_a_whole_one() {
+    let Some(setup) = Setup::new() else { return };
+    let digests = digests(setup.seed, 0..1, &[]);
+    let Recording { events, .. } = setup.record(&Image::new(), 0..1, None);
+    let findings = setup.case(&events, &digests).cut(cuts() / 4);
+    eprintln!("{findings}");
+    findings.assert_none();
+}
+
+/// The draws above seldom meet these two, so their order is looked at as such.
+#[test]
+fn names_are_durable_before_anything_relies_on_them() {
+    let Some(setup) = Setup::new() else { return };
+    let Recording { events, .. } = setup.record(&Image::new(), 0..COMMITS, None);
+    let operations: Vec<_> = events
+        .iter()
+        .filter_map(|event| if let Event::Disk(operation) = event { Some(operation) } else { None })
+        .collect();
+    let database = operations.iter().find_map(|operation| match operation {
+        Operation::Create { path, inode } if path == "data/db" => Some(*inode),
+        _ => None,
+    });
+    let synced =
+        |operation: &&&Operation| matches!(operation, Operation::Sync { path, .. } if path == "data");
+    let mut snapshots = 0;
+    for (at, operation) in operations.iter().enumerate() {
+        let Operation::Rename { to, .. } = operation else { continue };
+        if to == "data/store.json" {
+            let made = |operation: &&&Operation| !matches!(operation, Operation::Create { path, .. } if path == "data/db");
+            let since = operations[..at].iter().rev().take_while(made);
+            assert!(
+                since.clone().any(|operation| synced(&&operation)),
+                "`db` may be lost and its description kept"
+            );
+        } else if to.starts_with("data/snap.") {
+            let mut until = operations[at..].iter().take_while(
+                |operation| !matches!(operation, Operation::Write { inode, .. } if Some(*inode) == database),
+            );
+            assert!(until.any(|operation| synced(&&operation)), "{to} may be lost after its log was wiped");
+            snapshots += 1;
+        }
+    }
+    assert_eq!(snapshots, COMMITS / SESSION - 1, "each opening but the first takes over a snapshot");
+}
+
+/// One store that is cut off again and again, mostly while it is opened after the cut before. Each of its lives is cut
+/// at many points; one of them is where the next life begins.
+#[test]
+fn power_cuts_in_a_row_leave_a_whole_store() {
+    let Some(setup) = Setup::new() else { return };
+    let mut random = StdRng::seed_from_u64(setup.seed);
+    let (mut base, mut from, mut openings) = (Image::new(), 0, Vec::new());
+    let mut known = Vec::new();
+    let mut findings = Findings::default();
+    let lives = (cuts() / CUTS_OF_LIFE).max(1);
+    for life in 0..lives {
+        let until = from + if life == 0 { SESSION } else { random.random_range(1..12) };
+        openings.push(from);
+        openings.extend((from + 1..until).filter(|n| n.is_multiple_of(SESSION)));
+        known.truncate(usize::try_from(from).unwrap());
+        known.extend(digests(setup.seed, from..until, &openings));
+        let Recording { events, .. } = setup.record(&base, from..until, Some(1));
+        let case = Case { base: &base, from: usize::try_from(from).unwrap(), ..setup.case(&events, &known) };
+        findings.add(case.cut(CUTS_OF_LIFE));
+        let next = case.cut_once(&mut random);
+        let Verdict::Whole(there) = next.verdict else {
+            findings.note(next);
+            break;
+        };
+        (base, from) = (next.image, there as u64);
+        openings.retain(|n| *n < from);
+    }
+    eprintln!("{lives} lives, {findings}");
+    findings.assert_none();
+}
+
+#[test]
 fn faults_that_are_planted_are_found() {
     let Some(setup) = Setup::new() else { return };
-    let digests = digests(setup.seed, COMMITS, &openings());
+    let digests = digests(setup.seed, 0..COMMITS, &openings());
     let Recording { events, .. } = setup.record(&Image::new(), 0..COMMITS, None);
     let refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(_));
     let lost = |verdict: &Verdict| matches!(verdict, Verdict::Lost { .. });
     let planted: [(&str, Vec<Event>, fn(&Verdict) -> bool); 5] = [
-        ("the data file is not synced", judge::without_syncs_of(&events, "data/db"), lost),
+        ("the data file is not synced", judge::without_syncs_of(&events, "data/db"), refused),
         ("`conf` is not synced", judge::without_syncs_of(&events, "data/conf"), refused),
         ("the directory is not synced", judge::without_syncs_of(&events, "data"), lost),
         ("commits are acknowledged before the sync", judge::acknowledged_early(&events), lost),
         ("the witness is written before the data", judge::witness_first(&events), refused),
     ];
     for (fault, events, is) in planted {
-        let findings = setup.case(&events, &digests).cut(150);
+        let findings = setup.case(&events, &digests).cut(40);
         eprintln!("{fault}: {findings}");
         assert!(findings.count(is) > 0, "{fault}: {findings}");
     }
