@@ -57,8 +57,9 @@ fn a_failing_history_shrinks_to_what_it_needs() {
     let driver = driver().unwrap();
     let _entered = driver.enter();
     with(Defect::WriteNotTold, || {
-        let plan =
-            (0..).map(|seed| Plan::draw(seed, &scenes)).find(|plan| !play(plan, false).violations.is_empty());
+        let plan = (0..1000)
+            .map(|seed| Plan::draw(seed, &scenes))
+            .find(|plan| !play(plan, false).violations.is_empty());
         let plan = plan.unwrap();
         let small = shrink(&plan);
         assert!(!play(&small, false).violations.is_empty());
