@@ -174,7 +174,9 @@ impl Disk {
             let (done, open): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pending_names)
                 .into_iter()
                 .partition(|naming| parent(naming) == path);
-            done.iter().for_each(|naming| rename(&mut self.durable_names, naming));
+            for naming in &done {
+                rename(&mut self.durable_names, naming);
+            }
             self.pending_names = open;
         } else {
             let file = self.file(inode);

@@ -192,14 +192,14 @@ fn names_are_durable_before_anything_relies_on_them() {
             let made = |operation: &&&Operation| !matches!(operation, Operation::Create { path, .. } if path == "data/db");
             let since = operations[..at].iter().rev().take_while(made);
             assert!(
-                since.clone().any(|operation| synced(&&operation)),
+                since.clone().any(|operation| synced(&operation)),
                 "`db` may be lost and its description kept"
             );
         } else if to.starts_with("data/snap.") {
             let mut until = operations[at..].iter().take_while(
                 |operation| !matches!(operation, Operation::Write { inode, .. } if Some(*inode) == database),
             );
-            assert!(until.any(|operation| synced(&&operation)), "{to} may be lost after its log was wiped");
+            assert!(until.any(|operation| synced(&operation)), "{to} may be lost after its log was wiped");
             snapshots += 1;
         }
     }
@@ -237,6 +237,9 @@ fn power_cuts_in_a_row_leave_a_whole_store() {
     findings.assert_none();
 }
 
+/// What tells that a planted fault was found.
+type Sign = fn(&Verdict) -> bool;
+
 #[test]
 fn faults_that_are_planted_are_found() {
     let Some(setup) = Setup::new() else { return };
@@ -244,7 +247,7 @@ fn faults_that_are_planted_are_found() {
     let Recording { events, .. } = setup.record(&Image::new(), 0..COMMITS, None);
     let refused = |verdict: &Verdict| matches!(verdict, Verdict::Refused(_));
     let lost = |verdict: &Verdict| matches!(verdict, Verdict::Lost { .. });
-    let planted: [(&str, Vec<Event>, fn(&Verdict) -> bool); 5] = [
+    let planted: [(&str, Vec<Event>, Sign); 5] = [
         ("the data file is not synced", judge::without_syncs_of(&events, "data/db"), refused),
         ("`conf` is not synced", judge::without_syncs_of(&events, "data/conf"), refused),
         ("the directory is not synced", judge::without_syncs_of(&events, "data"), lost),
