@@ -34,6 +34,7 @@ mod operator;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod operator_tests;
+mod orphans;
 mod outbox;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
