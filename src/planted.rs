@@ -48,8 +48,6 @@ mod defects {
         NoOverlap,
         /// A list that broke off counts as read to its end.
         BrokenListCounts,
-        /// Another version with the same time is taken for a known one.
-        SameTimeIsKnown,
         /// The inbox entry is removed in a commit before the decision's.
         InboxEmptiedFirst,
         /// What our own write left is taken for somebody's edit.
@@ -86,8 +84,6 @@ mod defects {
         OlderWins,
         /// A reopening is dropped without a word.
         ReopeningDropped,
-        /// Throttling and outages use up tries.
-        OutageUsesUpTries,
         /// Of two tickets with one key the younger is taken.
         YoungerTicketTaken,
         /// Intents that name a ticket's key are not renamed to its id.
@@ -104,8 +100,6 @@ mod defects {
         WriteNotTold,
         /// The loser of a conflict is not told in the history.
         LoserNotTold,
-        /// A status on the way of our own write is taken for somebody's edit.
-        StepIsAnEdit,
         /// An edit made while a write of unknown outcome is open is overwritten by it.
         OpenOutcomeWins,
         // What the simulation found in lockstep itself, put back.
@@ -113,18 +107,10 @@ mod defects {
         PlannedOnlyWhileOpen,
         /// A ticket that is listed before its incident is met again only when somebody changes it.
         OrphansForgotten,
-        /// Another word of the same meaning, on a closed ticket, replaces what is agreed.
-        SameMeaningIsAnEdit,
         /// An incident that lockstep created does not say for which.
         OriginForgotten,
-        /// What comes from elsewhere is left to native sync where the follower seems to say it already.
-        WriterLeftToSync,
         /// A closed incident is created without the verdict that its system demands.
         CreatedWithoutVerdict,
-        /// An edit of a closed ticket loses to what the ticket was spared, if a reopening comes at the same time.
-        SparedEditLoses,
-        /// What a system made of a text that it keeps in part only travels on as an edit.
-        ShortenedIsAnEdit,
         /// What a close of unknown outcome is to write is forgotten when a list brings the record.
         ListEndsIntent,
     }

@@ -246,9 +246,6 @@ impl Run<'_, '_> {
             }
             FailureKind::NotExecuted => {
                 self.transition(intent.id, IntentEvent::NotExecuted);
-                if planted!(OutageUsesUpTries) {
-                    self.count_attempt(intent.id);
-                }
                 self.later(intent.id, failure.retry_after);
             }
             FailureKind::Denied => {

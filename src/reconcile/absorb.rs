@@ -339,7 +339,7 @@ impl Work<'_> {
         if planted!(OpenOutcomeWins) && self.in_flight(at).next().is_some() {
             return Cause::Ours;
         }
-        if field == Field::Status && self.goes_in_steps(at) && !planted!(StepIsAnEdit) {
+        if field == Field::Status && self.goes_in_steps(at) {
             return Cause::HalfWay;
         }
         let expected = &mut self.mapping.members[at].expected;
@@ -355,10 +355,17 @@ impl Work<'_> {
         // What lost a conflict elsewhere, and then replaces what is agreed, is the later word: of the pair or of somebody.
         let answers =
             self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
-        if answers && self.mapping.agreed(field).is_some() && !self.satisfied(at, field, new) {
+        if answers && self.agreed_elsewhere(field) && !self.satisfied(at, field, new) {
             return Cause::Edit;
         }
         Cause::NativeSync
+    }
+
+    /// Whether what is agreed came from neither of a natively synced pair.
+    fn agreed_elsewhere(&self, field: Field) -> bool {
+        let from = self.mapping.agreed.get(&field).map(|agreed| &agreed.from);
+        let pair = self.policy().native_sync.as_ref();
+        from.zip(pair).is_some_and(|(from, pair)| *from != pair.writer && *from != pair.follower)
     }
 
     /// Whether the status is being written to a system whose workflow may want several steps for that.

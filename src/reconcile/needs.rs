@@ -129,7 +129,7 @@ fn split_needs(mapping: &Mapping, policy: &Policy, at: usize) -> Split {
         // What one of the pair was told, and what the writer says already, Microsoft's sync brings to the other. What the
         // follower says may be old, and about to be replaced.
         mapping.agreed.get(field).is_some_and(|agreed| pair.contains(&&agreed.from))
-            || (!is_writer || planted!(WriterLeftToSync))
+            || !is_writer
                 && states(&mapping.members[twin], *field)
                 && satisfied(mapping, policy, &mapping.members[twin], *field)
     };

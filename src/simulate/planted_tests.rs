@@ -49,30 +49,28 @@ macro_rules! found {
 
 found! {
     ack_before_sync: AckBeforeSync at 668;
-    cursor_moved_first: CursorMovedFirst at 4775;
+    cursor_moved_first: CursorMovedFirst at 5879;
     no_overlap: NoOverlap at 1;
     broken_list_counts: BrokenListCounts at 6;
-    same_time_is_known: SameTimeIsKnown at 0;
     inbox_emptied_first: InboxEmptiedFirst at 20191;
     echo_is_an_edit: EchoIsAnEdit at 387;
     base_not_updated: BaseNotUpdated at 79;
-    failure_is_absence: FailureIsAbsence at 0;
+    failure_is_absence: FailureIsAbsence at 4048;
     create_without_look: CreateWithoutLook at 42;
-    retry_without_read_back: RetryWithoutReadBack at 0;
+    retry_without_read_back: RetryWithoutReadBack at 3272;
     no_settle_time: NoSettleTime at 36;
     intent_removed_early: IntentRemovedEarly at 778;
-    send_before_commit: SendBeforeCommit at 0;
-    restart_forgets: RestartForgets at 0;
+    send_before_commit: SendBeforeCommit at 11;
+    restart_forgets: RestartForgets at 7030;
     answer_believed: AnswerBelieved at 1743;
     merge_is_a_close: MergeIsAClose at 232;
-    stale_is_news: StaleIsNews at 0;
+    stale_is_news: StaleIsNews at 9;
     late_comments_dropped: LateCommentsDropped at 25;
     compared_in_our_words: ComparedInOurWords at 3;
     own_mark_ignored: OwnMarkIgnored at 0;
     older_wins: OlderWins at 2;
-    reopening_dropped: ReopeningDropped at 0;
-    outage_uses_up_tries: OutageUsesUpTries at 0;
-    younger_ticket_taken: YoungerTicketTaken at 0;
+    reopening_dropped: ReopeningDropped at 2;
+    younger_ticket_taken: YoungerTicketTaken at 199;
     key_not_renamed: KeyNotRenamed at 0;
     alerts_written: AlertsWritten at 6;
     direction_ignored: DirectionIgnored at 756;
@@ -80,15 +78,10 @@ found! {
     detached_written: DetachedWritten at 224;
     write_not_told: WriteNotTold at 0;
     loser_not_told: LoserNotTold at 11;
-    step_is_an_edit: StepIsAnEdit at 0;
     open_outcome_wins: OpenOutcomeWins at 0;
-    planned_only_while_open: PlannedOnlyWhileOpen at 0;
-    orphans_forgotten: OrphansForgotten at 4480;
-    same_meaning_is_an_edit: SameMeaningIsAnEdit at 0;
+    planned_only_while_open: PlannedOnlyWhileOpen at 841;
+    orphans_forgotten: OrphansForgotten at 4103;
     origin_forgotten: OriginForgotten at 1561;
-    writer_left_to_sync: WriterLeftToSync at 0;
     created_without_verdict: CreatedWithoutVerdict at 457;
-    spared_edit_loses: SparedEditLoses at 0;
-    shortened_is_an_edit: ShortenedIsAnEdit at 0;
     list_ends_intent: ListEndsIntent at 2663;
 }

@@ -13,7 +13,7 @@ impl Facts<'_> {
             return;
         }
         let edits: Vec<&Said> =
-            self.said(case, field).filter(|said| !said.joined && self.is_edit(said, field)).collect();
+            self.said(case, field).filter(|said| !said.by_service && self.is_edit(said, field)).collect();
         let (people, doubtful): (Vec<&Said>, Vec<&Said>) =
             edits.iter().partition(|said| self.counts(case, said, field));
         let both_of_pair = self.policy.native_sync.is_some()
@@ -110,14 +110,23 @@ impl Facts<'_> {
                 && (later.system, &later.id) == (said.system, &said.id)
                 && !self.travels(later, field)
         });
-        !said.overrun.contains(&field) && !a_step && !left && !hidden && !self.is_return(said, field)
+        // Microsoft's own sync brought another word over it.
+        let replaced = self.said(case, field).any(|later| {
+            later.by_service
+                && follows(later, said)
+                && later.changed.new.get(&field) != said.changed.new.get(&field)
+        });
+        let blindly = self.was_opened_blindly((said.system, &said.id));
+        let unclear = said.joined || replaced || blindly || a_step || left || hidden;
+        !unclear && !said.overrun.contains(&field) && !self.is_return(said, field)
     }
 
     /// Whether it says another thing than before, and may leave its system.
     fn is_edit(&self, said: &Said, field: Field) -> bool {
         let word = |native: Option<&Native>| native.and_then(|native| self.word(said.system, field, native));
         let (old, new) = (word(said.changed.old.get(&field)), word(said.changed.new.get(&field)));
-        (old != new || new.is_none()) && self.travels(said, field)
+        // What a record began with is nobody's edit.
+        !said.changed.old.is_empty() && (old != new || new.is_none()) && self.travels(said, field)
     }
 
     fn is_close(&self, said: &Said, field: Field) -> bool {
