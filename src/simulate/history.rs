@@ -22,6 +22,8 @@ use super::world::{World, id};
 const ROUNDS: usize = 300;
 /// Rounds without any movement that make a rest.
 const QUIET: usize = 4;
+/// Writes of a history at most; a sound one makes some dozens.
+const MAX_WRITES: u64 = 1_000;
 /// Turns of lanes in one round.
 const TURNS: usize = 40;
 
@@ -357,7 +359,8 @@ impl History {
             let idle = self.worker.as_ref().is_some_and(|w| w.next_wake().is_none());
             let waits = lock(&self.world).native_waits() || self.store.counts().inbox > 0;
             quiet = if idle && !waits && before == self.movement() { quiet + 1 } else { 0 };
-            if quiet >= QUIET || self.is_over() {
+            let runs_away = lock(&self.world).calls.writes > MAX_WRITES;
+            if quiet >= QUIET || runs_away || self.is_over() {
                 break;
             }
         }
