@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -101,6 +102,10 @@ async fn guard(State(state): State<ApiState>, request: Request, next: Next) -> R
             let refusal = failed(StatusCode::UNAUTHORIZED, "a token is needed: Authorization: Bearer TOKEN");
             return ([(header::WWW_AUTHENTICATE, "Bearer")], refusal).into_response();
         }
+    }
+    // Else axum would answer it, and not in JSON.
+    if percent_decode_str(request.uri().path()).decode_utf8().is_err() {
+        return failed(StatusCode::BAD_REQUEST, "the address is not UTF-8");
     }
     next.run(request).await
 }

@@ -179,6 +179,7 @@ async fn hostile_requests_are_refused_with_a_reason_and_leave_no_trace() {
     for (method, path, expected) in [
         ("GET", "/v1/tickets/no-such", 404),
         ("GET", "/v1/tickets/%2e%2e%2f%00", 404),
+        ("GET", "/v1/tickets/%ff", 400),
         ("GET", "/v1/changes?wait=-1", 400),
         ("GET", "/v1/changes?wait=61", 400),
         ("GET", "/v1/changes?limit=0", 400),
