@@ -110,7 +110,8 @@ pub(super) fn record_id(name: &str, text: Option<&str>) -> Result<RecordId, Stri
 
 /// A time with any number of fraction digits and an offset (RFC 3339).
 pub(super) fn time(text: &str) -> Result<Timestamp, String> {
-    let fail = |e: jiff::Error| format!("`{}` is no time: {e}", shown(text));
+    // The error repeats the text, at any length.
+    let fail = |e: jiff::Error| format!("`{}` is no time: {}", shown(text), shown(&e.to_string()));
     let digits = |at: usize| text[at + 1..].bytes().take_while(u8::is_ascii_digit).count();
     match text.find('.') {
         // jiff reads nanoseconds and no more.
@@ -189,6 +190,7 @@ mod tests {
         assert!(time("yesterday\n").unwrap_err().contains("`yesterday\\n`"));
         assert!(time("2026-11-02T08:15:30.").is_err());
         assert!(time("").is_err());
+        assert!(time(&format!("2026-11-02T08:15:{}", "1".repeat(5_000))).unwrap_err().len() < 1_000);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::query::Query;
 use super::snapshot::filled;
 use super::{ServiceNow, Table};
+use crate::connectors::text::shown;
 use crate::http::CallError;
 
 /// How long the codes are good for; new ones are rare.
@@ -44,7 +45,7 @@ impl Codes {
             self.0.iter().find(same).map(|(value, _)| value.clone())
         };
         with(label).or_else(|| table.alternatives(label).iter().find_map(|other| with(other))).ok_or_else(|| {
-            let known: Vec<&str> = self.0.values().map(String::as_str).collect();
+            let known: Vec<String> = self.labels().collect();
             format!(
                 "`{label}` is no close code of {}; there are: {}. Name a table of your own in `translation` that uses \
                  them",
@@ -55,8 +56,8 @@ impl Codes {
     }
 
     /// The labels there are.
-    pub(super) fn labels(&self) -> impl Iterator<Item = &str> {
-        self.0.values().map(String::as_str)
+    pub(super) fn labels(&self) -> impl Iterator<Item = String> {
+        self.0.values().map(|label| shown(label))
     }
 }
 
@@ -128,5 +129,8 @@ mod tests {
         let error = older.value(Table::Incident, "Known error").err();
         assert!(error.is_some_and(|text| text.contains("Solved (Permanently)")));
         assert_eq!(codes(&[]).value(Table::Incident, "x"), Ok("x".to_owned()));
+        let hostile = codes(&[("1", "Known\ne\u{1b}[2Jrror")]);
+        let error = hostile.value(Table::Incident, "Solution provided").unwrap_err();
+        assert!(!error.contains(char::is_control), "{error:?}");
     }
 }

@@ -108,7 +108,7 @@ impl ServiceNow {
     /// Whether the codes that the table writes are there.
     async fn probe_codes(&self) -> Result<String, String> {
         let codes = self.read_codes().await.map_err(|error| needing(&error, "read access to sys_choice"))?;
-        let known: Vec<&str> = codes.labels().collect();
+        let known: Vec<String> = codes.labels().collect();
         if known.is_empty() {
             return Ok("none are shown (let lockstep's user read sys_choice); labels are taken for values"
                 .to_owned());
