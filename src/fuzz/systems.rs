@@ -165,7 +165,8 @@ impl Stage {
     async fn creates(&self) {
         let (connector, _) = self.connector();
         let patch = self.patches("").pop().unwrap_or_default();
-        let opening = Opening { patch, description: self.text() };
+        let origin = "elsewhere/incident/1".parse().ok();
+        let opening = Opening { patch, description: self.text(), origin };
         self.check_written(connector.create(&self.planned(), &opening).await);
     }
 

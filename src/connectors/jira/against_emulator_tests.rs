@@ -111,7 +111,8 @@ fn opening() -> Opening {
         (Field::Owner, text("Ana@example.org")),
         (Field::Tags, Native::Set(["vip".to_owned()].into())),
     ];
-    Opening { patch: patch(&fields, None), description: "h1. {html}x{html}\n\nsecond".to_owned() }
+    let description = "h1. {html}x{html}\n\nsecond".to_owned();
+    Opening { patch: patch(&fields, None), description, origin: None }
 }
 
 fn comments(snapshot: &Snapshot) -> Vec<Comment> {
