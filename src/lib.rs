@@ -16,13 +16,16 @@
 //! * [`connectors`]: one folder per kind of system behind one trait.
 //! * [`engine`]: watch, decide, deliver: the pure step and its async shell.
 //! * [`sidecar`]: the mailbox of ticketing software without a connector, and the local API to it.
-//! * [`simulate`]: deterministic simulation of the engine's steps, judged from the sides' write logs.
+//! * [`simulate`]: deterministic simulation of the real worker, judged from the simulated systems' own logs.
 //! * [`stage`]: emulators and the worker as a process, for the demo and the tests of the binary.
-//! * [`server`]: health, metrics.
+//! * [`server`]: health, metrics, hooks, read-only API, status page.
 //! * [`emulator`]: in-process stand-ins of the remote systems with faults and a ledger.
 //! * [`config`]: load, validate, secrets.
 //! * [`telemetry`]: logs, traces and metrics.
 //! * [`cli`]: one file per subcommand.
+
+#[macro_use]
+mod planted;
 
 pub mod cli;
 pub mod config;

@@ -116,3 +116,28 @@ fn a_reader_that_goes_away_is_no_failure() {
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((status.code(), err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn a_simulation_plays_our_bridges_or_those_of_a_configuration() {
+    for config in [&[][..], &["--config", EXAMPLE]] {
+        let args = [&["simulate", "--histories", "20", "--seed", "1", "--format", "json"], config].concat();
+        let (output, _dir) = run(&args);
+        let (out, err) = texts(&output);
+        assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{out}");
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((&report["histories"], &report["violations"]), (&20.into(), &0.into()), "{out}");
+    }
+}
+
+#[test]
+fn one_history_is_told_in_full_and_the_same_each_time() {
+    let told = || texts(&run(&["simulate", "--histories", "1", "--seed", "4711"]).0).0;
+    let (first, second) = (told(), told());
+    let story = |text: &str| text.split("\n\n").next().unwrap().to_owned();
+    assert_eq!(story(&first), story(&second));
+    assert!(
+        first.contains("everything rests") && first.contains("replay: lockstep simulate --seed 4711"),
+        "{first}"
+    );
+    assert!(first.trim_end().ends_with("no violation"), "{first}");
+}

@@ -16,6 +16,7 @@ mod mappings;
 mod output;
 mod plan;
 mod run;
+mod simulate;
 mod source;
 mod store;
 mod worker;
@@ -94,6 +95,8 @@ pub enum Command {
     Plan(plan::PlanArgs),
     /// Play a scripted SOC day with faults against built-in emulators, and judge it from their ledger
     Demo(demo::DemoArgs),
+    /// Try to break exactly-once: play seeded histories of the real worker in simulated systems
+    Simulate(simulate::SimulateArgs),
     /// Run the emulators alone
     Emulate(emulate::EmulateArgs),
     /// List, show, link or unlink mappings
@@ -183,6 +186,7 @@ pub async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(args, global).await,
         Command::Plan(args) => plan::run(args, global).await,
         Command::Demo(args) => demo::run(args, global).await,
+        Command::Simulate(args) => simulate::run(args, global).await,
         Command::Emulate(args) => emulate::run(args, global).await,
         Command::Mappings(command) => mappings::run(command, global).await,
         Command::Explain(args) => explain::run(args, global).await,

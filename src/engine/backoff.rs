@@ -39,4 +39,13 @@ mod tests {
         assert!((4.0..5.0).contains(&at(3)));
         assert!((60.0..75.0).contains(&at(1000)));
     }
+
+    #[test]
+    fn the_first_conflict_waits_least() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let mut after = |n| after_conflict(n, &mut rng).as_secs_f64();
+        assert!((0.05..0.0625).contains(&after(0)));
+        assert!((0.2..0.25).contains(&after(2)));
+        assert!((5.0..6.25).contains(&after(1000)));
+    }
 }

@@ -16,7 +16,7 @@ use super::lane::{Effect, Failure, FailureKind, Request, Run};
 const MAX_ATTEMPTS: u32 = 8;
 /// Fresh reads that must agree that a request of unknown outcome had no effect: one alone may be stale.
 const MISSES: u32 = 2;
-/// Reads that must say "not found" before a record counts as gone.
+/// Reads in a row that must say "not found" before a record counts as gone, with `settle` between them.
 const NOT_FOUND: u32 = 2;
 /// Least wait after a refusal for lack of permission, in seconds.
 const DENIED_WAIT: i64 = 60;
@@ -34,6 +34,7 @@ impl Run<'_, '_> {
             Ok(snapshot) => snapshot,
             Err(failure) => return self.read_failed(&intent, &failure),
         };
+        self.found(&intent);
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
         let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
         if decision.stale.contains(&intent.target) {
@@ -154,11 +155,11 @@ impl Run<'_, '_> {
         }
     }
 
-    /// A record that was not found twice is gone; nothing is concluded from that for the others.
+    /// A record that was not found twice is gone; nothing is concluded from that for the others. A replica that lags
+    /// may not know a record that was just made, however often it is asked, so `settle` lies between the two.
     fn not_found(&mut self, intent: &Intent, failure: &Failure) {
-        self.count_attempt(intent.id);
-        if intent.attempts + 1 < NOT_FOUND {
-            return self.later(intent.id, None);
+        if intent.misses + 1 < NOT_FOUND {
+            return self.missed(intent);
         }
         let reason = format!("it is not there any more: {}", failure.message);
         if let Some(member) = self.lane.mapping.member_mut(&intent.target) {
@@ -221,7 +222,7 @@ impl Run<'_, '_> {
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
         let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
         // A 2xx is no proof where the API lies: the answer must show what was written.
-        if decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
+        if planted!(AnswerBelieved) || decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
             self.applied(intent, patch, request_id, "the answer shows it");
         } else {
             self.transition(intent.id, IntentEvent::Lost);
@@ -235,6 +236,9 @@ impl Run<'_, '_> {
             self.failed(intent, failure);
         }
         match failure.kind {
+            FailureKind::Unknown if planted!(RetryWithoutReadBack) => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+            }
             FailureKind::Unknown => {
                 self.transition(intent.id, IntentEvent::Lost);
                 let settle = (self.context.settle)(&intent.target.system);
@@ -287,6 +291,9 @@ impl Run<'_, '_> {
             member.set_own_note(note);
         }
         self.remove(intent.id);
+        if planted!(WriteNotTold) {
+            return;
+        }
         self.note(
             &intent.target,
             AuditKind::Wrote {
@@ -310,6 +317,14 @@ impl Run<'_, '_> {
         let member = self.lane.mapping.member_mut(&intent.target);
         if let (Action::Comment { .. }, Some(base)) = (&intent.action, member.and_then(|m| m.base.as_mut())) {
             base.comment_count += 1;
+        }
+    }
+
+    /// A record that is there was not missed. Whether a read shows a write of unknown outcome is another question.
+    fn found(&mut self, intent: &Intent) {
+        let unknown = matches!(intent.state, IntentState::Unknown { .. });
+        if let Some(intent) = self.lane.intent_mut(intent.id).filter(|_| !unknown) {
+            intent.misses = 0;
         }
     }
 
@@ -376,7 +391,7 @@ impl Run<'_, '_> {
     }
 
     fn wait(&mut self, id: IntentId, wait: SignedDuration) {
-        let due = self.context.now + wait;
+        let due = if planted!(NoSettleTime) { self.context.now } else { self.context.now + wait };
         if let Some(intent) = self.lane.intent_mut(id) {
             intent.due = due;
         }

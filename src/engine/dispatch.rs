@@ -12,6 +12,7 @@ use crate::reconcile::{Route, Rules, route};
 use crate::store::{Change, StoreError};
 
 use super::lane::{Event, Lane};
+use super::orphans::Orphans;
 use super::shell::{Listed, Shell, elsewhere};
 use super::{crash, work};
 
@@ -19,8 +20,6 @@ use super::{crash, work};
 const MAX_LANES: usize = 32;
 /// Inbox entries routed at a time.
 const BATCH: usize = 256;
-/// Tickets with unknown keys that are kept in mind.
-const MAX_ORPHANS: usize = 4096;
 /// Longest sleep without news; a safety net only.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
@@ -46,41 +45,6 @@ pub(super) struct Dispatcher {
     routed: Option<u64>,
     listed: Arc<Listed>,
     orphans: Orphans,
-}
-
-/// Tickets that bear a key which no mapping knows. After a lost store a ticket may be listed before its incident, and
-/// would not be listed again before somebody changes it; what is known by then tells an edit from what was there.
-#[derive(Default)]
-struct Orphans {
-    by_key: BTreeMap<RecordRef, Snapshot>,
-    /// How many mappings there were when they were last looked for.
-    mappings: u64,
-}
-
-impl Orphans {
-    fn keep(&mut self, snapshot: &Snapshot) {
-        let Some(key) = &snapshot.planned_as else { return };
-        if self.by_key.len() < MAX_ORPHANS || self.by_key.contains_key(key) {
-            self.by_key.insert(key.clone(), snapshot.clone());
-        }
-    }
-
-    /// Those whose mapping is there by now, to be routed again.
-    fn found(&mut self, shell: &Shell) -> Result<Vec<Change>, StoreError> {
-        let mappings = shell.store().counts().mappings;
-        if self.by_key.is_empty() || mappings == self.mappings {
-            return Ok(Vec::new());
-        }
-        self.mappings = mappings;
-        let mut found = Vec::new();
-        for key in self.by_key.keys().cloned().collect::<Vec<_>>() {
-            let known = shell.parts.bridges.keys().map(|bridge| shell.store().find(bridge, &key));
-            if known.collect::<Result<Vec<_>, _>>()?.iter().any(Option::is_some) {
-                found.extend(self.by_key.remove(&key).map(|snapshot| Change::PushInbox(Box::new(snapshot))));
-            }
-        }
-        Ok(found)
-    }
 }
 
 /// A batch of inbox entries being routed. New mappings begin here, so that what follows them finds them.
@@ -146,6 +110,7 @@ impl Dispatcher {
 
     /// What was being sent when the worker ended may have been sent.
     pub(super) async fn recover(&mut self) -> Result<(), StoreError> {
+        self.orphans = Orphans::load(self.shell.store())?;
         let mut lanes = BTreeSet::new();
         let mut after = None;
         loop {
@@ -224,7 +189,7 @@ impl Dispatcher {
                 Route::New(id) if shell.store().mapping(id)?.is_some() => lanes.push(id),
                 Route::Known(id) | Route::New(id) => Self::adopt(&shell, batch, id, rules, snapshot)?,
                 Route::Ignored(reason) => {
-                    self.orphans.keep(snapshot);
+                    batch.changes.extend(self.orphans.keep(snapshot));
                     tracing::debug!(record = %snapshot.record, bridge = %bridge, reason, "not taken up");
                 }
             }
@@ -370,8 +335,9 @@ impl Dispatcher {
     }
 
     fn sleep(&self) -> Duration {
-        let idle = self.timers.iter().find(|(_, _, id)| !self.busy.contains(id) && !self.broken.contains(id));
-        let Some((at, _, _)) = idle.filter(|_| self.tasks.len() < MAX_LANES) else { return MAX_SLEEP };
+        // A lane in work, or one that panicked in its work, has no timer.
+        let first = self.next_wake().filter(|_| self.tasks.len() < MAX_LANES);
+        let Some(at) = first else { return MAX_SLEEP };
         let wait = at.duration_since(self.shell.now());
         Duration::try_from(wait).unwrap_or(Duration::ZERO).clamp(Duration::from_millis(1), MAX_SLEEP)
     }

@@ -265,3 +265,29 @@ async fn the_queue_is_bounded() {
     assert_eq!(pushed[1024..], [Hinted::Dropped; 476]);
     assert_eq!(hints.push("defender/incident/7".parse().unwrap()), Hinted::Coalesced);
 }
+
+#[tokio::test(start_paused = true)]
+async fn so_many_records_are_looked_at_at_once_and_the_others_wait() {
+    let world = World::new([], Duration::from_secs(30)).await;
+    for n in 0..300 {
+        assert_eq!(world.hint(&format!("defender/incident/{n}")), Hinted::Queued);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.hints.waiting().len(), 300 - 256);
+    assert_eq!(world.connector.asked.lock().unwrap().len(), 8, "and so many are read at once");
+}
+
+#[test]
+fn each_outcome_has_a_word_of_its_own_for_metrics() {
+    let all = [
+        Hinted::Queued,
+        Hinted::Coalesced,
+        Hinted::Dropped,
+        Hinted::News,
+        Hinted::NothingNew,
+        Hinted::Unknown,
+        Hinted::Failed,
+    ];
+    let words = ["queued", "coalesced", "dropped", "news", "nothing-new", "unknown-record", "failed"];
+    assert_eq!(all.map(Hinted::as_str), words);
+}

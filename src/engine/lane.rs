@@ -241,6 +241,10 @@ impl Run<'_, '_> {
             if matches!(self.lane.intents[at].state, IntentState::Sending { .. }) {
                 let id = self.lane.intents[at].id;
                 let settle = (self.context.settle)(&self.lane.intents[at].target.system);
+                if planted!(RestartForgets) {
+                    self.transition(id, IntentEvent::NotExecuted);
+                    continue;
+                }
                 self.transition(id, IntentEvent::Lost);
                 self.lane.intents[at].due = self.context.now + settle;
             }
@@ -265,6 +269,9 @@ impl Run<'_, '_> {
 
     /// A ticket that was met under its key has an id of its own from now on.
     fn rename_targets(&mut self) {
+        if planted!(KeyNotRenamed) {
+            return;
+        }
         let Lane { mapping, intents } = &mut *self.lane;
         for intent in intents.iter_mut().filter(|i| mapping.member(&i.target).is_none()) {
             let member = mapping.members.iter().find(|m| m.key.as_ref() == Some(&intent.target));

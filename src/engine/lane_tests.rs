@@ -94,3 +94,35 @@ fn a_read_that_does_not_give_what_was_asked_for_ends_after_some_tries() {
     assert!(world.now.duration_since(begun) > SignedDuration::from_secs(5), "{reads} reads in a row");
     assert!(matches!(world.lane.intents[0].state, IntentState::Dead { .. }), "{:?}", world.lane.intents);
 }
+
+/// A replica that lags may answer 404 for a record that was just made, as often as it is asked meanwhile.
+#[test]
+fn a_record_is_gone_when_two_reads_miss_it_with_settle_between_them() {
+    let mut world = closed_in_defender();
+    world.read(Err(FailureKind::NotFound));
+    let missed = world.now;
+    world.next().unwrap();
+    assert!(world.now.duration_since(missed) >= SignedDuration::from_secs(30), "both may come from one lag");
+    world.read(Err(FailureKind::NotFound));
+    assert!(world.told("it is not there any more"), "{:?}", world.audit);
+}
+
+#[test]
+fn a_conflict_is_no_read_that_missed_the_record() {
+    let mut world = closed_in_defender();
+    let sent = world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Conflict), Vec::new());
+    world.read(Err(FailureKind::NotFound));
+    assert!(!world.told("it is not there any more"), "one read may be stale");
+    assert!(world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap().effect.is_some());
+}
+
+#[test]
+fn only_reads_in_a_row_miss_a_record() {
+    let mut world = closed_in_defender();
+    world.read(Err(FailureKind::NotFound));
+    let sent = world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::NotExecuted), Vec::new());
+    world.read(Err(FailureKind::NotFound));
+    assert!(!world.told("it is not there any more"), "it was there in between");
+}

@@ -8,7 +8,13 @@
 mod backoff;
 mod crash;
 mod deliver;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod deliver_tests;
 mod dispatch;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod dispatch_tests;
 mod hint;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -17,12 +23,22 @@ mod lane;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod lane_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod memory_systems;
 mod opening;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod opening_tests;
 mod operator;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod operator_tests;
+mod orphans;
 mod outbox;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod outbox_tests;
 mod poll;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -39,6 +55,9 @@ mod testing;
 mod ticket_tests;
 mod watch;
 mod work;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod worker_tests;
 
 use std::sync::Arc;
 

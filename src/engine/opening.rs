@@ -27,7 +27,8 @@ pub(super) async fn opening(shell: &Shell, lane: &Lane, target: &RecordRef, patc
         }
         None => String::new(),
     };
-    let origin = incidents(&lane.mapping).find(|record| *record != target).cloned();
+    let origin = incidents(&lane.mapping).find(|record| *record != target && !planted!(OriginForgotten));
+    let origin = origin.cloned();
     Opening { patch: patch.clone(), description, origin }
 }
 

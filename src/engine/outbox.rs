@@ -23,7 +23,8 @@ impl Run<'_, '_> {
 
     fn drop_unwished(&mut self, wishes: &[Wish]) {
         let unwished = |i: &Intent| {
-            let idle = matches!(i.state, IntentState::Planned | IntentState::Dead { .. });
+            let idle = matches!(i.state, IntentState::Planned | IntentState::Dead { .. })
+                || planted!(ListEndsIntent);
             idle && !matches!(i.action, Action::Comment { .. }) && !wishes.iter().any(|w| same_work(i, w))
         };
         let dropped: Vec<Intent> = self.lane.intents.iter().filter(|i| unwished(i)).cloned().collect();

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio_util::sync::CancellationToken;
 
-use super::poll::poll;
+use super::poll::{list_once, poll};
 use super::report::Report;
 use super::shell::{Clock, Parts, Shell, Watched};
 use super::watch::Watch;
@@ -139,4 +139,65 @@ async fn alerts_wait_for_their_incidents() {
     let (connector, listed) = an_hour(RecordKind::Incident).await;
     assert!((10..20).contains(&connector.count(RecordKind::Incident)), "less and less often");
     assert_eq!((connector.count(RecordKind::Alert), listed), (0, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_system_without_collections_is_looked_at_once_per_poll() {
+    let name = SystemName::new("defender").unwrap();
+    let connector =
+        Arc::new(Partly { name: name.clone(), refused: RecordKind::Alert, asked: Mutex::default() });
+    let watched = Watched { connector, poll: Duration::from_secs(10) };
+    let budgets = Arc::new(Budgets::default());
+    let parts = Parts {
+        store: Arc::new(MemoryStore::new()),
+        systems: BTreeMap::from([(name, watched.clone())]),
+        bridges: BTreeMap::new(),
+        report: budgets.clone(),
+        seed: 1,
+        clock: Clock::system(),
+    };
+    let shell = Shell::new(parts, CancellationToken::new());
+    let endless = poll(&shell, &watched, Vec::new());
+    assert!(tokio::time::timeout(Duration::from_secs(95), endless).await.is_err());
+    assert_eq!(*budgets.0.lock().unwrap(), 10, "every 10 s");
+}
+
+/// Counts how often it was told of a budget.
+#[derive(Default)]
+struct Budgets(Mutex<usize>);
+
+impl Report for Budgets {
+    fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn malformed(&self, _: &SystemName, _: &Malformed) {}
+    fn hinted(&self, _: &SystemName, _: super::Hinted) {}
+    fn history(&self, _: &AuditEntry, _: &Mapping) {}
+    fn depths(&self, _: Counts) {}
+    fn budget(&self, _: &SystemName, _: &[(&'static str, u32)]) {
+        let mut times = self.0.lock().unwrap();
+        *times += 1;
+        assert!(*times < 100, "it spins");
+    }
+    fn defect(&self, _: MappingId, _: &str) {}
+}
+
+#[tokio::test]
+async fn a_list_of_alerts_says_nothing_of_the_incidents_that_a_system_has() {
+    for (kind, listed) in [(RecordKind::Alert, false), (RecordKind::Incident, true)] {
+        let name = SystemName::new("defender").unwrap();
+        let connector = Partly { name: name.clone(), refused: RecordKind::Ticket, asked: Mutex::default() };
+        let watched = Watched { connector: Arc::new(connector), poll: Duration::from_secs(10) };
+        let parts = Parts {
+            store: Arc::new(MemoryStore::new()),
+            systems: BTreeMap::from([(name.clone(), watched.clone())]),
+            bridges: BTreeMap::new(),
+            report: Arc::new(Nobody),
+            seed: 1,
+            clock: Clock::system(),
+        };
+        let shell = Shell::new(parts, CancellationToken::new());
+        let mut watch = Watch::new(name.clone(), kind, SignedDuration::ZERO, None, Timestamp::UNIX_EPOCH);
+        list_once(&shell, &watched, kind, &mut watch).await.unwrap().unwrap();
+        assert_eq!(shell.listed().contains_key(&name), listed, "{kind:?}");
+    }
 }

@@ -22,6 +22,10 @@ pub(super) struct World {
     pub(super) rules: Rules,
     pub(super) now: Timestamp,
     pub(super) audit: Vec<(RecordRef, AuditKind)>,
+    /// When the last complete list of every system began.
+    pub(super) listed: Option<Timestamp>,
+    /// Whether systems take comment ids of our choice.
+    pub(super) chooses_comment_ids: bool,
     rng: StdRng,
 }
 
@@ -31,7 +35,15 @@ impl World {
         let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
         let lane = Lane { mapping, intents: Vec::new() };
         let now = Timestamp::from_second(1_000_000).unwrap();
-        let mut world = Self { lane, rules, now, audit: Vec::new(), rng: StdRng::seed_from_u64(1) };
+        let mut world = Self {
+            lane,
+            rules,
+            now,
+            audit: Vec::new(),
+            listed: None,
+            chooses_comment_ids: false,
+            rng: StdRng::seed_from_u64(1),
+        };
         world.observe(seen);
         world
     }
@@ -42,12 +54,13 @@ impl World {
     }
 
     pub(super) fn step(&mut self, event: Event) -> Step {
+        let (listed, chooses) = (self.listed, self.chooses_comment_ids);
         let mut context = Context {
             rules: &self.rules,
             now: self.now,
             settle: &|_| SignedDuration::from_secs(30),
-            listed: &|_| None,
-            chooses_comment_ids: &|_| false,
+            listed: &|_| listed,
+            chooses_comment_ids: &|_| chooses,
             rng: &mut self.rng,
         };
         let step = self.lane.step(event, &mut context);
@@ -62,7 +75,7 @@ impl World {
     /// Goes on to when the lane wants to be worked on; `None` when nothing is left to do.
     pub(super) fn next(&mut self) -> Option<(IntentId, RecordRef, Depth)> {
         self.now = self.now.max(self.lane.wake_at()?.0);
-        self.lane.next_due(self.now, &|_| false)
+        self.lane.next_due(self.now, &|_| self.chooses_comment_ids)
     }
 
     /// Goes on, and answers the read that is due. `None` when nothing is left to do.
@@ -78,10 +91,10 @@ impl World {
         sent: &Step,
         result: Result<Option<Snapshot>, FailureKind>,
         declined: Vec<Declined>,
-    ) {
+    ) -> Step {
         let intent = sent.effect.as_ref().unwrap().intent;
         let result = result.map(|answer| answer.map(Box::new)).map_err(failure);
-        self.step(Event::Wrote { intent, result, request_id: None, declined, elsewhere: Vec::new() });
+        self.step(Event::Wrote { intent, result, request_id: None, declined, elsewhere: Vec::new() })
     }
 
     /// Whether the history holds this.

@@ -5,7 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::lane::{FailureKind, Request, Step};
 use super::testing::World;
 use crate::connectors::{Declined, Depth};
-use crate::model::{AuditKind, Comment, CommentKey, Comments, Field, Native, RecordRef, Snapshot};
+use crate::model::{
+    AuditKind, Comment, CommentKey, Comments, Field, IntentState, Native, RecordRef, Snapshot,
+};
 use crate::reconcile::testing::{snapshot, ticket_rules};
 
 /// A lane that begins with an open incident.
@@ -191,4 +193,26 @@ fn a_closing_note_of_ours_is_nobodys_word_at_the_next_close_and_makes_room_for_t
     let sent = world.read(Ok(with_note(40, "open"))).unwrap();
     let Some(Request::Update(patch)) = sent.effect.map(|e| e.request) else { panic!("no update") };
     assert!(patch.closing_comment.is_some(), "the new close has a word of its own");
+}
+
+#[test]
+fn an_update_of_a_ticket_whose_answer_does_not_show_it_is_read_back() {
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    world.observe(vec![incident(9, "inProgress")]);
+    let sent = world.read(Ok(ticket(5, "new"))).unwrap();
+    world.wrote(&sent, Ok(Some(ticket(6, "new"))), Vec::new());
+    assert!(matches!(world.lane.intents[0].state, IntentState::Unknown { .. }), "{:?}", world.lane.intents);
+}
+
+#[test]
+fn f16_what_a_system_made_of_a_ticket_is_judged_when_it_joins_and_the_ticket_is_there() {
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let mut answer = ticket(5, "new");
+    answer.native.insert(Field::Title, Native::text(Some("INC: Odd sign-in")));
+    world.wrote(&sent, Ok(Some(answer)), Vec::new());
+    assert_eq!(opened(&world), 1);
+    assert!(world.lane.intents.is_empty() && world.told("made something else of"));
 }

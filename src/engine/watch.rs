@@ -60,7 +60,10 @@ impl Watch {
     pub fn since(&self) -> Timestamp {
         let from = self
             .cursor
-            .map_or(self.since, |cursor| cursor.checked_sub(self.overlap).unwrap_or(Timestamp::MIN));
+            .filter(|_| !planted!(NoOverlap))
+            .map(|cursor| cursor.checked_sub(self.overlap).unwrap_or(Timestamp::MIN))
+            .or(self.cursor)
+            .unwrap_or(self.since);
         from.max(self.since)
     }
 
@@ -83,7 +86,7 @@ impl Watch {
         }
         let news = changes.len();
         self.stirred |= news > 0;
-        if page.next.is_none() {
+        if page.next.is_none() || planted!(CursorMovedFirst) {
             changes.extend(self.finish());
         }
         Taken { changes, news, next: page.next }
@@ -195,5 +198,29 @@ mod tests {
         let mut other = snapshot("a", 1);
         other.comments = Comments::Counted(1);
         assert_eq!(watch.take(page(vec![other], 6)).news, 1);
+    }
+    #[test]
+    fn the_cursor_is_stored_with_the_last_page_though_only_the_first_brought_news() {
+        let mut watch = watch();
+        watch.take(page(vec![], 5));
+        let mut first = page(vec![snapshot("a", 20)], 30);
+        first.next = Some(PageToken("2".to_owned()));
+        assert_eq!(watch.take(first).news, 1);
+        let last = watch.take(page(vec![], 31));
+        assert_eq!((last.news, cursor(&last)), (0, Some(second(30))));
+        let idle = watch.take(page(vec![], 60));
+        assert_eq!(cursor(&idle), None, "an idle system costs no commit");
+    }
+
+    #[test]
+    fn a_broken_cycle_leaves_nothing_of_its_time_behind() {
+        let mut watch = watch();
+        watch.take(page(vec![], 5));
+        let mut first = page(vec![snapshot("a", 20)], 30);
+        first.next = Some(PageToken("2".to_owned()));
+        watch.take(first);
+        watch.abandon();
+        let again = watch.take(page(vec![snapshot("b", 40)], 50));
+        assert_eq!(cursor(&again), Some(second(50)), "the clock at the first page of this cycle");
     }
 }

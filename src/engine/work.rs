@@ -75,6 +75,9 @@ async fn observe(
     listed: &Listed,
 ) -> Result<(), StoreError> {
     let (numbers, snapshots): (Vec<u64>, Vec<Snapshot>) = inbox.into_iter().unzip();
+    if planted!(InboxEmptiedFirst) {
+        shell.store().commit(numbers.iter().copied().map(Change::RemoveInbox).collect()).await?;
+    }
     let mut elsewhere = Vec::new();
     for snapshot in &snapshots {
         elsewhere.extend(elsewhere_of(shell, lane, snapshot)?);
@@ -101,14 +104,25 @@ async fn deliver(
 ) -> Result<(), StoreError> {
     let planned = lane.mapping.member(target).is_some_and(|m| m.state == MemberState::Planned);
     let result = if planned { find(shell, target, depth).await } else { read(shell, target, depth).await };
+    let result = result.map_err(|mut failure| {
+        if planned && planted!(FailureIsAbsence) {
+            failure.kind = FailureKind::NotFound;
+        }
+        failure
+    });
     let elsewhere = match &result {
         Ok(snapshot) => elsewhere_of(shell, lane, snapshot)?,
         Err(_) => Vec::new(),
     };
     let step = shell.step(lane, Event::Read { intent, result, elsewhere }, listed);
     crash::point("send-before-commit");
-    shell.commit(&lane.mapping, step.changes).await?;
+    if !(planted!(SendBeforeCommit) && step.effect.is_some()) {
+        shell.commit(&lane.mapping, step.changes).await?;
+    }
     let Some(effect) = step.effect else { return Ok(()) };
+    if planted!(IntentRemovedEarly) {
+        shell.store().commit(vec![Change::RemoveIntent(intent)]).await?;
+    }
     crash::point("send-after-commit");
     let Answered { result, request_id, declined } = write(shell, lane, &effect).await;
     crash::point("settle-before-commit");
@@ -139,7 +153,9 @@ async fn read(shell: &Shell, target: &RecordRef, depth: Depth) -> Result<Box<Sna
 /// there is no ticket, and stops the creation.
 async fn find(shell: &Shell, planned: &RecordRef, depth: Depth) -> Result<Box<Snapshot>, Failure> {
     let Some(connector) = shell.connector(&planned.system) else { return Err(unconfigured(planned)) };
-    match connector.find(planned, depth).await {
+    let found = connector.find(planned, depth).await;
+    let found = if planted!(CreateWithoutLook) { Ok(None) } else { found };
+    match found {
         Ok(Some(mut snapshot)) => {
             snapshot.fresh = true;
             if planned.kind == RecordKind::Ticket {
@@ -199,10 +215,7 @@ async fn write(shell: &Shell, lane: &Lane, effect: &Effect) -> Answered {
             };
             Answered { result: Ok(snapshot.map(fresh)), request_id, declined }
         }
-        Err(error) => {
-            let request_id = error.request_ids().0.map(str::to_owned);
-            Answered { request_id, ..Answered::failed(failure(&effect.target, &error)) }
-        }
+        Err(error) => Answered::failed(failure(&effect.target, &error)),
     }
 }
 

@@ -25,7 +25,8 @@ pub struct Intent {
     /// How often in a row the service could not be reached; the measure of the back-off.
     #[serde(default)]
     pub unreachable: u32,
-    /// How many fresh reads in a row did not show a request of unknown outcome. One may be stale, so two decide.
+    /// How many fresh reads in a row did not show a request of unknown outcome, or did not find the record at all. One
+    /// may be stale, so two decide.
     #[serde(default)]
     pub misses: u32,
     /// The edits it carries, for the audit: `alice@example.org: status in defender/incident/4711`.

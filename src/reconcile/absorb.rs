@@ -47,7 +47,13 @@ impl Work<'_> {
                 Some(old) => self.changed_field(at, snapshot, *field, old.cloned(), new),
             }
         }
-        let native = self.acknowledged(at, snapshot, base.as_ref());
+        let mut native = self.acknowledged(at, snapshot, base.as_ref());
+        if planted!(BaseNotUpdated)
+            && self.in_flight(at).next().is_some()
+            && let Some(base) = &base
+        {
+            native = base.native.clone();
+        }
         // Whatever is in a record that we created came after it.
         let linked_at = if self.opening(at).is_some() { Timestamp::UNIX_EPOCH } else { snapshot.modified };
         let member = &mut self.mapping.members[at];
@@ -244,6 +250,9 @@ impl Work<'_> {
         let exempt = self.mapping.members[at].exempt.contains(&field);
         let was_closed = exempt || old.as_ref().is_some_and(|old| self.closes(at, field, old));
         let reopened = was_closed && field == Field::Status && self.mapping.is_closed() && !value.is_closed();
+        if reopened && planted!(ReopeningDropped) {
+            return;
+        }
         if reopened && self.policy().closing.reopen == Reopen::Ignore {
             return self.leave_alone(at, field, new.to_string(), "the bridge does not carry reopenings");
         }
@@ -255,11 +264,12 @@ impl Work<'_> {
                 "it says nothing, and the agreed value stands",
             );
         }
-        let spared = super::needs::is_spared(&self.mapping, self.policy(), &self.mapping.members[at], field);
-        let saw_agreed = exempt
-            || spared
-            || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
-            || self.twin_agreed(at, field);
+        let spared = super::needs::was_spared(self.policy(), &self.mapping.members[at], field);
+        let saw_agreed = !planted!(OlderWins)
+            && (exempt
+                || spared
+                || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
+                || self.twin_agreed(at, field));
         self.contend(at, snapshot, value, old, saw_agreed);
     }
 
@@ -318,13 +328,16 @@ impl Work<'_> {
 
     fn cause(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) -> Cause {
         let (policy, record) = (self.policy(), &snapshot.record);
-        let same = |written: &Native| policy.same(record, field, written, new);
+        let same = |written: &Native| !planted!(EchoIsAnEdit) && policy.same(record, field, written, new);
         if self.in_flight(at).any(|patch| patch.native.get(&field).is_some_and(same)) {
             return Cause::Ours;
         }
         let kept = |patch: &Patch| patch.native.get(&field).is_some_and(|written| is_beginning(new, written));
         if self.in_flight(at).any(kept) {
             return Cause::Shortened;
+        }
+        if planted!(OpenOutcomeWins) && self.in_flight(at).next().is_some() {
+            return Cause::Ours;
         }
         if field == Field::Status && self.goes_in_steps(at) {
             return Cause::HalfWay;
@@ -339,7 +352,20 @@ impl Work<'_> {
             index += 1;
             *f != field || index > found + 1
         });
+        // What lost a conflict elsewhere, and then replaces what is agreed, is the later word: of the pair or of somebody.
+        let answers =
+            self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
+        if answers && self.agreed_elsewhere(field) && !self.satisfied(at, field, new) {
+            return Cause::Edit;
+        }
         Cause::NativeSync
+    }
+
+    /// Whether what is agreed came from neither of a natively synced pair.
+    fn agreed_elsewhere(&self, field: Field) -> bool {
+        let from = self.mapping.agreed.get(&field).map(|agreed| &agreed.from);
+        let pair = self.policy().native_sync.as_ref();
+        from.zip(pair).is_some_and(|(from, pair)| *from != pair.writer && *from != pair.follower)
     }
 
     /// Whether the status is being written to a system whose workflow may want several steps for that.
@@ -419,6 +445,9 @@ impl Work<'_> {
     /// A comment is never unsaid: what a version that comes late brings of them counts all the same. A read in between may
     /// have acknowledged its record without them.
     pub(super) fn take_late_comments(&mut self, at: usize, snapshot: &Snapshot) {
+        if planted!(LateCommentsDropped) {
+            return;
+        }
         if let (MemberState::Linked, Comments::Recent(comments)) =
             (&self.mapping.members[at].state, &snapshot.comments)
         {

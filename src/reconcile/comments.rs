@@ -145,7 +145,9 @@ impl Work<'_> {
 
     fn new_comment(&mut self, at: usize, snapshot: &Snapshot, comment: &Comment, travel: bool) {
         let mark = self.rules.marker.read(&comment.text);
-        if let Mark::Ours(_) = mark {
+        if let Mark::Ours(_) = mark
+            && !planted!(OwnMarkIgnored)
+        {
             return;
         }
         let key = comment.key.as_str().to_owned();

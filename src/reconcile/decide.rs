@@ -126,6 +126,7 @@ impl<'a> Work<'a> {
         }
         match &snapshot.lifecycle {
             Lifecycle::Present => self.take_present(at, snapshot),
+            Lifecycle::Redirected { .. } if planted!(MergeIsAClose) => self.take_present(at, snapshot),
             Lifecycle::Redirected { to } => self.take_redirect(at, snapshot, to.as_ref()),
             Lifecycle::Gone => {
                 if self.mapping.members[at].is_live() {
@@ -202,8 +203,9 @@ impl<'a> Work<'a> {
         }
         let created = |at: Option<Timestamp>| at.unwrap_or(Timestamp::MAX);
         let present = created(member.base.as_ref().and_then(|base| base.created));
-        let is_older = member.is_live()
-            && (created(snapshot.facts.created), &snapshot.record.id) < (present, &member.record.id);
+        let is_older = planted!(YoungerTicketTaken)
+            || member.is_live()
+                && (created(snapshot.facts.created), &snapshot.record.id) < (present, &member.record.id);
         let (key, other) = (member.key.clone(), member.record.clone());
         let mut newcomer = Member::new(snapshot.record.clone(), MemberState::Awaited);
         if is_older {
@@ -243,7 +245,9 @@ impl<'a> Work<'a> {
     /// A read or list that lags behind what is acknowledged (times of the same record, so one clock).
     fn is_stale(&self, at: usize, snapshot: &Snapshot) -> bool {
         let base = self.mapping.members[at].base.as_ref();
-        snapshot.lifecycle != Lifecycle::Gone && base.is_some_and(|base| snapshot.modified < base.modified)
+        !planted!(StaleIsNews)
+            && snapshot.lifecycle != Lifecycle::Gone
+            && base.is_some_and(|base| snapshot.modified < base.modified)
     }
 
     /// A list entry with the acknowledged time but other values: before or after the write of that instant?
@@ -430,7 +434,7 @@ impl<'a> Work<'a> {
         });
         let ripe = self.mapping.state == MappingState::Live && !found.is_empty();
         // A closed one gets none (`needs`), but its ticket is known by its key all the same: it may be there already.
-        if !ripe {
+        if !ripe || planted!(PlannedOnlyWhileOpen) && self.mapping.is_closed() {
             return;
         }
         for system in &self.policy().create_in {

@@ -13,19 +13,19 @@ use crate::model::{
     Native, Natives, Patch, RecordRef, Snapshot, SystemName,
 };
 
-use crate::translate::Translation;
+use crate::translate::{Reading, Translation};
 
 const START: i64 = 1_800_000_000;
 
-fn system(name: &str) -> SystemName {
+pub(super) fn system(name: &str) -> SystemName {
     SystemName::new(name).unwrap()
 }
 
-fn text(text: &str) -> Native {
+pub(super) fn text(text: &str) -> Native {
     Native::text(Some(text))
 }
 
-fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
+pub(super) fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
     let modified = Timestamp::from_second(START + second).unwrap();
     Snapshot {
         modified_by: Some("alice@example.org".to_owned()),
@@ -33,7 +33,7 @@ fn snapshot(record: &str, second: i64, native: &[(Field, Native)]) -> Snapshot {
     }
 }
 
-fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+pub(super) fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     let native = [
         (Field::Status, text(status)),
         (Field::Severity, text("medium")),
@@ -45,7 +45,7 @@ fn defender(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     snapshot("defender/incident/1", second, &native)
 }
 
-fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
+pub(super) fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     let mut seen = defender(second, status, None);
     seen.record = "sentinel/incident/g".parse().unwrap();
     seen.links = vec!["defender/incident/1".parse().unwrap()];
@@ -57,11 +57,11 @@ fn sentinel(second: i64, status: &str, verdict: Option<&str>) -> Snapshot {
     seen
 }
 
-fn see(mapping: &Mapping, seen: &[Snapshot], rules: &Rules) -> Decision {
+pub(super) fn see(mapping: &Mapping, seen: &[Snapshot], rules: &Rules) -> Decision {
     decide(mapping, Observed { snapshots: seen, ..Observed::default() }, rules)
 }
 
-fn linked(rules: &Rules) -> Mapping {
+pub(super) fn linked(rules: &Rules) -> Mapping {
     let bridge = rules.policy.bridge.clone();
     let id = MappingId::derive(&bridge, &"defender/incident/1".parse().unwrap());
     let both = [defender(0, "active", None), sentinel(0, "New", None)];
@@ -70,7 +70,7 @@ fn linked(rules: &Rules) -> Mapping {
     decision.mapping
 }
 
-fn only_patch(decision: &Decision) -> (String, Natives) {
+pub(super) fn only_patch(decision: &Decision) -> (String, Natives) {
     assert_eq!(decision.wishes.len(), 1, "{:#?}", decision.wishes);
     let wish = &decision.wishes[0];
     (wish.target.to_string(), wish.patch.native.clone())
@@ -369,7 +369,7 @@ fn merged(second: i64, into: &str) -> Snapshot {
     merged
 }
 
-fn alert(id: &str, second: i64, status: &str) -> Snapshot {
+pub(super) fn alert(id: &str, second: i64, status: &str) -> Snapshot {
     let native = [(Field::Status, text(status)), (Field::Verdict, Native::Empty)];
     snapshot(&format!("defender/alert/{id}"), second, &native)
 }
@@ -550,4 +550,88 @@ proptest! {
             prop_assert!(carried || explained, "{record}: {kind:?} vanished; {:#?}", decision.audit);
         }
     }
+
+    /// Whatever is written to a record, the other one says in its own words; of tags, one of the two says each.
+    #[test]
+    fn nothing_is_written_that_nobody_said(edits in edits(), conflicts in 0..3_usize) {
+        let mut rules = rules();
+        rules.policy.conflicts = [Conflicts::CloseWins, Conflicts::Order, Conflicts::Latest][conflicts];
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let decision = see(&linked(&rules), &sides, &rules);
+        for wish in &decision.wishes {
+            let [this, other] = [true, false].map(|this| sides.iter().find(|s| (s.record == wish.target) == this).unwrap());
+            for (field, written) in &wish.patch.native {
+                prop_assert!(is_said(&rules, *field, written, this, other), "{field} {written} to {}; {sides:#?}", this.record);
+            }
+        }
+    }
+
+    #[test]
+    fn a_close_is_never_lost_to_what_is_said_at_the_same_time(edits in edits()) {
+        let rules = rules();
+        let mut sides = [defender(0, "active", None), sentinel(0, "New", None)];
+        for (i, (at, what)) in edits.into_iter().enumerate() {
+            apply(&mut sides, at, what, 10 + i64::try_from(i).unwrap());
+        }
+        let is_closed = |side: &Snapshot| [text("resolved"), text("Closed")].contains(&side.native[&Field::Status]);
+        let closed = sides.iter().any(is_closed);
+        let decision = see(&linked(&rules), &sides, &rules);
+        prop_assert_eq!(decision.mapping.is_closed(), closed);
+        let after = deliver(&decision.mapping, &decision.wishes, &mut sides, &rules);
+        prop_assert_eq!(&after.wishes, &[]);
+        prop_assert!(sides.iter().all(|side| is_closed(side) == closed), "{sides:#?}");
+    }
+}
+
+/// Whether `other` says what is written to `this`.
+fn is_said(rules: &Rules, field: Field, written: &Native, this: &Snapshot, other: &Snapshot) -> bool {
+    let set = |side: &Snapshot| match side.native.get(&Field::Tags) {
+        Some(Native::Set(tags)) => tags.clone(),
+        _ => BTreeSet::new(),
+    };
+    if let Native::Set(tags) = written {
+        return tags.is_subset(&(&set(this) | &set(other)));
+    }
+    let [to, from] = [this, other].map(|side| rules.policy.translation(&side.record.system).unwrap());
+    // A record that has no verdict to state says that there is none.
+    let stated = other.native.get(&field).unwrap_or(&Native::Empty);
+    match from.read(other.record.kind, field, stated) {
+        Reading::Known(said) => to.satisfies(this.record.kind, written, &said),
+        Reading::Unknown(_) => false,
+    }
+}
+
+// What the simulation found; each failed before it was mended.
+
+#[test]
+fn a_verdict_from_elsewhere_goes_to_the_writer_of_a_native_pair_though_its_open_twin_states_none() {
+    let mut rules = testing::ticket_rules();
+    let (writer, follower) = (system("defender"), system("sentinel"));
+    let deadline = SignedDuration::from_mins(15);
+    rules.policy.native_sync = Some(NativeSync { writer, follower, deadline, late: Late::Report });
+    let mapping = Mapping::new(MappingId(7), rules.policy.bridge.clone());
+    let met = see(&mapping, &[defender(1, "active", None), sentinel(1, "New", None)], &rules).mapping;
+    let key = met.members.iter().find(|member| member.key.is_some()).unwrap().record.clone();
+    let mut opened = snapshot("tickets/ticket/42", 2, &[(Field::Status, text("new"))]);
+    opened.planned_as = Some(key);
+    let linked = see(&met, &[opened.clone()], &rules).mapping;
+    opened.modified = Timestamp::from_second(START + 3).unwrap();
+    opened.native = Natives::from([(Field::Status, text("resolved")), (Field::Verdict, text("false"))]);
+    let closed = see(&linked, &[opened], &rules);
+    let wish = closed.wishes.iter().find(|wish| wish.target.system.as_str() == "defender").unwrap();
+    assert_eq!(wish.patch.native.keys().copied().collect::<Vec<_>>(), [Field::Status, Field::Verdict]);
+}
+
+#[test]
+fn a_closed_incident_is_created_with_the_verdict_that_its_system_demands() {
+    let mut rules = rules();
+    rules.policy.create_in.insert(system("sentinel"));
+    rules.policy.tickets.open_closed = true;
+    let mapping = Mapping::new(MappingId(7), rules.policy.bridge.clone());
+    let met = see(&mapping, &[defender(1, "resolved", None)], &rules);
+    let creation = met.wishes.iter().find(|wish| wish.action == Action::Create).unwrap();
+    assert_eq!(creation.patch.native[&Field::Verdict], text("Undetermined"), "{creation:#?}");
 }

@@ -177,6 +177,30 @@ mod tests {
         assert!(text.chars().count() < 30_000 && text.contains("cut by lockstep"));
         assert_eq!(key.read(&text), Mark::Ours(name));
     }
+    #[test]
+    fn what_only_begins_like_a_mark_is_a_comment_like_any() {
+        let key = MarkerKey::from_secret("k");
+        let digits = "0123456789abcdef01234567";
+        for mark in
+            ["v1.2", &format!("{digits}.2"), &format!("v1.{digits}"), &format!("{digits}.{}", "x".repeat(24))]
+        {
+            assert_eq!(key.read(&format!("see [lockstep {mark}]")), Mark::None, "{mark}");
+        }
+        assert_eq!(key.read(&format!("see [lockstep {digits}.{digits}]")), Mark::Unproven);
+    }
+
+    #[test]
+    fn two_wrong_digits_do_not_make_up_for_each_other() {
+        assert!(constant_time_eq("0123", "0123"));
+        for wrong in ["1023", "0122", "012", "0032", "1122"] {
+            assert!(!constant_time_eq("0123", wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_key_is_never_printed() {
+        assert_eq!(format!("{:?}", MarkerKey::new([7; 32])), "MarkerKey([redacted])");
+    }
 
     /// Connectors cut by UTF-16 units, as the services count. What they cut is no copy of ours any more: it would not be
     /// found when it is looked up, and be written again.

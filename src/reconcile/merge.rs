@@ -150,6 +150,9 @@ impl Work<'_> {
                 None => return,
             },
         };
+        if planted!(LoserNotTold) {
+            return;
+        }
         let reason = format!("lost a conflict: {} says {} at the same time", winner.from, winner.value);
         let what_of = loser.value.field().as_str().to_owned();
         self.note(&record, AuditKind::NotCarried { what_of, value: loser.value.to_string(), reason });

@@ -1,17 +1,32 @@
 //! `decide`, the pure three-way merge of a mapping.
 
 mod absorb;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod agreeing_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod alert_tests;
 mod comments;
 mod decide;
 #[cfg(test)]
 mod decide_tests;
 pub mod description;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod joining_tests;
 mod marker;
 mod merge;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod native_sync_tests;
 mod needs;
 mod plain;
 mod policy;
 mod route;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod route_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(crate) mod testing;

@@ -56,6 +56,7 @@ fn write(mapping: &Mapping, rules: &Rules, at: usize) -> Option<Wish> {
             })
         }
         MemberState::Linked => update(mapping, rules, at),
+        MemberState::Detached if planted!(DetachedWritten) => update(mapping, rules, at),
         MemberState::Awaited
         | MemberState::Redirected
         | MemberState::Gone
@@ -125,9 +126,11 @@ fn split_needs(mapping: &Mapping, policy: &Policy, at: usize) -> Split {
         policy.native_sync.as_ref().is_some_and(|n| n.writer == mapping.members[at].record.system);
     let pair = [&mapping.members[at].record.system, &mapping.members[twin].record.system];
     let by_sync = |field: &Field| {
-        // What one of the pair was told, and what it says already, Microsoft's sync brings to the other.
+        // What one of the pair was told, and what the writer says already, Microsoft's sync brings to the other. What the
+        // follower says may be old, and about to be replaced.
         mapping.agreed.get(field).is_some_and(|agreed| pair.contains(&&agreed.from))
-            || states(&mapping.members[twin], *field)
+            || !is_writer
+                && states(&mapping.members[twin], *field)
                 && satisfied(mapping, policy, &mapping.members[twin], *field)
     };
     let (native, rest): (Vec<Field>, Vec<Field>) = needs.into_iter().partition(by_sync);
@@ -153,7 +156,7 @@ fn needs(mapping: &Mapping, policy: &Policy, at: usize) -> Vec<Field> {
     let member = &mapping.members[at];
     let follows_incident =
         member.record.kind == RecordKind::Alert && mapping.has_main_record(&member.record.system);
-    if follows_incident {
+    if follows_incident && !planted!(AlertsWritten) {
         return Vec::new(); // the service carries the incident's state to its alerts (`graph-security.md` 2.6)
     }
     if member.record.kind == RecordKind::Alert && !mapping.is_closed() {
@@ -165,7 +168,7 @@ fn needs(mapping: &Mapping, policy: &Policy, at: usize) -> Vec<Field> {
 fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field) -> bool {
     if member.exempt.contains(&field)
         || member.unknown.contains_key(&field)
-        || !policy.direction(field).reaches(&member.record.system)
+        || !policy.direction(field).reaches(&member.record.system) && !planted!(DirectionIgnored)
         || (member.record.kind == RecordKind::Alert && !is_outcome(field))
         || is_spared(mapping, policy, member, field)
     {
@@ -185,7 +188,16 @@ fn is_outcome(field: Field) -> bool {
 /// Whether a field of a record is left as it is because the ticket is closed: a write would restart the clock after which
 /// it is archived, or even reopen it (`ticketing.md` F27). Comments are added all the same.
 pub(super) fn is_spared(mapping: &Mapping, policy: &Policy, member: &Member, field: Field) -> bool {
-    !is_outcome(field) && is_closed_ticket(mapping, policy, member)
+    !is_outcome(field) && is_closed_ticket(mapping, policy, member) && !planted!(ClosedTicketWritten)
+}
+
+/// Whether somebody who edits a field of a record now edits a closed ticket, which was spared what was agreed since it was
+/// closed. That the incident may have been reopened meanwhile makes no difference to it.
+pub(super) fn was_spared(policy: &Policy, member: &Member, field: Field) -> bool {
+    let table = policy.translation(&member.record.system);
+    member.record.kind == RecordKind::Ticket
+        && !is_outcome(field)
+        && table.is_some_and(|table| states_closed(table, member))
 }
 
 /// Whether a ticket is closed, as is agreed.
@@ -256,6 +268,10 @@ pub(super) fn creation(mapping: &Mapping, rules: &Rules, member: &Member) -> Pat
             patch.native.insert(field, native);
         }
     }
+    let closes = closes(mapping, &patch) && !planted!(CreatedWithoutVerdict);
+    if !is_ticket && table.verdict_only_when_closed() && closes {
+        patch.native.insert(Field::Verdict, closing_verdict(mapping, table, member.record.kind));
+    }
     patch
 }
 
@@ -264,10 +280,11 @@ fn closing_comment(mapping: &Mapping, policy: &Policy) -> Option<String> {
     let closing = mapping.closing.as_ref()?;
     let mut environment = Environment::new();
     environment.set_fuel(Some(50_000));
+    // What is not known is empty: the engine would spell a missing value out.
     let origin = context! {
         system => closing.system.as_str(),
-        actor => closing.actor.clone(),
-        comment => closing.comment.clone(),
+        actor => closing.actor.as_deref().unwrap_or_default(),
+        comment => closing.comment.as_deref().unwrap_or_default(),
     };
     let text = environment.render_str(&policy.closing.comment, context! { origin }).ok()?;
     (!text.trim().is_empty()).then_some(text)

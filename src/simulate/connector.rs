@@ -19,15 +19,15 @@ use super::remote::{Actor, Changed, Refusal, initial};
 use super::world::{Begin, LateWrite, World, Wrote, id, plain};
 
 /// How long after an unknown outcome the worker reads back; longer than any read is stale and any request late.
-pub const SETTLE: Duration = Duration::from_secs(30);
+pub(crate) const SETTLE: Duration = Duration::from_secs(30);
 /// How far before its cursor a list begins; longer than any list lags.
-pub const OVERLAP: Duration = Duration::from_secs(120);
+pub(crate) const OVERLAP: Duration = Duration::from_mins(2);
 
 /// The world, shared by the worker's connectors, its store and whoever plays the history.
-pub type SharedWorld = Arc<Mutex<World>>;
+pub(crate) type SharedWorld = Arc<Mutex<World>>;
 
 /// The world, to look at and to change.
-pub fn lock(world: &SharedWorld) -> MutexGuard<'_, World> {
+pub(crate) fn lock(world: &SharedWorld) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn killed() -> ! {
 }
 
 /// One simulated service.
-pub struct SimConnector {
+pub(crate) struct SimConnector {
     world: SharedWorld,
     at: usize,
     name: SystemName,
@@ -50,7 +50,7 @@ type Call<T> = Option<Result<T, CallError>>;
 
 impl SimConnector {
     /// The service at a place of the bridge.
-    pub fn new(world: &SharedWorld, at: usize) -> Self {
+    pub(crate) fn new(world: &SharedWorld, at: usize) -> Self {
         let guard = lock(world);
         let remote = &guard.remotes[at];
         let mut collections = vec![remote.habits.main];
@@ -60,27 +60,22 @@ impl SimConnector {
         Self { world: Arc::clone(world), at, name, collections, chosen_comment_ids }
     }
 
-    fn site(&self, operation: &'static str) -> Box<CallSite> {
-        Box::new(CallSite {
-            system: self.name.as_str().into(),
-            operation,
-            request_id: None,
-            client_request_id: None,
-        })
+    fn site(&self, operation: &'static str) -> CallSite {
+        CallSite { system: self.name.as_str().into(), operation, request_id: None, client_request_id: None }
     }
 
     fn unknown(&self, operation: &'static str) -> CallError {
         let message = "simulated".to_owned();
-        CallError::Unknown { site: self.site(operation), status: None, message, retry_after: None }
+        CallError::Unknown { site: Box::new(self.site(operation)), status: None, message, retry_after: None }
     }
 
     fn not_found(&self, operation: &'static str) -> CallError {
-        let (site, message) = (self.site(operation), "simulated".to_owned());
+        let (site, message) = (Box::new(self.site(operation)), "simulated".to_owned());
         CallError::NotFound { site, status: 404, code: String::new(), message }
     }
 
     fn refused(&self, refusal: Refusal, operation: &'static str) -> CallError {
-        let (site, code, message) = (self.site(operation), String::new(), "simulated".to_owned());
+        let (site, code, message) = (Box::new(self.site(operation)), String::new(), "simulated".to_owned());
         match refusal {
             Refusal::Conflict => CallError::Conflict { site, status: 412, code, message },
             Refusal::Invalid => CallError::Refused { site, status: 400, code, message },
@@ -90,7 +85,7 @@ impl SimConnector {
 
     /// What keeps a call from being executed at all; else the fault that lies on it.
     fn begin(&self, world: &mut World, operation: &'static str) -> Call<Option<Fault>> {
-        let site = || self.site(operation);
+        let site = || Box::new(self.site(operation));
         Some(match world.begin_call(self.at) {
             Begin::Killed => return None,
             Begin::Away => Err(CallError::NotSent {
@@ -112,7 +107,7 @@ impl SimConnector {
     }
 
     /// The answer is on its way; the worker may be killed before it arrives.
-    fn answer<T>(&self, world: &mut World, result: Result<T, CallError>) -> Call<T> {
+    fn answer<T>(world: &mut World, result: Result<T, CallError>) -> Call<T> {
         (!world.is_killed_here()).then_some(result)
     }
 
@@ -136,7 +131,7 @@ impl SimConnector {
         let last = snapshots.last().map(|s| PageToken(format!("{} {}", s.modified, s.record.id)));
         let server_time = Some(now + remote.skew);
         let page = Page { snapshots, server_time, next: last.filter(|_| more), ..Page::default() };
-        self.answer(&mut world, Ok(page))
+        Self::answer(&mut world, Ok(page))
     }
 
     fn read_now(&self, record: &RecordRef, depth: Depth, by_key: bool) -> Call<Snapshot> {
@@ -175,7 +170,7 @@ impl SimConnector {
             ),
             Err(_) => format!("lockstep finds no {record}{}", if stale { " (stale)" } else { "" }),
         });
-        self.answer(&mut world, result)
+        Self::answer(&mut world, result)
     }
 
     /// Begins a write: what comes of it without being executed, or how it is executed.
@@ -187,7 +182,10 @@ impl SimConnector {
         what: &str,
     ) -> Call<Option<Fault>> {
         world.calls.writes += 1;
-        let begun = self.begin(world, operation)?;
+        let Some(begun) = self.begin(world, operation) else {
+            *world.unknown.entry((self.at, record.clone())).or_default() += 1;
+            return None;
+        };
         let fault = match begun {
             // A write reads nothing.
             Ok(fault) => fault.filter(|fault| *fault != Fault::Stale),
@@ -232,14 +230,14 @@ impl SimConnector {
             _ => world.write_as_worker(self.at, id, &patch, guard, shown, fault.is_none()),
         };
         if let Err(refusal) = done {
-            return self.answer(&mut world, Err(self.refused(refusal, "update")));
+            return Self::answer(&mut world, Err(self.refused(refusal, "update")));
         }
         if half.is_some() || fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("update")));
         }
         let snapshot = world.remotes[self.at].read(now, id, Depth::Record, false);
         let written = Written { snapshot, request_id: None, declined };
-        self.answer(&mut world, Ok(written))
+        Self::answer(&mut world, Ok(written))
     }
 
     /// What of a patch the service takes: some do not know every owner.
@@ -276,13 +274,16 @@ impl SimConnector {
             return Some(Err(self.unknown("create")));
         }
         let (patch, declined) = self.taken(&world, &opening.patch);
+        if !world.remotes[self.at].takes_new(&patch) {
+            return Self::answer(&mut world, Err(self.refused(Refusal::Invalid, "create")));
+        }
         let id = self.open(&mut world, planned, &patch, opening.origin.as_ref(), fault.is_none());
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("create")));
         }
         let now = world.clock.now();
         let snapshot = world.remotes[self.at].read(now, &id, Depth::Record, false);
-        self.answer(&mut world, Ok(Written { snapshot, request_id: None, declined }))
+        Self::answer(&mut world, Ok(Written { snapshot, request_id: None, declined }))
     }
 
     /// Opens a record. Where names are unique, a second one is the first.
@@ -320,9 +321,10 @@ impl SimConnector {
         }
         world.joined(self.at, &own);
         let seq = world.next_seq();
-        let (system, id, comment) = (self.at, own.clone(), None);
+        let (system, id) = (self.at, own.clone());
         let (changed, created) = (Changed::default(), Some(planned.clone()));
-        world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        let was_closed = false;
+        world.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
         own
     }
 
@@ -340,20 +342,21 @@ impl SimConnector {
         let chosen = habits.chosen_comment_ids.then(|| key.clone());
         let added = match world.remotes[self.at].comment(now, Actor::Worker, id, chosen, text) {
             Ok(added) => added,
-            Err(refusal) => return self.answer(&mut world, Err(self.refused(refusal, "comment"))),
+            Err(refusal) => return Self::answer(&mut world, Err(self.refused(refusal, "comment"))),
         };
         if added {
             let seq = world.next_seq();
             let (system, id, told) = (self.at, id.clone(), fault.is_none());
-            let (changed, comment, created) = (Changed::default(), Some(text.to_owned()), None);
-            world.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+            let (changed, created) = (Changed::default(), None);
+            let was_closed = false;
+            world.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
         }
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("comment")));
         }
         let read = || world.remotes[self.at].read(now, id, Depth::Record, false);
         let snapshot = if habits.answers_comments { read() } else { None };
-        self.answer(&mut world, Ok(Written::new(snapshot, None)))
+        Self::answer(&mut world, Ok(Written::new(snapshot, None)))
     }
 }
 

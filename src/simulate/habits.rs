@@ -4,7 +4,7 @@ use crate::model::RecordKind;
 
 /// How a service tells of comments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Telling {
+pub(crate) enum Telling {
     /// All of them come with the record.
     Listed,
     /// Their number comes with the record.
@@ -17,25 +17,26 @@ pub enum Telling {
 
 /// How a service behaves.
 #[derive(Debug, Clone, Copy)]
-pub struct Habits {
+#[allow(clippy::struct_excessive_bools)] // each is a habit of its own, and all combinations exist
+pub(crate) struct Habits {
     /// What stands for an incident.
-    pub main: RecordKind,
+    pub(crate) main: RecordKind,
     /// Whether a write is refused if the record moved since it was read.
-    pub guarded: bool,
+    pub(crate) guarded: bool,
     /// Whether times tick at 1/300 s, so that changes share one.
-    pub ticks: bool,
+    pub(crate) ticks: bool,
     /// How it tells of comments.
-    pub comments: Telling,
+    pub(crate) comments: Telling,
     /// Whether comments bear ids of the client's choice.
-    pub chosen_comment_ids: bool,
+    pub(crate) chosen_comment_ids: bool,
     /// Whether a second record under the same name cannot be created.
-    pub unique_names: bool,
+    pub(crate) unique_names: bool,
     /// Whether its incidents have alerts, and are merged by the service.
-    pub has_alerts: bool,
+    pub(crate) has_alerts: bool,
     /// Whether a close without verdict is refused.
-    pub wants_verdict: bool,
+    pub(crate) wants_verdict: bool,
     /// Whether the answer to a comment brings the record.
-    pub answers_comments: bool,
+    pub(crate) answers_comments: bool,
 }
 
 const TICKET: Habits = Habits {
@@ -52,7 +53,7 @@ const TICKET: Habits = Habits {
 
 impl Habits {
     /// Those of a kind of system, by the name of its table.
-    pub fn of(kind: &str) -> Self {
+    pub(crate) fn of(kind: &str) -> Self {
         match kind {
             "defender" => Self {
                 main: RecordKind::Incident,

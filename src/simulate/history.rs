@@ -73,6 +73,8 @@ struct History {
     kills: u64,
     /// Whether the worker runs on another policy than it began with.
     reconfigured: bool,
+    /// How much had been written and said when the store was lost, until the next rest.
+    lost: Option<(usize, usize)>,
 }
 
 impl History {
@@ -87,6 +89,7 @@ impl History {
             judge: Judge::default(),
             kills: 0,
             reconfigured: false,
+            lost: None,
         }
     }
 
@@ -137,6 +140,10 @@ impl History {
         lock(&self.world).forget_answers();
         self.worker = None;
         self.store.crash();
+        // What was promised and perhaps not sent is of unknown outcome, too.
+        let promised = self.store.outbox(None, usize::MAX).unwrap_or_default().into_iter();
+        let promised = promised.filter(|intent| matches!(intent.state, IntentState::Sending { .. }));
+        lock(&self.world).doubt(promised.map(|intent| intent.target));
     }
 
     fn restart(&mut self) {
@@ -303,9 +310,9 @@ impl History {
             let world = lock(&self.world);
             let Some((case, system, id)) = world.record_at(spot) else { return };
             let here = &world.cases[case];
-            let others = (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
-            let other =
-                others.filter_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?))).next();
+            let mut others =
+                (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
+            let other = others.find_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?)));
             let joins = here.detached.contains(&system) && !here.left.contains(&system);
             other.filter(|_| joins).map(|other| (case, system, world.remotes[system].record(&id), other))
         };
@@ -327,18 +334,12 @@ impl History {
             return;
         }
         lock(&self.world).say(|| "the store is lost; lockstep starts on an empty one");
-        let before = lock(&self.world).wrote.len();
         self.store = Arc::new(MemoryStore::new());
         lock(&self.world).begin_store();
-        self.start();
-        self.rest();
         let world = lock(&self.world);
-        if world.wrote.len() > before && !self.is_over() {
-            let first = &world.wrote[before];
-            let text = format!("a lost store made lockstep write to {}: {first:?}", first.id);
-            drop(world);
-            self.judge.found(text);
-        }
+        self.lost = Some((world.wrote.len(), world.said.len()));
+        drop(world);
+        self.start();
     }
 
     /// Faults end. The worker goes on until a whole round of lists brings nothing, and nothing is due.
@@ -364,6 +365,12 @@ impl History {
         world.say(|| "everything rests");
         if quiet < QUIET && self.judge.violations.is_empty() {
             self.judge.found("it never came to rest".to_owned());
+        }
+        if let Some((wrote, said)) = self.lost.take()
+            && said == world.said.len()
+            && let Some(first) = world.wrote.get(wrote)
+        {
+            self.judge.found(format!("a lost store made lockstep write to {}: {first:?}", first.id));
         }
         self.judge.at_rest(&world, &self.policy, &self.store, self.reconfigured);
         world.rest_ends();

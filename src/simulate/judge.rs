@@ -188,9 +188,17 @@ impl Facts<'_> {
             || ignored
             || (case.changed_hands.contains(&at) || self.is_native(at))
                 && self.reason(&remote.record(id), field)
+            || self.was_opened_blindly((at, id)) && self.reason(&remote.record(id), field)
             || field == Field::Title && world.scene.cuts_titles == Some(at)
             || field == Field::Owner && world.scene.lacks_owners.is_some()
             || self.dead.contains(&remote.record(id))
+    }
+
+    /// Whether the worker was not told that it had opened a record: what is edited in it meanwhile may pass for what it was
+    /// opened with.
+    fn was_opened_blindly(&self, (at, id): (usize, &RecordId)) -> bool {
+        let of = |w: &&super::world::Wrote| w.system == at && w.id == *id && w.created.is_some();
+        self.world.wrote.iter().filter(of).any(|wrote| !wrote.told)
     }
 
     /// Whether Microsoft's own sync keeps a system in agreement with another one.

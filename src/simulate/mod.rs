@@ -9,12 +9,14 @@
 //! connector, store
 //!             what the worker meets instead of HTTP and disk
 //! judge       whether everybody got what is promised
+//! campaign    many of them, on several threads
 //! shrink      the smallest part of a plan that still breaks something
 //! ```
 //!
 //! The worker is the one that runs in production: its lists, routing, lanes, decisions, deliveries and commits. Only the
 //! connectors and the disk are models.
 
+mod campaign;
 mod connector;
 mod habits;
 mod history;
@@ -28,6 +30,7 @@ mod store;
 mod vocabulary;
 mod world;
 
+pub use campaign::{Campaign, Tally};
 pub use history::{Outcome, play};
 pub use judge::Violation;
 pub use plan::{Act, Plan};
@@ -42,45 +45,7 @@ pub fn driver() -> std::io::Result<tokio::runtime::Runtime> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    /// How many histories the suite plays; `LOCKSTEP_HISTORIES` and `LOCKSTEP_SEED` say otherwise.
-    fn number(name: &str, default: u64) -> u64 {
-        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-    }
-
-    #[test]
-    fn many_histories_break_nothing() {
-        let scenes = Scenes::ours().unwrap();
-        let (first, count) = (number("LOCKSTEP_SEED", 0), number("LOCKSTEP_HISTORIES", 2_000));
-        let driver = driver().unwrap();
-        let _entered = driver.enter();
-        let mut bad = Vec::new();
-        for seed in first..first + count {
-            let plan = Plan::draw(seed, &scenes);
-            let outcome = play(&plan, count == 1);
-            if count == 1 {
-                println!("{:#?}\n{}", plan.scene.policy.closing, outcome.timeline.join("\n"));
-            }
-            if !outcome.violations.is_empty() {
-                bad.push((seed, outcome.violations));
-            }
-        }
-        for (seed, v) in bad.iter().take(40) {
-            println!("seed {seed}: {v:?}");
-        }
-        assert!(bad.is_empty(), "{} of {count} histories", bad.len());
-    }
-
-    #[test]
-    fn the_same_seed_is_the_same_history() {
-        let scenes = Scenes::ours().unwrap();
-        let driver = driver().unwrap();
-        let _entered = driver.enter();
-        for seed in 0..20 {
-            let timeline = || play(&Plan::draw(seed, &scenes), true).timeline;
-            assert_eq!(timeline(), timeline(), "seed {seed}");
-        }
-    }
-}
+mod planted_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

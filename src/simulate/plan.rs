@@ -68,7 +68,7 @@ pub enum What {
     Retry,
     /// The worker is started with another conflict policy.
     Reconfigure,
-    /// The store is lost, and the worker starts on an empty one. Only in calm.
+    /// The store is lost, and the worker starts on an empty one. Only where everything agrees.
     LoseStore,
     /// Faults end, and the worker goes on until nothing moves any more; then everything is judged.
     Rest,
@@ -207,6 +207,7 @@ impl Plan {
                 push(&mut rng, What::Rest, &mut acts);
                 if rng.random_bool(weights.disaster) {
                     push(&mut rng, What::LoseStore, &mut acts);
+                    worker(&mut rng, &weights, 10, &mut acts);
                     push(&mut rng, What::Rest, &mut acts);
                 }
             }

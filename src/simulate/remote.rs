@@ -15,11 +15,11 @@ use super::vocabulary::Vocabulary;
 
 /// Within this time a read may bring the version before, and a look-up may miss a record. Shorter than what the
 /// worker waits after an unknown outcome.
-pub const STALENESS: SignedDuration = SignedDuration::from_secs(20);
+pub(crate) const STALENESS: SignedDuration = SignedDuration::from_secs(20);
 
 /// Who changed a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Actor {
+pub(crate) enum Actor {
     /// A person, or another program.
     Person,
     /// lockstep.
@@ -30,30 +30,30 @@ pub enum Actor {
 
 /// A record at one revision.
 #[derive(Debug, Clone)]
-pub struct Version {
+pub(crate) struct Version {
     /// When it came about (true time); lists show it after the lag.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     /// The service's own time of it.
-    pub modified: Timestamp,
+    pub(crate) modified: Timestamp,
     /// Counts up with every change.
-    pub revision: u64,
+    pub(crate) revision: u64,
     /// Who made it.
-    pub by: Actor,
+    pub(crate) by: Actor,
     /// All fields.
-    pub native: Natives,
+    pub(crate) native: Natives,
     /// The note given at closing.
-    pub closing_comment: Option<String>,
+    pub(crate) closing_comment: Option<String>,
     /// The comments.
-    pub comments: Vec<Comment>,
+    pub(crate) comments: Vec<Comment>,
     /// The record into which this one was merged.
-    pub merged_into: Option<RecordId>,
+    pub(crate) merged_into: Option<RecordId>,
     /// Whether it is deleted.
-    pub deleted: bool,
+    pub(crate) deleted: bool,
 }
 
 /// Why a service refuses a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The revision moved.
     Conflict,
     /// The body is illegal.
@@ -64,51 +64,51 @@ pub enum Refusal {
 
 /// What a write changed: the fields that differ, before and after.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Changed {
+pub(crate) struct Changed {
     /// As they were.
-    pub old: Natives,
+    pub(crate) old: Natives,
     /// As they are.
-    pub new: Natives,
+    pub(crate) new: Natives,
 }
 
 /// A simulated service.
 #[derive(Debug, Clone)]
-pub struct Remote {
+pub(crate) struct Remote {
     /// Its name.
-    pub name: SystemName,
+    pub(crate) name: SystemName,
     /// How it behaves.
-    pub habits: Habits,
+    pub(crate) habits: Habits,
     /// Its words.
-    pub words: Vocabulary,
+    pub(crate) words: Vocabulary,
     /// Its clock against true time.
-    pub skew: SignedDuration,
+    pub(crate) skew: SignedDuration,
     /// How long lists lag behind.
-    pub lag: SignedDuration,
+    pub(crate) lag: SignedDuration,
     /// It keeps no more of a title than so many characters, and says nothing of it.
-    pub keeps_of_titles: Option<usize>,
+    pub(crate) keeps_of_titles: Option<usize>,
     /// All versions of all records, oldest first; never empty.
-    pub records: BTreeMap<RecordId, Vec<Version>>,
+    pub(crate) records: BTreeMap<RecordId, Vec<Version>>,
     /// Records of another system that ours name as the same incident.
-    pub twins: BTreeMap<RecordId, RecordRef>,
+    pub(crate) twins: BTreeMap<RecordId, RecordRef>,
     /// The alerts among the records, each with the incident it belongs to.
-    pub alerts: BTreeMap<RecordId, RecordId>,
+    pub(crate) alerts: BTreeMap<RecordId, RecordId>,
     /// The keys inside tickets.
-    pub keys: BTreeMap<RecordId, RecordRef>,
+    pub(crate) keys: BTreeMap<RecordId, RecordRef>,
 }
 
 impl Remote {
     /// The record now; deleted ones are `None`.
-    pub fn current(&self, id: &RecordId) -> Option<&Version> {
+    pub(crate) fn current(&self, id: &RecordId) -> Option<&Version> {
         self.records.get(id)?.last().filter(|version| !version.deleted)
     }
 
     /// The kind of a record.
-    pub fn kind(&self, id: &RecordId) -> RecordKind {
+    pub(crate) fn kind(&self, id: &RecordId) -> RecordKind {
         if self.alerts.contains_key(id) { RecordKind::Alert } else { self.habits.main }
     }
 
     /// The full name of a record.
-    pub fn record(&self, id: &RecordId) -> RecordRef {
+    pub(crate) fn record(&self, id: &RecordId) -> RecordRef {
         RecordRef { system: self.name.clone(), kind: self.kind(id), id: id.clone() }
     }
 
@@ -125,7 +125,7 @@ impl Remote {
     }
 
     /// Adds a record.
-    pub fn create(&mut self, now: Timestamp, by: Actor, id: &RecordId, mut native: Natives) {
+    pub(crate) fn create(&mut self, now: Timestamp, by: Actor, id: &RecordId, mut native: Natives) {
         self.keep(&mut native);
         let modified = self.stamp(now, None);
         let version = Version {
@@ -143,7 +143,7 @@ impl Remote {
     }
 
     /// Applies a change of fields; what is there already changes nothing.
-    pub fn write(
+    pub(crate) fn write(
         &mut self,
         now: Timestamp,
         by: Actor,
@@ -182,6 +182,12 @@ impl Remote {
         Ok(Changed { old: was, new })
     }
 
+    /// Whether a record may begin like this.
+    pub(crate) fn takes_new(&self, patch: &Patch) -> bool {
+        let verdict = patch.native.get(&Field::Verdict).is_some_and(|verdict| *verdict != Native::Empty);
+        verdict || !self.habits.wants_verdict || !self.words.is_closed(&patch.native)
+    }
+
     fn keep(&self, native: &mut Natives) {
         if let (Some(max), Some(Native::Text(title))) = (self.keeps_of_titles, native.get_mut(&Field::Title))
         {
@@ -212,7 +218,7 @@ impl Remote {
     }
 
     /// Adds an alert to an incident.
-    pub fn raise(&mut self, now: Timestamp, alert: &RecordId, incident: &RecordId) {
+    pub(crate) fn raise(&mut self, now: Timestamp, alert: &RecordId, incident: &RecordId) {
         self.alerts.insert(alert.clone(), incident.clone());
         let status = (Field::Status, Native::Text("new".to_owned()));
         let native = Natives::from([status, (Field::Verdict, Native::Empty), (Field::Owner, Native::Empty)]);
@@ -220,7 +226,7 @@ impl Remote {
     }
 
     /// Merges a record into another one: its alerts go along (`graph-security.md` 2.8).
-    pub fn merge(&mut self, now: Timestamp, source: &RecordId, target: &RecordId) {
+    pub(crate) fn merge(&mut self, now: Timestamp, source: &RecordId, target: &RecordId) {
         let Some(old) = self.current(source).cloned() else { return };
         let says_so = self.habits.has_alerts;
         self.push(now, Actor::Service, source, &old, |version| {
@@ -238,14 +244,14 @@ impl Remote {
     }
 
     /// Deletes a record.
-    pub fn delete(&mut self, now: Timestamp, id: &RecordId) {
+    pub(crate) fn delete(&mut self, now: Timestamp, id: &RecordId) {
         if let Some(old) = self.current(id).cloned() {
             self.push(now, Actor::Person, id, &old, |version| version.deleted = true);
         }
     }
 
     /// Adds a comment. The same chosen id again changes nothing. Returns whether it was added.
-    pub fn comment(
+    pub(crate) fn comment(
         &mut self,
         now: Timestamp,
         by: Actor,
@@ -285,7 +291,7 @@ impl Remote {
 
     /// A page of what a list shows: of each record the newest version that the index has caught up with, oldest change
     /// first, after `after`; and whether there is more.
-    pub fn list(
+    pub(crate) fn list(
         &self,
         now: Timestamp,
         kind: RecordKind,
@@ -317,7 +323,7 @@ impl Remote {
     }
 
     /// A read by id; `stale` gives the version before, if that was replaced a moment ago.
-    pub fn read(&self, now: Timestamp, id: &RecordId, depth: Depth, stale: bool) -> Option<Snapshot> {
+    pub(crate) fn read(&self, now: Timestamp, id: &RecordId, depth: Depth, stale: bool) -> Option<Snapshot> {
         let versions = self.records.get(id)?;
         let last = versions.last()?;
         let before = versions.len().checked_sub(2).and_then(|at| versions.get(at));
@@ -331,7 +337,13 @@ impl Remote {
     }
 
     /// The oldest ticket with a key; a lagging index does not show one that is young.
-    pub fn find(&self, now: Timestamp, key: &RecordRef, depth: Depth, stale: bool) -> Option<Snapshot> {
+    pub(crate) fn find(
+        &self,
+        now: Timestamp,
+        key: &RecordRef,
+        depth: Depth,
+        stale: bool,
+    ) -> Option<Snapshot> {
         let shown = |id: &RecordId| {
             let opened = self.records.get(id).and_then(|versions| versions.first()).map(|v| v.at);
             opened.is_some_and(|at| !stale || now.duration_since(at) >= STALENESS)
@@ -375,7 +387,7 @@ impl Remote {
 }
 
 /// How a record begins when nobody says otherwise.
-pub fn initial(remote: &Remote, title: &str) -> Natives {
+pub(crate) fn initial(remote: &Remote, title: &str) -> Natives {
     let words = &remote.words;
     let carried = Field::ALL.into_iter().filter(|field| words.carries(*field));
     let begin = |field| match field {

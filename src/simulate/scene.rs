@@ -1,6 +1,7 @@
 //! The bridges that histories are played on: ours, or those of a configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -38,9 +39,11 @@ pub struct Scene {
     /// The kinds of its systems, in its order: the names of their tables.
     pub kinds: Vec<String>,
     /// The words of its systems, in its order.
-    pub words: Vec<Vocabulary>,
+    pub(crate) words: Vec<Vocabulary>,
     /// How many incidents there are.
     pub cases: usize,
+    /// Whether the first incident is closed already when it is met.
+    pub begins_closed: bool,
     /// Whether the Sentinel twin of each Defender incident is there from the start.
     pub has_twins: bool,
     /// How long each system's lists lag.
@@ -56,7 +59,9 @@ pub struct Scene {
 }
 
 /// What scenes are drawn from.
-pub enum Scenes {
+pub struct Scenes(Pool);
+
+enum Pool {
     /// Every kind of system, in many combinations and with many policies.
     Ours(BTreeMap<&'static str, Table>),
     /// The bridges of a configuration, each with the kinds of its systems.
@@ -65,7 +70,7 @@ pub enum Scenes {
 
 /// A table, and the words in it.
 #[derive(Clone)]
-pub struct Table {
+struct Table {
     translation: Arc<Translation>,
     words: Vocabulary,
 }
@@ -82,7 +87,7 @@ impl Scenes {
             let words = Vocabulary::read(translation.text(), main_kind(kind));
             Ok((kind, Table { translation: Arc::new(translation), words }))
         };
-        Ok(Self::Ours(KINDS.into_iter().map(table).collect::<Result<_, TranslationError>>()?))
+        Ok(Self(Pool::Ours(KINDS.into_iter().map(table).collect::<Result<_, TranslationError>>()?)))
     }
 
     /// The bridges of a configuration. `kind_of` names the table of a system.
@@ -97,14 +102,14 @@ impl Scenes {
             let words = policy.systems.iter().map(|s| Vocabulary::read(s.translation.text(), s.main));
             (policy.clone(), kinds, words.collect())
         });
-        Self::Configured(played.collect())
+        Self(Pool::Configured(played.collect()))
     }
 
     /// The scene of a history.
     pub fn draw(&self, rng: &mut StdRng) -> Scene {
-        let (policy, kinds, words) = match self {
-            Self::Ours(tables) => ours(rng, tables),
-            Self::Configured(bridges) => {
+        let (policy, kinds, words) = match &self.0 {
+            Pool::Ours(tables) => ours(rng, tables),
+            Pool::Configured(bridges) => {
                 let at = rng.random_range(0..bridges.len().max(1));
                 bridges.get(at).cloned().unwrap_or_else(|| unreachable!("a configuration has bridges"))
             }
@@ -112,11 +117,12 @@ impl Scenes {
         let count = kinds.len();
         let creates_incidents = policy.create_in.iter().any(|s| policy.main_kind(s) == RecordKind::Incident);
         let quick = rng.random_bool(0.5);
-        let lag = |rng: &mut StdRng| if quick { 0 } else { rng.random_range(0..60) };
+        let lag = |rng: &mut StdRng| if quick { 0 } else { rng.random_range(0..110) };
         let tickets =
             (0..count).filter(|at| main_kind(&kinds[*at]) == RecordKind::Ticket).collect::<Vec<_>>();
         Scene {
             cases: rng.random_range(1..=3),
+            begins_closed: rng.random_bool(0.15),
             has_twins: !creates_incidents || rng.random_bool(0.5),
             lag: (0..count).map(|_| SignedDuration::from_secs(lag(rng))).collect(),
             skew: (0..count).map(|_| SignedDuration::from_secs(rng.random_range(-3600..3600))).collect(),
@@ -127,6 +133,36 @@ impl Scenes {
             kinds,
             words,
         }
+    }
+}
+
+impl fmt::Display for Scene {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let policy = &self.policy;
+        let names: Vec<&str> = policy.systems.iter().map(|system| system.name.as_str()).collect();
+        write!(f, "bridge {} of {}: ", policy.bridge, names.join(", "))?;
+        write!(f, "conflicts {:?}, reopen {:?}", policy.conflicts, policy.closing.reopen)?;
+        for system in &policy.create_in {
+            write!(f, ", created in {system}")?;
+        }
+        if let Some(pair) = &policy.native_sync {
+            write!(f, ", native sync of {} and {}", pair.writer, pair.follower)?;
+        }
+        for (field, direction) in &policy.fields {
+            write!(f, ", {field} {direction:?}")?;
+        }
+        write!(f, ", merged tickets: {:?}", policy.tickets.gone)?;
+        if policy.tickets.open_closed {
+            write!(f, ", tickets for closed incidents")?;
+        }
+        let name = |at: usize| names.get(at).copied().unwrap_or_default();
+        if let Some(at) = self.cuts_titles {
+            write!(f, "; {} silently cuts titles", name(at))?;
+        }
+        if let Some(at) = self.lacks_owners {
+            write!(f, "; {} does not know every owner", name(at))?;
+        }
+        write!(f, "; {} incidents", self.cases)
     }
 }
 

@@ -14,14 +14,14 @@ use crate::store::{Change, Counts, MemoryStore, Store, StoreError};
 use super::connector::{SharedWorld, killed, lock};
 
 /// The store of one worker.
-pub struct SimStore {
+pub(crate) struct SimStore {
     inner: Arc<MemoryStore>,
     world: SharedWorld,
 }
 
 impl SimStore {
     /// A store that is killed when the world says so.
-    pub fn new(inner: &Arc<MemoryStore>, world: &SharedWorld) -> Self {
+    pub(crate) fn new(inner: &Arc<MemoryStore>, world: &SharedWorld) -> Self {
         Self { inner: Arc::clone(inner), world: Arc::clone(world) }
     }
 
@@ -47,6 +47,10 @@ impl Store for SimStore {
             killed().await;
         }
         self.tell(&changes);
+        if planted!(AckBeforeSync) {
+            self.inner.sync()?;
+            return self.inner.apply(changes);
+        }
         self.inner.apply(changes)?;
         if self.is_killed_here() {
             killed().await;

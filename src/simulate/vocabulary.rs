@@ -6,12 +6,12 @@ use crate::model::{Field, Native, RecordKind};
 
 /// The words of one kind of record in one system.
 #[derive(Debug, Clone, Default)]
-pub struct Vocabulary {
+pub(crate) struct Vocabulary {
     fields: BTreeMap<Field, Words>,
     /// Whether a verdict shows only while the record is closed.
-    pub hides_verdict: bool,
+    pub(crate) hides_verdict: bool,
     /// Whether a status may take several requests.
-    pub in_steps: bool,
+    pub(crate) in_steps: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -19,7 +19,6 @@ struct Words {
     read: BTreeMap<String, String>,
     write: BTreeMap<String, String>,
     legal: BTreeSet<String>,
-    coarse: BTreeSet<String>,
     max: Option<usize>,
     /// Free text, or a set of it.
     free: bool,
@@ -30,7 +29,7 @@ const NOT_FOR_PEOPLE: [&str; 2] = ["redirected", "awaitingAction"];
 
 impl Vocabulary {
     /// Reads a table. What is not understood is left out, and so is never edited.
-    pub fn read(table: &str, kind: RecordKind) -> Self {
+    pub(crate) fn read(table: &str, kind: RecordKind) -> Self {
         let Ok(table) = table.parse::<toml::Table>() else { return Self::default() };
         let says = |key: &str| table.get(key).and_then(toml::Value::as_bool).unwrap_or_default();
         let section = table.get(kind.as_str()).and_then(toml::Value::as_table);
@@ -46,12 +45,12 @@ impl Vocabulary {
     }
 
     /// Whether records carry a field.
-    pub fn carries(&self, field: Field) -> bool {
+    pub(crate) fn carries(&self, field: Field) -> bool {
         self.fields.contains_key(&field)
     }
 
     /// What a native value means, in a word; `None` for what the table does not know.
-    pub fn meaning(&self, field: Field, native: &Native) -> Option<String> {
+    pub(crate) fn meaning(&self, field: Field, native: &Native) -> Option<String> {
         let words = self.fields.get(&field)?;
         match (field, native) {
             (Field::Owner, Native::Empty) => Some(String::new()),
@@ -66,7 +65,7 @@ impl Vocabulary {
     }
 
     /// What a word is written as; `None` where it cannot be written.
-    pub fn native(&self, field: Field, word: &str) -> Option<Native> {
+    pub(crate) fn native(&self, field: Field, word: &str) -> Option<Native> {
         let words = self.fields.get(&field)?;
         match field {
             Field::Owner => Some(Native::text(Some(word))),
@@ -77,7 +76,7 @@ impl Vocabulary {
     }
 
     /// Whether a record that says `native` says `word` as well as this system can.
-    pub fn says(&self, field: Field, native: &Native, word: &str) -> bool {
+    pub(crate) fn says(&self, field: Field, native: &Native, word: &str) -> bool {
         let Some(written) = self.native(field, word) else { return true };
         let (now, then) = (self.meaning(field, native), self.meaning(field, &written));
         let class = |word: &str| word.split('/').next().unwrap_or_default().to_owned();
@@ -85,13 +84,8 @@ impl Vocabulary {
         now == then || open && now.as_deref().map(class) == Some(class(word))
     }
 
-    /// Whether a word is knowingly written as a coarser one here.
-    pub fn is_coarse(&self, field: Field, word: &str) -> bool {
-        self.fields.get(&field).is_some_and(|words| words.coarse.contains(word))
-    }
-
     /// The words that people can choose from, in native form; empty for free text.
-    pub fn choices(&self, field: Field) -> Vec<Native> {
+    pub(crate) fn choices(&self, field: Field) -> Vec<Native> {
         let Some(words) = self.fields.get(&field) else { return Vec::new() };
         let plain = |text: &&String| !text.ends_with("/*") && !NOT_FOR_PEOPLE.contains(&text.as_str());
         let all: BTreeSet<&String> = words.read.keys().chain(&words.legal).filter(plain).collect();
@@ -101,12 +95,12 @@ impl Vocabulary {
     }
 
     /// A native status that means `new`, `active` or `closed`.
-    pub fn status(&self, word: &str) -> Native {
+    pub(crate) fn status(&self, word: &str) -> Native {
         self.native(Field::Status, word).unwrap_or(Native::Empty)
     }
 
     /// Whether a record in this state is closed.
-    pub fn is_closed(&self, native: &BTreeMap<Field, Native>) -> bool {
+    pub(crate) fn is_closed(&self, native: &BTreeMap<Field, Native>) -> bool {
         let status = native.get(&Field::Status).and_then(|status| self.meaning(Field::Status, status));
         status.as_deref() == Some("closed")
     }
@@ -139,7 +133,6 @@ fn words(entry: &toml::Value) -> Words {
         read: map("read"),
         write: map("write"),
         legal: list("legal"),
-        coarse: list("coarse"),
         max,
         free: entry.as_str() == Some("identity") || max.is_some(),
     }

@@ -24,16 +24,16 @@ const GENERATIONS: usize = 8;
 
 /// The clock of a history; the worker's and everybody's.
 #[derive(Debug, Clone, Default)]
-pub struct SimClock(Arc<AtomicI64>);
+pub(crate) struct SimClock(Arc<AtomicI64>);
 
 impl SimClock {
     /// Now.
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::from_microsecond(self.0.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
     /// Lets time pass.
-    pub fn advance(&self, by: SignedDuration) {
+    pub(crate) fn advance(&self, by: SignedDuration) {
         let micros = i64::try_from(by.as_micros()).unwrap_or_default();
         self.0.fetch_add(micros, Ordering::Relaxed);
     }
@@ -41,124 +41,124 @@ impl SimClock {
 
 /// One security incident.
 #[derive(Debug, Clone, Default)]
-pub struct Case {
+pub(crate) struct Case {
     /// Its records, by system. Of tickets that follow each other the last.
-    pub records: Vec<Option<RecordId>>,
+    pub(crate) records: Vec<Option<RecordId>>,
     /// Tickets that others followed.
-    pub former: BTreeSet<(usize, RecordId)>,
+    pub(crate) former: BTreeSet<(usize, RecordId)>,
     /// Systems whose record an operator took out.
-    pub detached: BTreeSet<usize>,
+    pub(crate) detached: BTreeSet<usize>,
     /// Systems whose record was deleted, or merged into another one.
-    pub left: BTreeSet<usize>,
+    pub(crate) left: BTreeSet<usize>,
     /// Systems whose record was taken out and put back, or is another one now.
-    pub changed_hands: BTreeSet<usize>,
+    pub(crate) changed_hands: BTreeSet<usize>,
     /// The case into which its incident was merged.
-    pub merged_into: Option<usize>,
+    pub(crate) merged_into: Option<usize>,
 }
 
 /// What somebody other than the worker said.
 #[derive(Debug, Clone)]
-pub struct Said {
+pub(crate) struct Said {
     /// Its place in the order of everything.
-    pub seq: u64,
+    pub(crate) seq: u64,
     /// By the service's clock.
-    pub modified: Timestamp,
+    pub(crate) modified: Timestamp,
     /// In which system.
-    pub system: usize,
+    pub(crate) system: usize,
     /// On which record.
-    pub id: RecordId,
+    pub(crate) id: RecordId,
     /// The fields, before and after.
-    pub changed: Changed,
+    pub(crate) changed: Changed,
     /// The text of a comment.
-    pub comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// Whether the record began with it, joined with it, or got it from native sync: then it is newer than nothing.
-    pub joined: bool,
+    pub(crate) joined: bool,
+    /// Whether it was said on a closed ticket, which is spared what others say.
+    pub(crate) on_closed_ticket: bool,
     /// Whether it was native sync that brought it.
-    pub by_service: bool,
+    pub(crate) by_service: bool,
     /// Fields that a write of ours replaced before the worker could see them: the window that is stated.
-    pub overrun: BTreeSet<Field>,
+    pub(crate) overrun: BTreeSet<Field>,
 }
 
 /// What the worker changed.
 #[derive(Debug, Clone)]
-pub struct Wrote {
+pub(crate) struct Wrote {
     /// Its place in the order of everything.
-    pub seq: u64,
-    /// When.
-    pub at: Timestamp,
+    pub(crate) seq: u64,
     /// In which system.
-    pub system: usize,
+    pub(crate) system: usize,
     /// Which record.
-    pub id: RecordId,
+    pub(crate) id: RecordId,
     /// The fields, before and after.
-    pub changed: Changed,
-    /// The text of an added comment.
-    pub comment: Option<String>,
+    pub(crate) changed: Changed,
+    /// Whether the record was closed when the worker read it, and was to stay so.
+    pub(crate) was_closed: bool,
     /// The key, or own id, under which a record was created.
-    pub created: Option<RecordRef>,
+    pub(crate) created: Option<RecordRef>,
     /// Whether the worker was told of it.
-    pub told: bool,
+    pub(crate) told: bool,
 }
 
 /// A request that is executed after its sender gave up.
 pub(super) struct LateWrite {
-    pub at: Timestamp,
-    pub system: usize,
-    pub id: RecordId,
-    pub shown: Timestamp,
-    pub patch: Patch,
-    pub guard: Option<u64>,
+    pub(crate) at: Timestamp,
+    pub(crate) system: usize,
+    pub(crate) id: RecordId,
+    pub(crate) shown: Timestamp,
+    pub(crate) patch: Patch,
+    pub(crate) guard: Option<u64>,
 }
 
 /// Calls of the worker.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Calls {
+pub(crate) struct Calls {
     /// Lists.
-    pub lists: u64,
+    pub(crate) lists: u64,
     /// Reads and look-ups.
-    pub reads: u64,
+    pub(crate) reads: u64,
     /// Writes.
-    pub writes: u64,
+    pub(crate) writes: u64,
 }
 
 /// The world of one history.
-pub struct World {
+pub(crate) struct World {
     /// What it is like.
-    pub scene: Scene,
+    pub(crate) scene: Scene,
     /// The clock.
-    pub clock: SimClock,
+    pub(crate) clock: SimClock,
     /// The services, in the bridge's order.
-    pub remotes: Vec<Remote>,
+    pub(crate) remotes: Vec<Remote>,
     /// The incidents.
-    pub cases: Vec<Case>,
+    pub(crate) cases: Vec<Case>,
     /// Keys and derived ids, with their case and system.
-    pub names: BTreeMap<RecordRef, (usize, usize)>,
+    pub(crate) names: BTreeMap<RecordRef, (usize, usize)>,
     /// What people and native sync said.
-    pub said: Vec<Said>,
+    pub(crate) said: Vec<Said>,
     /// What the worker did.
-    pub wrote: Vec<Wrote>,
+    pub(crate) wrote: Vec<Wrote>,
     /// Writes whose outcome the worker could not know, by system and record.
-    pub unknown: BTreeMap<(usize, RecordId), usize>,
+    pub(crate) unknown: BTreeMap<(usize, RecordId), usize>,
     /// Records that nobody may write to: copies, other people's tickets.
-    pub strangers: BTreeSet<(usize, RecordId)>,
+    pub(crate) strangers: BTreeSet<(usize, RecordId)>,
     /// Records that an operator took out, and since when in the order of everything.
-    pub apart: BTreeMap<(usize, RecordId), u64>,
+    pub(crate) apart: BTreeMap<(usize, RecordId), u64>,
     /// The end of the latest rest, in the order of everything.
-    pub rested: u64,
+    pub(crate) rested: u64,
     /// When that was.
-    pub rested_at: Timestamp,
+    pub(crate) rested_at: Timestamp,
     /// How often the worker was started again.
-    pub restarts: u64,
+    pub(crate) restarts: u64,
     /// When the worker's present store began, in the order of everything.
-    pub store_began: u64,
+    pub(crate) store_began: u64,
     /// Calls so far.
-    pub calls: Calls,
+    pub(crate) calls: Calls,
     /// Calls that went wrong so far.
-    pub faults: u64,
+    pub(crate) faults: u64,
     /// Whether nothing goes wrong now.
-    pub calm: bool,
+    pub(crate) calm: bool,
     /// What happened, for people; only kept for a replay.
-    pub timeline: Option<Vec<String>>,
+    pub(crate) timeline: Option<Vec<String>>,
     pub(super) away_until: Vec<Timestamp>,
     pub(super) denied_until: Vec<Timestamp>,
     pub(super) late: Vec<LateWrite>,
@@ -187,7 +187,7 @@ pub(super) enum Begin {
 
 impl World {
     /// The world of a scene at its beginning.
-    pub fn new(seed: u64, scene: &Scene, keep_timeline: bool) -> Self {
+    pub(crate) fn new(seed: u64, scene: &Scene, keep_timeline: bool) -> Self {
         let clock = SimClock::default();
         clock.advance(SignedDuration::from_hours(24 * 365 * 50));
         let now = clock.now();
@@ -255,7 +255,10 @@ impl World {
                 continue;
             }
             let id = id(format!("{}-{n}", 100 * (at + 1) + n));
-            let native = initial(&self.remotes[at], &format!("incident {n}"));
+            let mut native = initial(&self.remotes[at], &format!("incident {n}"));
+            if n == 0 && self.scene.begins_closed {
+                close(&self.remotes[at], &mut native);
+            }
             self.remotes[at].create(self.clock.now(), Actor::Person, &id, native.clone());
             self.joined(at, &id);
             if self.remotes[at].habits.has_alerts {
@@ -293,12 +296,12 @@ impl World {
     }
 
     /// The place of a system.
-    pub fn at(&self, system: &SystemName) -> usize {
+    pub(crate) fn at(&self, system: &SystemName) -> usize {
         self.scene.policy.rank(system)
     }
 
     /// The case and system of a spot, and the record there.
-    pub fn record_at(&self, spot: Spot) -> Option<(usize, usize, RecordId)> {
+    pub(crate) fn record_at(&self, spot: Spot) -> Option<(usize, usize, RecordId)> {
         let case = usize::from(spot.case) % self.cases.len().max(1);
         let system = usize::from(spot.system) % self.remotes.len();
         let id = self.cases.get(case)?.records.get(system)?.clone()?;
@@ -306,7 +309,7 @@ impl World {
     }
 
     /// The case of a record, as it is now.
-    pub fn case_of(&self, system: usize, id: &RecordId) -> Option<usize> {
+    pub(crate) fn case_of(&self, system: usize, id: &RecordId) -> Option<usize> {
         self.cases.iter().position(|case| case.records[system].as_ref() == Some(id))
     }
 
@@ -323,6 +326,13 @@ impl World {
         }
         self.restarts += 1;
         self.begin_act(Trouble::default());
+    }
+
+    /// The worker cannot know what became of its writes to these.
+    pub(super) fn doubt(&mut self, records: impl Iterator<Item = RecordRef>) {
+        for record in records {
+            *self.unknown.entry((self.at(&record.system), record.id)).or_default() += 1;
+        }
     }
 
     /// The worker starts on an empty store.
@@ -413,6 +423,13 @@ impl World {
         self.hear(system, id, changed, None, true);
     }
 
+    /// Whether a record was a closed ticket before its latest change.
+    fn was_closed_ticket(&self, system: usize, id: &RecordId) -> bool {
+        let remote = &self.remotes[system];
+        let before = remote.records.get(id).and_then(|versions| versions.iter().rev().nth(1));
+        remote.habits.main == RecordKind::Ticket && before.is_some_and(|v| remote.words.is_closed(&v.native))
+    }
+
     fn hear(
         &mut self,
         system: usize,
@@ -423,10 +440,21 @@ impl World {
     ) {
         let modified = self.remotes[system].current(id).map(|v| v.modified).unwrap_or_default();
         let (seq, id, overrun) = (self.next_seq(), id.clone(), BTreeSet::new());
-        // Until everything was met for the first time, whatever is said is what a record joins with.
-        let joined = joined || self.rested == 0;
-        let by_service = false;
-        self.said.push(Said { seq, modified, system, id, changed, comment, joined, by_service, overrun });
+        // Until everything was met, for the first time or after a lost store, whatever is said is what a record joins with.
+        let joined = joined || self.rested == 0 || self.store_began > self.rested;
+        let (by_service, on_closed_ticket) = (false, self.was_closed_ticket(system, &id));
+        self.said.push(Said {
+            seq,
+            modified,
+            system,
+            id,
+            changed,
+            comment,
+            joined,
+            on_closed_ticket,
+            by_service,
+            overrun,
+        });
     }
 
     /// The worker's write is executed. `shown` is when what the worker had read of the record was true.
@@ -440,6 +468,10 @@ impl World {
         told: bool,
     ) -> Result<(), super::remote::Refusal> {
         let now = self.clock.now();
+        let remote = &self.remotes[system];
+        let before = remote.records.get(id).into_iter().flatten().rfind(|version| version.at <= shown);
+        let reopens = patch.native.contains_key(&Field::Status);
+        let was_closed = before.is_some_and(|version| remote.words.is_closed(&version.native)) && !reopens;
         let changed = self.remotes[system].write(now, Actor::Worker, id, patch, guard)?;
         if changed == Changed::default() {
             return Ok(());
@@ -447,8 +479,8 @@ impl World {
         self.mark_overrun(system, id, &changed, shown);
         self.queue_native(system, id, changed.new.keys().copied().collect());
         let seq = self.next_seq();
-        let (id, comment, created) = (id.clone(), None, None);
-        self.wrote.push(Wrote { seq, at: now, system, id, changed, comment, created, told });
+        let (id, created) = (id.clone(), None);
+        self.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
         Ok(())
     }
 
@@ -560,6 +592,14 @@ impl World {
     }
 }
 
+/// A record that was closed as an attack.
+fn close(remote: &Remote, native: &mut Natives) {
+    native.insert(Field::Status, remote.words.status("closed"));
+    native.extend(
+        remote.words.native(Field::Verdict, "true-positive").map(|verdict| (Field::Verdict, verdict)),
+    );
+}
+
 /// A record's id.
 pub(super) fn id(text: String) -> RecordId {
     RecordId::new(text).unwrap_or_else(|_| unreachable!("not blank"))
@@ -595,12 +635,12 @@ fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
             let wanted =
                 if choice % 10 < 6 { words.status("closed") } else { pick(words.choices(Field::Status)) };
             patch.native.insert(Field::Status, wanted);
-            let closes = words.is_closed(&patch.native) && !closed;
-            let says_why = remote.habits.wants_verdict || choice % 3 > 0;
-            if closes && says_why && words.carries(Field::Verdict) {
+            let ends = words.is_closed(&patch.native) && !closed;
+            let says_why = remote.habits.wants_verdict || !choice.is_multiple_of(3);
+            if ends && says_why && words.carries(Field::Verdict) {
                 patch.native.insert(Field::Verdict, pick(words.choices(Field::Verdict)));
             }
-            if closes && choice % 4 == 0 {
+            if ends && choice.is_multiple_of(4) {
                 patch.closing_comment = Some(format!("closing note {count}"));
             }
         }
@@ -624,7 +664,11 @@ fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
             patch.native.insert(field, Native::Set(tags));
         }
         Field::Title => {
-            let long = if choice % 7 == 0 { " that goes on for longer than some services keep" } else { "" };
+            let long = if choice.is_multiple_of(7) {
+                " that goes on for longer than some services keep"
+            } else {
+                ""
+            };
             patch.native.insert(field, Native::Text(format!("title {count}{long}")));
         }
     }

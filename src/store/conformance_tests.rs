@@ -244,6 +244,36 @@ fn commits_that_arrive_together_share_a_sync() {
 }
 
 #[test]
+fn every_commit_that_comes_alone_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    for n in 1..4 {
+        commit(&*store, vec![put(mapping(n, [n]))]).unwrap();
+        assert_eq!(store.syncs(), n);
+    }
+    commit(&*store, vec![]).unwrap();
+    assert_eq!(store.syncs(), 3, "what changes nothing needs no sync");
+}
+
+#[test]
+fn each_store_draws_a_marker_key_of_its_own_and_the_memory_twin_has_a_fixed_one() {
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let keys = dirs.each_ref().map(|dir| SledStore::open(dir.path()).unwrap().marker_key());
+    assert_ne!(keys[0], keys[1]);
+    assert_eq!(MemoryStore::new().marker_key(), *b"a fixed key of the memory store ");
+}
+
+#[test]
+fn a_store_is_named_by_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SledStore::open(dir.path()).unwrap();
+    let text = format!("{store:?}");
+    assert!(
+        text.starts_with("SledStore") && text.contains(dir.path().file_name().unwrap().to_str().unwrap())
+    );
+}
+
+#[test]
 fn everything_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
     let store = SledStore::open(dir.path()).unwrap();

@@ -22,6 +22,9 @@ use crate::model::{Intent, MappingId};
 /// sled's page cache, in bytes. Its default of 1 GiB does not see container limits.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// How often sled's own thread writes what waits and cleans up, in milliseconds.
+const FLUSH_EVERY_MS: u64 = 500;
+
 /// The thread that sled is opened on; panics there become errors and are not printed.
 const OPENING_THREAD: &str = "store-opening";
 
@@ -181,7 +184,10 @@ impl Database {
     pub(super) fn open(dir: &Path) -> Result<Self, String> {
         let dir = dir.to_owned();
         guarded(move || {
-            let config = sled::Config::new().path(&dir).cache_capacity(CACHE_BYTES).flush_every_ms(Some(500));
+            let config = sled::Config::new()
+                .path(&dir)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(Some(flush_every_ms()));
             await_lock(&dir.join("db"));
             let db = config.open().map_err(|error| error.to_string())?;
             let trees = Tree::ALL.iter().map(|tree| db.open_tree(tree.name()));
@@ -248,6 +254,15 @@ impl Database {
         self.db.flush().map_err(|error| error.to_string())?;
         self.file.sync_all().map_err(|error| format!("fsync of its data file failed: {error}"))
     }
+}
+
+fn flush_every_ms() -> u64 {
+    // The power-cut tests let sled's thread meet every commit.
+    #[cfg(test)]
+    if let Some(ms) = super::power_cut_tests::flush_every_ms() {
+        return ms;
+    }
+    FLUSH_EVERY_MS
 }
 
 /// Gives sled's lock on its data file a second to come free. sled lets it go by closing the file, and so a child that

@@ -5,6 +5,9 @@
 //! * `acknowledged`: how far commits were acknowledged; a database that ends earlier has lost some;
 //! * `creating` or `importing`: the store is not complete yet;
 //! * `trial/`: the copy on which the database is tried before it is opened in place.
+//!
+//! Names are kept by the directory, not by the files: a new one survives a power cut only once the directory was synced.
+//! sled never does that.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
@@ -17,9 +20,12 @@ use super::layout::{FORMAT, SCHEMA};
 use super::owner::OWNER;
 
 const DESCRIPTION: &str = "store.json";
-const DESCRIPTION_DRAFT: &str = "store.json.draft";
 const ACKNOWLEDGED: &str = "acknowledged";
 const TRIAL: &str = "trial";
+
+/// What the names of drafts end in: ours, and sled's for its start-up snapshots.
+const DRAFT: &str = ".draft";
+const GENERATING: &str = ".generating";
 
 /// How a store comes into being; the file of this name says that it is not complete yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,10 +170,11 @@ pub(super) fn begin(dir: &Path, making: Making) -> Result<(), StoreError> {
 pub(super) fn complete(dir: &Path, making: Making) -> Result<(), StoreError> {
     let description = Description { format: FORMAT.to_owned(), schema: SCHEMA };
     let text = serde_json::to_vec(&description).unwrap_or_default();
-    // sled syncs neither `conf` nor the directory.
+    // sled syncs neither `conf` nor the directory, and the description must not outlive the files that it describes.
     let done = File::open(dir.join("conf"))
         .and_then(|conf| conf.sync_all())
-        .and_then(|()| write_description(dir, &text))
+        .and_then(|()| sync_dir(dir))
+        .and_then(|()| write_durably(dir, DESCRIPTION, DRAFT, &text))
         .and_then(|()| fs::remove_file(dir.join(making.file())))
         .and_then(|()| sync_dir(dir));
     done.map_err(|error| cannot(dir, "be completed", &error))
@@ -193,27 +200,43 @@ fn clear(dir: &Path) -> io::Result<()> {
 }
 
 fn is_mark(name: &str) -> bool {
-    [Making::Creating.file(), Making::Importing.file(), DESCRIPTION_DRAFT, ACKNOWLEDGED].contains(&name)
+    [Making::Creating.file(), Making::Importing.file(), ACKNOWLEDGED].contains(&name)
+        || name.strip_suffix(DRAFT) == Some(DESCRIPTION)
 }
 
 fn is_sled_file(name: &str) -> bool {
-    ["db", "conf", "blobs"].contains(&name) || name.starts_with("snap.")
+    ["db", "conf", "blobs"].contains(&name) || is_snapshot(name)
+}
+
+fn is_snapshot(name: &str) -> bool {
+    name.starts_with("snap.")
 }
 
 /// A start-up snapshot whose writing was cut short; sled would take it for the newest one and report corruption.
 fn is_torn_snapshot(name: &str) -> bool {
-    name.starts_with("snap.") && name.ends_with(".generating")
+    is_snapshot(name) && name.ends_with(GENERATING)
 }
 
-/// Removes torn start-up snapshots; the older, complete one is still there.
-pub(super) fn remove_torn_snapshots(dir: &Path) -> Result<(), StoreError> {
-    let removed = names(dir).and_then(|names| {
-        names
-            .iter()
-            .filter(|name| is_torn_snapshot(name))
-            .try_for_each(|name| fs::remove_file(dir.join(name)))
+/// Takes over the start-up snapshot that sled made of the copy, durably, and removes all others.
+///
+/// Left to itself, sled writes one in place, renames it without a sync of the directory, and at once wipes the segments
+/// of its log that this snapshot no longer needs. A power cut that kept the wiping and lost the name left a log without
+/// its beginning, which nothing could open. With a durable snapshot in place sled writes none.
+pub(super) fn adopt_snapshot(dir: &Path) -> Result<(), StoreError> {
+    let adopted = newest_snapshot(&dir.join(TRIAL)).and_then(|newest| {
+        let Some(name) = newest else { return Ok(()) };
+        if !dir.join(&name).exists() {
+            write_durably(dir, &name, GENERATING, &fs::read(dir.join(TRIAL).join(&name))?)?;
+        }
+        let others = names(dir)?.into_iter().filter(|other| is_snapshot(other) && *other != name);
+        others.into_iter().try_for_each(|other| fs::remove_file(dir.join(other)))
     });
-    removed.map_err(|error| cannot(dir, "be cleaned of torn snapshots", &error))
+    adopted.map_err(|error| cannot(dir, "be given the start-up snapshot of its copy", &error))
+}
+
+/// Their names end in a number of fixed length that grows.
+fn newest_snapshot(dir: &Path) -> io::Result<Option<String>> {
+    Ok(names(dir)?.into_iter().filter(|name| is_snapshot(name) && !is_torn_snapshot(name)).max())
 }
 
 /// Copies sled's files into the trial directory and returns it.
@@ -254,12 +277,13 @@ pub(super) fn remove_trial(dir: &Path) -> io::Result<()> {
     }
 }
 
-fn write_description(dir: &Path, bytes: &[u8]) -> io::Result<()> {
-    let draft = dir.join(DESCRIPTION_DRAFT);
+/// Writes a file under the name of its draft, and gives it its own once it is on the disk.
+fn write_durably(dir: &Path, name: &str, draft: &str, bytes: &[u8]) -> io::Result<()> {
+    let draft = dir.join(format!("{name}{draft}"));
     let mut file = File::create(&draft)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(draft, dir.join(DESCRIPTION))?;
+    fs::rename(draft, dir.join(name))?;
     sync_dir(dir)
 }
 

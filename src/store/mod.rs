@@ -6,7 +6,7 @@
 //! plan         changes -> rows, pure but for reading what is there
 //! codec, layout   how a value and a key look
 //! database     sled itself: guarded opening, transaction, sync, integrity check
-//! opening      look, lock, try on a copy, open in place
+//! opening      look, lock, try on a copy, take over what sled made of it, open in place
 //! directory, owner   what lies beside sled's files: schema, witness, unfinished creation; the lock
 //! transfer, verify   export, import, and the check behind `lockstep store verify`
 //! memory       the twin for simulation
@@ -37,6 +37,9 @@ mod model_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod opening_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod power_cut_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;

@@ -83,13 +83,15 @@ fn begin(dir: &Path, owner: Owner, making: Making, marker_key: [u8; 32]) -> Resu
 /// All rows are read once, on the copy. sled makes the same of the same bytes; what it recorded with the last
 /// transaction shows that it did. Reading all again would cost as much time, and memory that sled keeps for good.
 fn open_existing(dir: &Path, owner: Owner) -> Result<Opened, StoreError> {
-    let contents = try_on_copy(dir)?;
-    let (witness, acknowledged) = Witness::open(dir)?;
-    if contents.totals.transactions < acknowledged {
-        let lost = acknowledged - contents.totals.transactions;
-        return Err(damaged(dir, &format!("the last {lost} of its {acknowledged} transactions are missing")));
+    if !dir.join("db").is_file() {
+        return Err(damaged(dir, "its data file `db` is missing"));
     }
-    directory::remove_torn_snapshots(dir)?;
+    let trial = directory::copy_for_trial(dir)?;
+    let tried = prepare(dir, &trial);
+    if let Err(error) = directory::remove_trial(dir) {
+        tracing::warn!(dir = %trial.display(), %error, "the copy for the check before opening could not be removed");
+    }
+    let (witness, contents) = tried?;
     let (database, recorded) = Database::open_recorded(dir).map_err(|why| damaged(dir, &why))?;
     if recorded != contents.recorded() {
         return Err(damaged(dir, "it opened differently than its copy"));
@@ -97,16 +99,16 @@ fn open_existing(dir: &Path, owner: Owner) -> Result<Opened, StoreError> {
     Ok(Opened { dir: dir.to_owned(), database, witness, contents, owner })
 }
 
-fn try_on_copy(dir: &Path) -> Result<Contents, StoreError> {
-    if !dir.join("db").is_file() {
-        return Err(damaged(dir, "its data file `db` is missing"));
+/// Opens the copy and reads it through; if all is there, takes over what makes opening in place safe.
+fn prepare(dir: &Path, trial: &Path) -> Result<(Witness, Contents), StoreError> {
+    let (_, contents) = Database::open_checked(trial).map_err(|why| damaged(dir, &why))?;
+    let (witness, acknowledged) = Witness::open(dir)?;
+    if contents.totals.transactions < acknowledged {
+        let lost = acknowledged - contents.totals.transactions;
+        return Err(damaged(dir, &format!("the last {lost} of its {acknowledged} transactions are missing")));
     }
-    let trial = directory::copy_for_trial(dir)?;
-    let tried = Database::open_checked(&trial).map(|(_, contents)| contents);
-    if let Err(error) = directory::remove_trial(dir) {
-        tracing::warn!(dir = %trial.display(), %error, "the copy for the check before opening could not be removed");
-    }
-    tried.map_err(|why| damaged(dir, &why))
+    directory::adopt_snapshot(dir)?;
+    Ok((witness, contents))
 }
 
 fn damaged(dir: &Path, why: &str) -> StoreError {

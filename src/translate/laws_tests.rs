@@ -158,3 +158,20 @@ fn ping_pong_through_a_third_table_is_found() {
     let found = laws::check_chain(&full, &sentinel(), &table);
     assert_broken(&found, Law::Quiet, "come back to the full ticket");
 }
+
+#[test]
+fn a_fault_that_shows_between_two_tables_or_in_a_chain_of_three_only_is_found_among_all() {
+    let (_, toml) = BUILTIN.iter().find(|(name, _)| *name == "defender").unwrap();
+    let coarse = "\"true-positive/*\" = \"truePositive/other\"";
+    let toml = toml.replace(coarse, "\"true-positive/*\" = \"truePositive/malware\"");
+    let table =
+        Translation::parse(&toml.replace("kind = \"defender\"", "kind = \"third\""), "third.toml").unwrap();
+    let found = laws::check_all(&[&defender(), &sentinel(), &table]);
+    let chain = |told: String| {
+        told.contains("`truePositive/phishing` of the defender incident")
+            && told.contains("is written to the sentinel incident")
+            && told.contains("is written to the third incident as `truePositive/malware`")
+    };
+    assert!(found.iter().any(|violation| chain(violation.to_string())), "{found:#?}");
+    assert_broken(&laws::check_all(&[&defender(), &table]), Law::Quiet, "would come back to the");
+}

@@ -199,3 +199,61 @@ fn a_kind_without_table_is_told_what_there_is() {
     let error = Translation::builtin("sentinal").unwrap_err();
     assert!(error.to_string().ends_with("did you mean `sentinel`?"), "{error}");
 }
+
+#[test]
+fn an_odd_key_or_value_is_told_what_would_be_right() {
+    assert_refused(
+        "kind = \"x\"\n[incident]\ntitle = \"x\"\n",
+        "t.toml:3:9: `\"x\"` does not fit here; write `\"identity\"` or `{ max = 255 }`",
+    );
+    assert_refused(
+        "kind = \"x\"\n[incident]\nowner = { max = 255 }\n",
+        "t.toml:3:9: this table does not fit here; write `\"identity\"`",
+    );
+    assert_refused("kind = \" \"\n", "t.toml:1:8: `\" \"` does not fit here; write a text that is not blank");
+    assert_refused(
+        "kind = \"x\"\nincqqqqq = 1\n",
+        "t.toml:2:1: unknown key `incqqqqq`; known are `kind`, `verdict_only_when_closed`, `status_in_steps`, \
+         `incident`, `alert`, `ticket`",
+    );
+    assert_refused(
+        "kind = \"x\"\n[incident.verdict]\nread = { a = \"q\" }\nwrite = {}\nlegal = []",
+        "t.toml:3:14: `q` is no verdict",
+    );
+}
+
+#[test]
+fn tags_are_sets_both_ways_and_none_is_a_set_too() {
+    let (one, none) = (BTreeSet::from(["One".to_owned()]), BTreeSet::new());
+    let read = |native: &Native| sentinel().read(INCIDENT, Field::Tags, native);
+    assert_eq!(read(&Native::Empty), Reading::Known(Value::Tags(none)));
+    assert_eq!(read(&Native::Set(one.clone())), Reading::Known(Value::Tags(one.clone())));
+    assert_eq!(sentinel().write(INCIDENT, &Value::Tags(one.clone())), Some(Native::Set(one)));
+}
+
+#[test]
+fn a_title_that_just_fits_is_kept_whole() {
+    let table = Translation::parse("kind = \"x\"\n[ticket]\ntitle = { max = 10 }\n", "t.toml").unwrap();
+    let written = |title: &str| table.write(RecordKind::Ticket, &Value::Title(title.to_owned())).unwrap();
+    assert_eq!(written("0123456789"), text("0123456789"));
+    assert_eq!(written("0123456789a"), text("012345678…"));
+    assert_eq!(written("01234567 9a"), text("01234567…"));
+}
+
+#[test]
+fn a_status_is_reached_in_steps_where_the_table_says_so() {
+    let steps = |kind: &str| Translation::builtin(kind).unwrap().status_in_steps();
+    assert_eq!(["defender", "sentinel", "request-tracker", "jira"].map(steps), [false, false, false, true]);
+}
+
+#[test]
+fn the_laws_are_tried_on_every_word_and_on_what_a_star_covers() {
+    let samples = |field| sentinel().rules[&(INCIDENT, field)].samples(field);
+    let tags = samples(Field::Tags);
+    assert!(tags.iter().filter(|native| matches!(native, Native::Set(_))).count() > 1, "{tags:?}");
+    let verdicts = samples(Field::Verdict);
+    for word in ["TruePositive", "BenignPositive/InaccurateData", "FalsePositive/IncorrectAlertLogic"] {
+        assert!(verdicts.contains(&text(word)), "{word} is not in {verdicts:?}");
+    }
+    assert!(!verdicts.contains(&text("TruePositive/*")), "no service says so");
+}

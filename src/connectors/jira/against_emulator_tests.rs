@@ -111,8 +111,11 @@ fn opening() -> Opening {
         (Field::Owner, text("Ana@example.org")),
         (Field::Tags, Native::Set(["vip".to_owned()].into())),
     ];
-    let description = "h1. {html}x{html}\n\nsecond".to_owned();
-    Opening { patch: patch(&fields, None), description, origin: None }
+    Opening {
+        patch: patch(&fields, None),
+        description: "h1. {html}x{html}\n\nsecond".to_owned(),
+        origin: None,
+    }
 }
 
 fn comments(snapshot: &Snapshot) -> Vec<Comment> {

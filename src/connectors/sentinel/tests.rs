@@ -406,3 +406,25 @@ async fn a_probe_names_the_missing_role() {
     assert!(probes[2].result.as_ref().unwrap().contains("not tried"));
     assert_eq!(connector(&server).budget_left().len(), 7);
 }
+
+#[tokio::test]
+async fn an_incident_that_lockstep_makes_says_for_which_one_it_was_made() {
+    let server = Server::start([(201, incident())]).await;
+    let connector = connector(&server);
+    let fields = [(Field::Title, text("T")), (Field::Severity, text("Low")), (Field::Status, text("New"))];
+    let origin = Some("xdr/incident/4711".parse().unwrap());
+    let opening = Opening { patch: patch(&fields, None), origin, ..Opening::default() };
+    connector.create(&record(), &opening).await.unwrap();
+    let body = server.last().body;
+    assert_eq!(body["properties"]["labels"][0]["labelName"], "lockstep:for xdr/incident/4711", "{body}");
+    let mut made = incident();
+    made["properties"]["labels"] = body["properties"]["labels"].clone();
+    // The fixture mirrors a Defender incident; what lockstep made does not.
+    made["properties"]["providerName"] = "Azure Sentinel".into();
+    let read = |peer: &str| {
+        let peer = SystemName::new(peer).unwrap();
+        snapshot::incident(&name(), Some(&peer), &made, true).unwrap().links
+    };
+    assert_eq!(read("xdr"), ["xdr/incident/4711".parse().unwrap()]);
+    assert_eq!(read("another"), [], "a system that the bridge does not have is none of ours");
+}

@@ -39,20 +39,7 @@ impl Facts<'_> {
         };
         right_words.says(field, b, &said)
             || left_words.says(field, a, &other)
-            || self.through_a_third(field, &said, &other)
-    }
-
-    /// Two coarse systems can say the same only as well as each of them says a third word.
-    fn through_a_third(&self, field: Field, said: &str, other: &str) -> bool {
-        if field == Field::Verdict {
-            let class = |word: &str| word.split('/').next().map(str::to_owned);
-            return class(said) == class(other);
-        }
-        if field == Field::Title {
-            let head = |word: &str| word.trim_end_matches('…').trim_end().to_owned();
-            return said.starts_with(&head(other)) || other.starts_with(&head(said));
-        }
-        false
+            || through_a_third(field, &said, &other)
     }
 
     /// Where lockstep opens records there is one, unless the incident was closed before.
@@ -63,7 +50,8 @@ impl Facts<'_> {
             members.iter().any(|(at, _)| self.world.remotes[*at].habits.main == RecordKind::Incident);
         let ignored = self.policy.closing.reopen == Reopen::Ignore
             && self.said(case, Field::Status).any(|said| self.reopens(said, Field::Status));
-        if !open || !incident || ignored || !case.detached.is_empty() {
+        let one_way = *self.policy.direction(Field::Status) != Direction::Both;
+        if !open || !incident || ignored || one_way || !case.detached.is_empty() {
             return;
         }
         for (at, record) in case.records.iter().enumerate() {
@@ -78,7 +66,7 @@ impl Facts<'_> {
     pub(super) fn comments(&self, number: usize, case: &Case, found: &mut Vec<String>) {
         let members = self.members(case);
         for said in self.world.said.iter().filter(|said| said.comment.is_some()) {
-            let own = case.records[said.system].as_ref() == Some(&said.id);
+            let own = members.contains(&(said.system, &said.id));
             let Some(text) = said.comment.as_ref().filter(|_| own && !said.joined) else { continue };
             for (at, id) in members.iter().copied() {
                 let remote = &self.world.remotes[at];
@@ -121,7 +109,10 @@ impl Facts<'_> {
     /// Whether anything differs in a case, or one of its records stands alone.
     pub(super) fn differs(&self, case: &Case) -> bool {
         let members = self.members(case);
-        let whole = case.detached.is_empty() && case.left.is_empty() && case.changed_hands.is_empty();
+        let whole = case.former.is_empty()
+            && case.detached.is_empty()
+            && case.left.is_empty()
+            && case.changed_hands.is_empty();
         if !whole || case.merged_into.is_some() || members.len() < case.records.len() {
             return true;
         }
@@ -141,7 +132,8 @@ impl Facts<'_> {
             return;
         }
         let reopened = self.said(case, Field::Status).any(|said| !said.joined);
-        for (at, id) in self.members(case) {
+        let stayed = self.members(case).into_iter().filter(|(at, _)| !case.changed_hands.contains(at));
+        for (at, id) in stayed {
             if !reopened
                 && !self.is_closed((at, id))
                 && !self.dead.contains(&self.world.remotes[at].record(id))
@@ -151,4 +143,17 @@ impl Facts<'_> {
             }
         }
     }
+}
+
+/// Two coarse systems can say the same only as well as each of them says a third word.
+fn through_a_third(field: Field, said: &str, other: &str) -> bool {
+    if field == Field::Verdict {
+        let class = |word: &str| word.split('/').next().map(str::to_owned);
+        return class(said) == class(other);
+    }
+    if field == Field::Title {
+        let head = |word: &str| word.trim_end_matches('…').trim_end().to_owned();
+        return said.starts_with(&head(other)) || other.starts_with(&head(said));
+    }
+    false
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{AuditKind, RecordKind, RecordRef};
+use crate::model::{AuditKind, Field, RecordKind, RecordRef};
+use crate::reconcile::{Direction, Reopen};
 
 use super::Facts;
 
@@ -15,6 +16,7 @@ const TRIES: usize = 8;
 impl Facts<'_> {
     pub(super) fn bounds(&self, found: &mut Vec<String>) {
         self.only_ours(found);
+        self.only_as_told(found);
         self.one_of_each(found);
         self.calls(found);
         self.accounts(found);
@@ -30,6 +32,33 @@ impl Facts<'_> {
             if stranger || apart || remote.kind(&wrote.id) == RecordKind::Alert {
                 let record = remote.record(&wrote.id);
                 found.push(format!("{record} is not lockstep's to write to: {:?}", wrote.changed.new));
+            }
+        }
+    }
+
+    /// Nothing goes to a system that a field is not to reach, and a closed ticket gets nothing but status and verdict.
+    fn only_as_told(&self, found: &mut Vec<String>) {
+        for wrote in &self.world.wrote {
+            let remote = &self.world.remotes[wrote.system];
+            for field in wrote.changed.new.keys() {
+                let reaches = match self.policy.direction(*field) {
+                    Direction::Both => true,
+                    Direction::From(from) => *from != remote.name,
+                    Direction::Off => false,
+                };
+                let outcome = matches!(field, Field::Status | Field::Verdict);
+                let ticket = remote.habits.main == RecordKind::Ticket;
+                let certain = *self.policy.direction(Field::Status) == Direction::Both
+                    && self.policy.closing.reopen != Reopen::Ignore;
+                let more = !outcome && !wrote.changed.new.contains_key(&Field::Status);
+                let spared = certain && ticket && more && wrote.was_closed;
+                let with_the_close =
+                    *field == Field::Verdict && wrote.changed.new.contains_key(&Field::Status);
+                if !reaches && !with_the_close || spared {
+                    let record = remote.record(&wrote.id);
+                    let why = if spared { "a closed ticket is left alone" } else { "it goes another way" };
+                    found.push(format!("{field} was written to {record}, though {why}"));
+                }
             }
         }
     }
@@ -74,6 +103,19 @@ impl Facts<'_> {
             .filter(|w| w.told && w.created.is_none() && w.seq > self.world.store_began)
         {
             *writes.entry(self.world.remotes[wrote.system].record(&wrote.id)).or_default() += 1;
+        }
+        let edits = |record: &RecordRef| {
+            let at = self.world.at(&record.system);
+            self.world.said.iter().filter(|said| said.system == at && said.id == record.id).count()
+        };
+        for (record, told) in &entries {
+            // Somebody may have said the same just before.
+            let done =
+                self.world.wrote.iter().filter(|w| self.world.remotes[w.system].record(&w.id) == **record);
+            let done = done.count();
+            if *told > done + edits(record) {
+                found.push(format!("the history tells of {told} writes to {record}, and there were {done}"));
+            }
         }
         for (record, count) in writes {
             let told = entries.get(&record).copied().unwrap_or(0);

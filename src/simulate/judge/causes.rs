@@ -50,10 +50,10 @@ impl Facts<'_> {
             // Tags of several sides are merged.
             field == Field::Tags || self.agree(field, (said.system, word), (wrote.system, native))
         });
-        let Some(cause) = fits.filter(|said| !used.contains(&said.seq)).map(|said| said.seq).last() else {
+        let Some(seq) = fits.filter(|said| !used.contains(&said.seq)).map(|said| said.seq).last() else {
             return false;
         };
-        used.insert(cause)
+        used.insert(seq)
     }
 
     /// Writes that may come a second time: those whose outcome could not be known, those to a record that joined anew, and

@@ -13,7 +13,7 @@ impl Facts<'_> {
             return;
         }
         let edits: Vec<&Said> =
-            self.said(case, field).filter(|said| !said.joined && self.is_edit(said, field)).collect();
+            self.said(case, field).filter(|said| !said.by_service && self.is_edit(said, field)).collect();
         let (people, doubtful): (Vec<&Said>, Vec<&Said>) =
             edits.iter().partition(|said| self.counts(case, said, field));
         let both_of_pair = self.policy.native_sync.is_some()
@@ -56,8 +56,8 @@ impl Facts<'_> {
                 && self.policy.native_sync.is_none();
             let optional = !doubtful.is_empty();
             let unanswered = |said: &&Said| !people.iter().any(|later| self.may_answer(later, said, field));
-            let closed = standing.iter().copied().filter(unanswered).any(|said| closes(&said));
-            if decided && !optional && closed && !self.is_closed((at, id)) {
+            let ended = standing.iter().copied().filter(unanswered).any(|said| closes(&said));
+            if decided && !optional && ended && !self.is_closed((at, id)) {
                 found.push(format!("case {number}: somebody closed it, and {record} is {stands}"));
             }
         }
@@ -102,21 +102,31 @@ impl Facts<'_> {
         let a_step = field == Field::Status && words.in_steps && open && word != "closed";
         let left = case.left.contains(&said.system)
             || case.detached.contains(&said.system)
-            || case.former.contains(&(said.system, said.id.clone()));
+            || case.former.contains(&(said.system, said.id.clone()))
+            || self.is_superseded(case, (said.system, &said.id));
         // One that came after it, and is not carried, may have hidden it.
         let hidden = self.said(case, field).any(|later| {
             later.seq > said.seq
                 && (later.system, &later.id) == (said.system, &said.id)
                 && !self.travels(later, field)
         });
-        !said.overrun.contains(&field) && !a_step && !left && !hidden && !self.is_return(said, field)
+        // Microsoft's own sync brought another word over it.
+        let replaced = self.said(case, field).any(|later| {
+            later.by_service
+                && follows(later, said)
+                && later.changed.new.get(&field) != said.changed.new.get(&field)
+        });
+        let blindly = self.was_opened_blindly((said.system, &said.id));
+        let unclear = said.joined || replaced || blindly || a_step || left || hidden;
+        !unclear && !said.overrun.contains(&field) && !self.is_return(said, field)
     }
 
     /// Whether it says another thing than before, and may leave its system.
     fn is_edit(&self, said: &Said, field: Field) -> bool {
         let word = |native: Option<&Native>| native.and_then(|native| self.word(said.system, field, native));
         let (old, new) = (word(said.changed.old.get(&field)), word(said.changed.new.get(&field)));
-        (old != new || new.is_none()) && self.travels(said, field)
+        // What a record began with is nobody's edit.
+        !said.changed.old.is_empty() && (old != new || new.is_none()) && self.travels(said, field)
     }
 
     fn is_close(&self, said: &Said, field: Field) -> bool {
@@ -130,7 +140,10 @@ impl Facts<'_> {
         if later.seq <= earlier.seq {
             return false;
         }
-        let after_a_rest = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        // What a closed ticket was spared nobody saw there; who edits it is newer all the same.
+        let rested = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        let spared = later.on_closed_ticket && !self.was_reopened(later);
+        let after_a_rest = rested && (spared || self.may_answer(later, earlier, field));
         follows(later, earlier) || after_a_rest || self.was_brought(later, earlier, field)
     }
 
@@ -161,6 +174,12 @@ impl Facts<'_> {
         later.seq != earlier.seq && self.agree(field, (later.system, old), (earlier.system, word))
     }
 
+    /// Whether a ticket was reopened, and perhaps closed again, since the last rest and before an edit.
+    fn was_reopened(&self, said: &Said) -> bool {
+        let before = self.world.said.iter().filter(|s| s.seq > self.world.rested && s.seq < said.seq);
+        before.filter(|s| same_record(s, said)).any(|s| self.reopens(s, Field::Status))
+    }
+
     fn was_brought(&self, later: &Said, earlier: &Said, field: Field) -> bool {
         let wrote = self.world.wrote.iter().rev().find(|w| {
             w.seq < later.seq
@@ -179,10 +198,25 @@ impl Facts<'_> {
         else {
             return false;
         };
+        // Somebody else's same word may be the one that was brought.
+        let another = self.world.said.iter().any(|s| {
+            let same = s
+                .changed
+                .new
+                .get(&field)
+                .is_some_and(|w| self.agree(field, (s.system, w), (later.system, brought)));
+            same && s.seq < wrote.seq && s.seq > self.world.rested && !same_record(s, earlier)
+        });
         wrote.told
+            && !another
             && wrote.seq > earlier.seq
             && self.agree(field, (earlier.system, word), (later.system, brought))
     }
+}
+
+/// Whether two edits are of the same record.
+fn same_record(one: &Said, other: &Said) -> bool {
+    one.system == other.system && one.id == other.id
 }
 
 /// Whether an edit came after another one on the same record.

@@ -1,0 +1,251 @@
+//! A pair that Microsoft's own sync ties together: what it brings is no edit, and lockstep does not argue with it.
+
+use jiff::SignedDuration;
+
+use super::decide_tests::{defender, only_patch, see, sentinel, system, text};
+use super::testing::{snapshot, ticket_rules};
+use super::*;
+use crate::model::{
+    Action, AuditKind, Comment, CommentKey, Comments, Field, Mapping, MappingId, MemberState, Native,
+    Natives, Patch, RecordKind, RecordRef, Snapshot,
+};
+
+/// Defender and Sentinel are natively synced, and a ticket follows them.
+fn synced() -> Rules {
+    let mut rules = ticket_rules();
+    rules.policy.native_sync = Some(NativeSync {
+        writer: system("defender"),
+        follower: system("sentinel"),
+        deadline: SignedDuration::from_mins(15),
+        late: Late::Report,
+    });
+    rules
+}
+
+fn ticket(second: i64, title: &str) -> Snapshot {
+    let modified = defender(second, "active", None).modified;
+    let native = [(Field::Status, text("new")), (Field::Owner, Native::Empty), (Field::Title, text(title))];
+    snapshot("tickets/ticket/42", modified, &native)
+}
+
+/// The pair, met in this order, and its ticket.
+fn met(rules: &Rules, sentinel_first: bool) -> Mapping {
+    let mut pair = [defender(0, "active", None), sentinel(0, "New", None)];
+    if sentinel_first {
+        pair.reverse();
+    }
+    let mapping = Mapping::new(MappingId(1), rules.policy.bridge.clone());
+    let mapping = see(&mapping, &pair, rules).mapping;
+    let key = mapping.members.iter().find(|m| m.state == MemberState::Planned).unwrap().record.clone();
+    let opened = Snapshot { planned_as: Some(key.clone()), ..ticket(0, "Odd sign-in") };
+    let in_flight = [(key, Patch::default())];
+    let observed = Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[] };
+    let decision = decide(&mapping, observed, rules);
+    assert_eq!(decision.wishes, [], "all three say the same");
+    decision.mapping
+}
+
+fn titled(mut seen: Snapshot, title: &str) -> Snapshot {
+    seen.native.insert(Field::Title, text(title));
+    seen
+}
+
+fn title_of(decision: &Decision) -> (String, String) {
+    let agreed = &decision.mapping.agreed[&Field::Title];
+    (agreed.value.to_string(), agreed.from.to_string())
+}
+
+fn edits(decision: &Decision) -> usize {
+    decision.audit.iter().filter(|(_, kind)| matches!(kind, AuditKind::Edit { .. })).count()
+}
+
+fn told(decision: &Decision, part: &str) -> bool {
+    format!("{:?}", decision.audit).contains(part)
+}
+
+fn wishes(decision: &Decision) -> Vec<(String, &'static str)> {
+    decision.wishes.iter().map(|wish| (wish.target.to_string(), wish.action.as_str())).collect()
+}
+
+fn foretold(mapping: &Mapping, record: &str) -> Vec<(Field, String)> {
+    let member = mapping.member(&record.parse().unwrap()).unwrap();
+    member.expected.iter().map(|(field, native)| (*field, native.to_string())).collect()
+}
+
+const DEFENDER: &str = "defender/incident/1";
+const SENTINEL: &str = "sentinel/incident/g";
+const TICKET: &str = "tickets/ticket/42";
+
+#[test]
+fn an_edit_in_the_pair_is_left_to_the_sync_and_what_it_brings_is_no_edit() {
+    let rules = synced();
+    for sentinel_first in [false, true] {
+        let mapping = met(&rules, sentinel_first);
+        let edited = see(&mapping, &[titled(defender(5, "active", None), "Worse")], &rules);
+        let mut wished = wishes(&edited);
+        wished.sort();
+        assert_eq!(wished, [(SENTINEL.to_owned(), "converge"), (TICKET.to_owned(), "update")]);
+        assert!(!told(&edited, "native sync settled it"), "{:#?}", edited.audit);
+        assert_eq!(foretold(&edited.mapping, SENTINEL), [(Field::Title, "Worse".to_owned())]);
+        let brought = see(&edited.mapping, &[titled(sentinel(6, "New", None), "Worse")], &rules);
+        assert_eq!(edits(&brought), 0, "{:#?}", brought.audit);
+        assert_eq!(wishes(&brought), [(TICKET.to_owned(), "update")]);
+        assert_eq!(foretold(&brought.mapping, SENTINEL), []);
+        assert_eq!(foretold(&brought.mapping, DEFENDER), [], "what was brought is not foretold back");
+    }
+}
+
+#[test]
+fn the_sync_carries_the_last_state_so_what_was_foretold_before_it_is_dropped() {
+    let rules = synced();
+    let mut mapping = met(&rules, false);
+    for (second, status, title) in [
+        (5, "inProgress", "Odd sign-in"),
+        (6, "inProgress", "Worse"),
+        (7, "resolved", "Worse"),
+        (8, "inProgress", "Worse"),
+    ] {
+        mapping = see(&mapping, &[titled(defender(second, status, None), title)], &rules).mapping;
+    }
+    let words = |words: [(Field, &str); 4]| words.map(|(field, word)| (field, word.to_owned())).to_vec();
+    let all = [
+        (Field::Status, "Active"),
+        (Field::Title, "Worse"),
+        (Field::Status, "Closed"),
+        (Field::Status, "Active"),
+    ];
+    assert_eq!(foretold(&mapping, SENTINEL), words(all));
+    let seen = sentinel(9, "Closed", Some("Undetermined"));
+    let after = see(&mapping, &[seen], &rules);
+    assert!(!after.mapping.is_closed(), "the close that arrives late is no edit: {:#?}", after.audit);
+    let left = foretold(&after.mapping, SENTINEL);
+    assert_eq!(left, [(Field::Title, "Worse".to_owned()), (Field::Status, "Active".to_owned())]);
+}
+
+#[test]
+fn of_what_is_foretold_the_last_sixteen_values_are_remembered() {
+    let rules = synced();
+    let mut mapping = met(&rules, false);
+    for n in 1..=20 {
+        let seen = titled(defender(n, "active", None), &format!("Title {n}"));
+        mapping = see(&mapping, &[seen], &rules).mapping;
+        assert_eq!(foretold(&mapping, SENTINEL).len(), usize::try_from(n.min(16)).unwrap());
+    }
+    assert_eq!(foretold(&mapping, SENTINEL)[0].1, "Title 5");
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_written_to_one_of_the_pair_and_the_sync_brings_it_to_the_other() {
+    let rules = synced();
+    let renamed = see(&met(&rules, false), &[ticket(5, "From the desk")], &rules);
+    let expected = Natives::from([(Field::Title, text("From the desk"))]);
+    assert_eq!(only_patch(&renamed), (DEFENDER.to_owned(), expected));
+    assert_eq!(wishes(&renamed)[0].1, "update");
+    assert_eq!(title_of(&renamed).1, "tickets", "that the pair still agrees on another is no word of theirs");
+    let seen = titled(defender(6, "active", None), "From the desk");
+    let in_flight = [(seen.record.clone(), renamed.wishes[0].patch.clone())];
+    let observed = Observed { snapshots: &[seen], in_flight: &in_flight, elsewhere: &[] };
+    let written = decide(&renamed.mapping, observed, &rules);
+    assert_eq!(wishes(&written), [(SENTINEL.to_owned(), "converge")]);
+    assert_eq!(foretold(&written.mapping, SENTINEL), [(Field::Title, "From the desk".to_owned())]);
+    let brought = see(&written.mapping, &[titled(sentinel(7, "New", None), "From the desk")], &rules);
+    assert_eq!((edits(&brought), brought.wishes.len()), (0, 0), "{:#?}", brought.audit);
+}
+
+#[test]
+fn within_the_pair_the_later_edit_wins_though_it_did_not_see_the_first() {
+    let rules = synced();
+    let first = see(&met(&rules, false), &[titled(defender(5, "active", None), "A")], &rules);
+    let second = see(&first.mapping, &[titled(sentinel(6, "New", None), "B")], &rules);
+    assert_eq!(title_of(&second), ("B".to_owned(), "sentinel".to_owned()));
+}
+
+#[test]
+fn an_edit_in_the_pair_that_did_not_see_what_came_from_elsewhere_competes_with_it() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    rules.policy.systems.rotate_right(1);
+    assert_eq!(rules.policy.systems[0].name, system("tickets"));
+    let first = see(&met(&rules, false), &[ticket(5, "From the desk")], &rules);
+    let second = see(&first.mapping, &[titled(sentinel(6, "New", None), "B")], &rules);
+    assert_eq!(title_of(&second).0, "From the desk");
+    assert!(told(&second, "lost a conflict"), "{:#?}", second.audit);
+}
+
+#[test]
+fn what_the_pair_came_to_by_itself_stands() {
+    let rules = synced();
+    for sentinel_first in [false, true] {
+        // Both are edited at the same time; Microsoft's sync decides for Defender's.
+        let first = see(&met(&rules, sentinel_first), &[titled(defender(5, "active", None), "A")], &rules);
+        let second = see(&first.mapping, &[titled(sentinel(6, "New", None), "B")], &rules);
+        let settled = see(&second.mapping, &[titled(sentinel(7, "New", None), "A")], &rules);
+        assert_eq!(title_of(&settled), ("A".to_owned(), "defender".to_owned()));
+        assert!(told(&settled, "native sync settled it"), "{:#?}", settled.audit);
+        let at = settled.mapping.agreed[&Field::Title].at;
+        assert_eq!(at, defender(5, "active", None).modified, "by the writer's clock");
+        assert_eq!(only_patch(&settled).0, TICKET);
+        // And for Sentinel's.
+        let first = see(&met(&rules, sentinel_first), &[titled(sentinel(5, "New", None), "B")], &rules);
+        let second = see(&first.mapping, &[titled(defender(6, "active", None), "A")], &rules);
+        assert_eq!(title_of(&second), ("A".to_owned(), "defender".to_owned()));
+        let settled = see(&second.mapping, &[titled(defender(7, "active", None), "B")], &rules);
+        assert_eq!(title_of(&settled).0, "B");
+        assert!(told(&settled, "native sync settled it"), "{:#?}", settled.audit);
+    }
+}
+
+#[test]
+fn comments_are_not_copied_within_the_pair_and_leave_it_once() {
+    let rules = synced();
+    let mapping = met(&rules, false);
+    let note = |key: &str| Comment {
+        key: CommentKey::from_id(key),
+        author: Some("ana".to_owned()),
+        created: defender(4, "active", None).modified.into(),
+        text: "isolated host7".to_owned(),
+    };
+    let targets = |decision: &Decision| -> Vec<String> {
+        decision.copies.iter().map(|copy| copy.target.to_string()).collect()
+    };
+    let follower = Snapshot { comments: Comments::Listed(vec![note("s")]), ..sentinel(5, "New", None) };
+    let decision = see(&mapping, &[follower], &rules);
+    assert_eq!(targets(&decision), [""; 0], "it is taken from the writer, where the sync brings it");
+    let writer = Snapshot { comments: Comments::Listed(vec![note("d")]), ..defender(6, "active", None) };
+    let decision = see(&decision.mapping, &[writer], &rules);
+    assert_eq!(targets(&decision), [TICKET]);
+    let desk = Snapshot { comments: Comments::Listed(vec![note("t")]), ..ticket(7, "Odd sign-in") };
+    assert_eq!(targets(&see(&decision.mapping, &[desk], &rules)), [DEFENDER], "and enters it once");
+}
+
+#[test]
+fn where_one_of_the_pair_is_missing_the_other_is_a_record_like_any() {
+    let rules = synced();
+    let mut mapping = met(&rules, false);
+    let gone: RecordRef = DEFENDER.parse().unwrap();
+    mapping.member_mut(&gone).unwrap().state = MemberState::Gone;
+    let renamed = see(&mapping, &[ticket(5, "From the desk")], &rules);
+    assert_eq!(wishes(&renamed), [(SENTINEL.to_owned(), "update")]);
+    assert_eq!(renamed.wishes[0].action, Action::Update { closing: false });
+    let kinds: Vec<RecordKind> = renamed.mapping.members.iter().map(|m| m.record.kind).collect();
+    assert_eq!(kinds, [RecordKind::Incident, RecordKind::Incident, RecordKind::Ticket]);
+}
+
+#[test]
+fn a_third_incident_system_is_no_part_of_the_pair() {
+    let mut rules = synced();
+    let mut other = rules.policy.systems[1].clone();
+    other.name = system("other");
+    rules.policy.systems.push(other);
+    let third = Snapshot { record: "other/incident/x".parse().unwrap(), ..sentinel(0, "New", None) };
+    let mapping = see(&met(&rules, false), &[third], &rules).mapping;
+    let decision = see(&mapping, &[titled(defender(5, "active", None), "Worse")], &rules);
+    let mut wished = wishes(&decision);
+    wished.sort();
+    let expected = [
+        ("other/incident/x".to_owned(), "update"),
+        (SENTINEL.to_owned(), "converge"),
+        (TICKET.to_owned(), "update"),
+    ];
+    assert_eq!(wished, expected);
+}

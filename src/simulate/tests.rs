@@ -1,0 +1,68 @@
+//! Histories that are played with every change: fresh ones, and those that once broke something.
+
+use super::{Campaign, Plan, Scenes, driver, play, shrink};
+use crate::planted::{Defect, with};
+
+/// Seeds that broke something when they were first played. What they found is put back as a planted defect, or was a
+/// mistake of the judge.
+const ONCE_BROKEN: [u64; 36] = [
+    63, 118, 139, 154, 157, 205, 272, 278, 289, 382, 618, 669, 792, 911, 946, 1034, 1066, 1321, 1593, 2262,
+    5101, 5717, 7048, 7313, 9432, 10_343, 11_347, 15_616, 16_016, 16_401, 32_292, 49_481, 49_910, 64_595,
+    93_291, 104_364,
+];
+
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// `LOCKSTEP_HISTORIES` and `LOCKSTEP_SEED` say how many, and from where.
+#[test]
+fn twenty_thousand_fresh_histories_break_nothing() {
+    let fresh = u64::from(rand::random::<u32>());
+    let (seed, histories) = (number("LOCKSTEP_SEED", fresh), number("LOCKSTEP_HISTORIES", 20_000));
+    println!("LOCKSTEP_SEED={seed} LOCKSTEP_HISTORIES={histories}");
+    let tally = Campaign { seed, histories, threads: 2 }.run(&Scenes::ours().unwrap(), &|| ()).unwrap();
+    assert_eq!(
+        tally.broken,
+        Vec::<u64>::new(),
+        "replay one with `lockstep simulate --histories 1 --seed SEED`"
+    );
+}
+
+#[test]
+fn what_once_broke_something_does_not_any_more() {
+    let scenes = Scenes::ours().unwrap();
+    let driver = driver().unwrap();
+    let _entered = driver.enter();
+    for seed in ONCE_BROKEN {
+        let violations = play(&Plan::draw(seed, &scenes), false).violations;
+        assert_eq!(violations, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_history() {
+    let scenes = Scenes::ours().unwrap();
+    let driver = driver().unwrap();
+    let _entered = driver.enter();
+    for seed in 0..20 {
+        let timeline = || play(&Plan::draw(seed, &scenes), true).timeline;
+        assert_eq!(timeline(), timeline(), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_failing_history_shrinks_to_what_it_needs() {
+    let scenes = Scenes::ours().unwrap();
+    let driver = driver().unwrap();
+    let _entered = driver.enter();
+    with(Defect::WriteNotTold, || {
+        let plan = (0..1000)
+            .map(|seed| Plan::draw(seed, &scenes))
+            .find(|plan| !play(plan, false).violations.is_empty());
+        let plan = plan.unwrap();
+        let small = shrink(&plan);
+        assert!(!play(&small, false).violations.is_empty());
+        assert!(small.acts.len() < 8 && small.acts.len() < plan.acts.len(), "{:#?}", small.acts);
+    });
+}
