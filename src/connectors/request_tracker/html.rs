@@ -92,15 +92,15 @@ mod tests {
         assert_eq!(text("<p>text [lockstep ab.cd]</p>"), "text [lockstep ab.cd]");
     }
 
-    /// Anybody may write to a ticket by mail. Each of these took minutes when its length was paid for once per tag.
+    /// Anybody may write to a ticket by mail. Each of these took very long when its length was paid for once per tag.
     #[test]
     fn a_mail_of_nothing_but_tags_is_read_in_one_pass() {
-        let many = |part: &str| part.repeat(4_000_000 / part.len());
-        assert_eq!(text(&many("<")).len(), 4_000_000);
-        assert_eq!(text(&many("<a")).len(), 4_000_000);
+        let many = |part: &str| part.repeat(1_000_000 / part.len());
+        assert_eq!(text(&many("<")).len(), 1_000_000);
+        assert_eq!(text(&many("<a")).len(), 1_000_000);
         assert_eq!(text(&many("<style></style>")), "");
-        assert_eq!(text(&format!("{}>", many("<"))).len(), 4_000_001);
-        assert_eq!(text(&many("&")).len(), 4_000_000);
+        assert_eq!(text(&format!("{}>", many("<"))).len(), 1_000_001);
+        assert_eq!(text(&many("&")).len(), 1_000_000);
     }
 
     proptest! {
