@@ -14,7 +14,8 @@ use super::lane::{Effect, Failure, FailureKind, Request, Run};
 
 /// Tries that a service may refuse or leave without effect, conflicts included, before an intent is given up.
 const MAX_ATTEMPTS: u32 = 8;
-/// Fresh reads that must agree that a request of unknown outcome had no effect: one alone may be stale.
+/// Fresh reads that must agree that a request of unknown outcome had no effect: one alone may be stale. Where it shows
+/// what somebody else wrote since, it is enough.
 const MISSES: u32 = 2;
 /// Reads in a row that must say "not found" before a record counts as gone, with `settle` between them.
 const NOT_FOUND: u32 = 2;
@@ -41,10 +42,11 @@ impl Run<'_, '_> {
             self.plan(decision.wishes, decision.copies);
             return self.later(id, None);
         }
+        let overtaken = intent.overtaken && !planted!(OvertakenStaysOurs);
         if let IntentState::Unknown { patch } = &intent.state {
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
-            } else if intent.misses + 1 < MISSES {
+            } else if intent.misses + 1 < MISSES && !overtaken {
                 self.missed(&intent);
             } else {
                 self.transition(id, IntentEvent::ReadBack);
@@ -109,6 +111,9 @@ impl Run<'_, '_> {
 
     fn send(&mut self, intent: &Intent, patch: Patch, current: Option<Box<Snapshot>>, request: Request) {
         self.transition(intent.id, IntentEvent::Send(patch));
+        if let Some(intent) = self.lane.intent_mut(intent.id) {
+            intent.overtaken = false;
+        }
         self.effect = Some(Effect { intent: intent.id, target: intent.target.clone(), current, request });
     }
 

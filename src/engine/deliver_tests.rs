@@ -90,6 +90,40 @@ fn after_an_open_outcome_two_reads_must_agree_that_there_was_no_effect() {
     assert!(world.lane.intents.is_empty() && world.told("read back after an open outcome"));
 }
 
+/// Found by the simulation (seed 1552921): a close by somebody passed for ours.
+#[test]
+fn what_somebody_wrote_over_an_open_outcome_ends_it() {
+    let mut world = closed();
+    let sent = world.read(Ok(sentinel(1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    let again = world.read(Ok(sentinel(9, "Active"))).unwrap();
+    assert!(again.effect.is_some(), "the close wins, and need not wait for a second read");
+    world.wrote(&again, Err(FailureKind::NotExecuted), Vec::new());
+    world.observe(vec![shows_it(12)]);
+    assert!(world.told(r#"old: "Active", new: "Closed""#), "this is somebody's: {:?}", world.audit);
+}
+
+/// Found by the simulation (seed 3029895).
+#[test]
+fn what_a_list_showed_of_somebody_counts_at_the_read_back() {
+    let mut world = closed();
+    let sent = world.read(Ok(sentinel(1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    world.observe(vec![sentinel(9, "Active")]);
+    assert!(world.read(Ok(sentinel(9, "Active"))).unwrap().effect.is_some(), "one read is enough");
+}
+
+#[test]
+fn what_a_list_shows_does_not_end_an_open_outcome() {
+    let mut world = closed();
+    let sent = world.read(Ok(sentinel(1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    world.observe(vec![sentinel(9, "Active")]);
+    assert!(is_unknown(&world));
+    world.observe(vec![shows_it(12)]);
+    assert!(!world.told(r#"new: "Closed""#), "our write may have come late: {:?}", world.audit);
+}
+
 #[test]
 fn an_open_outcome_waits_for_the_longer_of_settle_time_and_what_the_service_asks_for() {
     for (asked, expected) in [(5, 30), (300, 300)] {

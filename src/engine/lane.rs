@@ -263,6 +263,9 @@ impl Run<'_, '_> {
         let mut decision = decide(&self.lane.mapping, observed, self.context.rules);
         self.audit.append(&mut decision.audit);
         self.lane.mapping = decision.mapping.clone();
+        for intent in self.lane.intents.iter_mut().filter(|i| i.state.in_flight().is_some()) {
+            intent.overtaken |= decision.overtaken.contains(&intent.target);
+        }
         self.rename_targets();
         decision
     }

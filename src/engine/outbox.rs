@@ -106,6 +106,7 @@ impl Run<'_, '_> {
             attempts: 0,
             unreachable: 0,
             misses: 0,
+            overtaken: false,
             causes,
         });
     }

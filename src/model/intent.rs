@@ -29,6 +29,9 @@ pub struct Intent {
     /// may be stale, so two decide.
     #[serde(default)]
     pub misses: u32,
+    /// Whether, since it was sent, somebody changed a field that it was to change.
+    #[serde(default)]
+    pub overtaken: bool,
     /// The edits it carries, for the audit: `alice@example.org: status in defender/incident/4711`.
     pub causes: Vec<String>,
 }

@@ -13,5 +13,7 @@ pub use brief::{AlertBrief, Brief};
 pub use ids::{BlankId, BridgeName, IntentId, MappingId, RecordId, RecordKind, RecordRef, SystemName};
 pub use intent::{Action, IllegalTransition, Intent, IntentEvent, IntentState, Patch};
 pub use mapping::{Agreed, Base, Closing, Mapping, MappingState, Member, MemberState};
-pub use snapshot::{Comment, CommentKey, Comments, Facts, Lifecycle, Snapshot, short_hex};
+pub use snapshot::{
+    Comment, CommentKey, Comments, Facts, Lifecycle, Snapshot, is_earlier_revision, short_hex,
+};
 pub use values::{Classification, Determination, Field, Native, Natives, Severity, Status, Value, Verdict};

@@ -13,7 +13,8 @@ use super::{Natives, RecordRef};
 pub struct Snapshot {
     /// Which record.
     pub record: RecordRef,
-    /// The revision read (an etag, or the text of the last-update time); equal revisions are equal records.
+    /// The revision read (an etag, a count, or the text of the last-update time); equal revisions are equal records.
+    /// One that is a number, or begins with one and a space, counts up.
     pub revision: String,
     /// The system's own last-update time of the record (UTC). Only compared with other times of the same record.
     pub modified: Timestamp,
@@ -41,6 +42,12 @@ pub struct Snapshot {
     /// The answer as received, for connectors whose write replaces the whole record. Never stored.
     #[serde(skip)]
     pub raw: serde_json::Value,
+}
+
+/// Whether a revision is known to come before another one of the same record: both count up, and it has the lower count.
+pub fn is_earlier_revision(revision: &str, other: &str) -> bool {
+    let count = |text: &str| text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
+    count(revision).zip(count(other)).is_some_and(|(one, other)| one < other)
 }
 
 /// What adoption filters on and people want to see.

@@ -148,7 +148,8 @@ impl Work<'_> {
         let Some(patch) = self.opening(at) else { return false };
         if let Some(written) = patch.native.get(&field) {
             // It may have been agreed otherwise since; then it is written like any other.
-            if self.policy().same(&self.mapping.members[at].record, field, written, new) {
+            let same = self.policy().same(&self.mapping.members[at].record, field, written, new);
+            if same && !planted!(OpenedWithStays) {
                 return true;
             }
             let reason = "the system made something else of what the record was opened with";
@@ -193,6 +194,9 @@ impl Work<'_> {
         if !matches!(cause, Cause::Edit) {
             return;
         }
+        if self.in_flight(at).any(|patch| patch.native.contains_key(&field)) {
+            self.overtaken.push(snapshot.record.clone());
+        }
         let is_alert = snapshot.record.kind == RecordKind::Alert;
         if is_alert && self.satisfied(at, field, new) {
             return; // what the incident says arrives at its alerts
@@ -236,7 +240,8 @@ impl Work<'_> {
                 "the others say so already, or are about to",
             );
         }
-        if old.as_ref().is_some_and(|old| self.policy().same(&snapshot.record, field, old, new)) {
+        let same = |old: &Native| self.policy().same(&snapshot.record, field, old, new);
+        if old.as_ref().is_some_and(same) && !planted!(SameMeaningIsAnEdit) {
             return self.not_carried(at, field, new.to_string(), "it means the same as before");
         }
         if !leaves {
@@ -267,7 +272,7 @@ impl Work<'_> {
         let spared = super::needs::was_spared(self.policy(), &self.mapping.members[at], field);
         let saw_agreed = !planted!(OlderWins)
             && (exempt
-                || spared
+                || spared && !planted!(SparedEditLoses)
                 || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
                 || self.twin_agreed(at, field));
         self.contend(at, snapshot, value, old, saw_agreed);
@@ -333,13 +338,13 @@ impl Work<'_> {
             return Cause::Ours;
         }
         let kept = |patch: &Patch| patch.native.get(&field).is_some_and(|written| is_beginning(new, written));
-        if self.in_flight(at).any(kept) {
+        if self.in_flight(at).any(kept) && !planted!(ShortenedIsAnEdit) {
             return Cause::Shortened;
         }
         if planted!(OpenOutcomeWins) && self.in_flight(at).next().is_some() {
             return Cause::Ours;
         }
-        if field == Field::Status && self.goes_in_steps(at) {
+        if field == Field::Status && self.is_step(at, new) {
             return Cause::HalfWay;
         }
         let expected = &mut self.mapping.members[at].expected;
@@ -352,27 +357,31 @@ impl Work<'_> {
             index += 1;
             *f != field || index > found + 1
         });
-        // What lost a conflict elsewhere, and then replaces what is agreed, is the later word: of the pair or of somebody.
-        let answers =
-            self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
-        if answers && self.agreed_elsewhere(field) && !self.satisfied(at, field, new) {
+        if self.twin_may_lose(at, field) {
             return Cause::Edit;
         }
         Cause::NativeSync
     }
 
-    /// Whether what is agreed came from neither of a natively synced pair.
-    fn agreed_elsewhere(&self, field: Field) -> bool {
-        let from = self.mapping.agreed.get(&field).map(|agreed| &agreed.from);
-        let pair = self.policy().native_sync.as_ref();
-        from.zip(pair).is_some_and(|(from, pair)| *from != pair.writer && *from != pair.follower)
+    /// Whether the other of a natively synced pair says something that this record did not when it was last seen, and may
+    /// lose with it: then this is the later word, of the pair or of somebody (see [`Self::unforetell`]).
+    fn twin_may_lose(&self, at: usize, field: Field) -> bool {
+        let Some(twin) = super::needs::native_twin(&self.mapping, &self.rules.policy, at) else {
+            return false;
+        };
+        let agreed = self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
+        let of_twin = |c: &Contender| c.member == twin && c.value.field() == field && !c.saw_agreed;
+        agreed && self.contenders.iter().any(of_twin) && !planted!(ForetoldLoserUnseen)
     }
 
-    /// Whether the status is being written to a system whose workflow may want several steps for that.
-    fn goes_in_steps(&self, at: usize) -> bool {
+    /// Whether a status may be a step of a write of ours: the workflow may want several, and none of them closes what the
+    /// write leaves open.
+    fn is_step(&self, at: usize, new: &Native) -> bool {
         let table = self.policy().translation(&self.mapping.members[at].record.system);
+        let closes = self.closes(at, Field::Status, new) && !planted!(CloseIsAStep);
+        let mut written = self.in_flight(at).filter_map(|patch| patch.native.get(&Field::Status));
         table.is_some_and(Translation::status_in_steps)
-            && self.in_flight(at).any(|patch| patch.native.contains_key(&Field::Status))
+            && written.any(|written| !closes || self.closes(at, Field::Status, written))
     }
 
     /// The other of a natively synced pair will take this value by itself; then it is no edit there.
@@ -387,6 +396,18 @@ impl Work<'_> {
         if member.expected.len() > MAX_EXPECTED {
             member.expected.remove(0);
         }
+    }
+
+    /// What one of the pair says lost a conflict: where the other comes to say it too, it is the later word, of the pair or
+    /// of somebody.
+    pub(super) fn unforetell(&mut self, at: usize, field: Field, value: &Value) {
+        let twin = super::needs::native_twin(&self.mapping, &self.rules.policy, at);
+        let Some(twin) = twin.filter(|_| !planted!(ForetoldLoserUnseen)) else { return };
+        let record = &self.mapping.members[twin].record;
+        let native = self.policy().translation(&record.system).and_then(|t| t.write(record.kind, value));
+        self.mapping.members[twin]
+            .expected
+            .retain(|(f, foretold)| *f != field || Some(foretold) != native.as_ref());
     }
 
     pub(super) fn satisfied(&self, at: usize, field: Field, native: &Native) -> bool {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Agreed, AuditKind, Field, Lifecycle, Mapping, MappingState, Member, MemberState, Native, Patch,
-    RecordKind, RecordRef, Snapshot, Status, SystemName, Value,
+    RecordKind, RecordRef, Snapshot, Status, SystemName, Value, is_earlier_revision,
 };
 use crate::translate::Reading;
 
@@ -49,6 +49,8 @@ pub struct Decision {
     pub audit: Vec<(RecordRef, AuditKind)>,
     /// Records whose snapshot was older than what is acknowledged; nothing was concluded from it.
     pub stale: Vec<RecordRef>,
+    /// Records in which somebody changed a field that a write of ours, whose outcome is open, was to change.
+    pub overtaken: Vec<RecordRef>,
 }
 
 /// Finds edits against each record's base, merges them field by field, and says what is to be done.
@@ -69,7 +71,8 @@ pub fn decide(mapping: &Mapping, observed: Observed<'_>, rules: &Rules) -> Decis
     work.conclude();
     work.plan_creations();
     let wishes = needs::wishes(&work.mapping, rules);
-    Decision { mapping: work.mapping, wishes, copies: work.copies, audit: work.audit, stale: work.stale }
+    let Work { mapping, copies, audit, stale, overtaken, .. } = work;
+    Decision { mapping, wishes, copies, audit, stale, overtaken }
 }
 
 /// A decision in the making.
@@ -81,6 +84,7 @@ pub(super) struct Work<'a> {
     pub(super) copies: Vec<CopyWish>,
     pub(super) audit: Vec<(RecordRef, AuditKind)>,
     stale: Vec<RecordRef>,
+    pub(super) overtaken: Vec<RecordRef>,
     /// Alerts that were closed in what was just read.
     closed_alerts: BTreeSet<RecordRef>,
 }
@@ -95,6 +99,7 @@ impl<'a> Work<'a> {
             copies: Vec::new(),
             audit: Vec::new(),
             stale: Vec::new(),
+            overtaken: Vec::new(),
             closed_alerts: BTreeSet::new(),
         }
     }
@@ -194,7 +199,8 @@ impl<'a> Work<'a> {
     }
 
     /// A ticket turned up under a key. If another one has it, the older of the two stands for the incident, and the
-    /// other is left alone: somebody copied the key, or two installations ran.
+    /// other is left alone: somebody copied the key, or two installations ran. Of two of the same second the known one
+    /// stands.
     fn met_under_key(&mut self, at: usize, snapshot: &Snapshot) -> usize {
         let member = &mut self.mapping.members[at];
         if member.state == MemberState::Planned {
@@ -203,9 +209,8 @@ impl<'a> Work<'a> {
         }
         let created = |at: Option<Timestamp>| at.unwrap_or(Timestamp::MAX);
         let present = created(member.base.as_ref().and_then(|base| base.created));
-        let is_older = planted!(YoungerTicketTaken)
-            || member.is_live()
-                && (created(snapshot.facts.created), &snapshot.record.id) < (present, &member.record.id);
+        let is_older =
+            planted!(YoungerTicketTaken) || member.is_live() && created(snapshot.facts.created) < present;
         let (key, other) = (member.key.clone(), member.record.clone());
         let mut newcomer = Member::new(snapshot.record.clone(), MemberState::Awaited);
         if is_older {
@@ -242,12 +247,15 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// A read or list that lags behind what is acknowledged (times of the same record, so one clock).
+    /// A read or list that lags behind what is acknowledged (times of the same record, so one clock). Where times are
+    /// coarse, the count of changes tells, if the system has one.
     fn is_stale(&self, at: usize, snapshot: &Snapshot) -> bool {
-        let base = self.mapping.members[at].base.as_ref();
-        !planted!(StaleIsNews)
-            && snapshot.lifecycle != Lifecycle::Gone
-            && base.is_some_and(|base| snapshot.modified < base.modified)
+        let Some(base) = &self.mapping.members[at].base else { return false };
+        let before = snapshot.modified < base.modified
+            || snapshot.modified == base.modified
+                && is_earlier_revision(&snapshot.revision, &base.revision)
+                && !planted!(CountIgnored);
+        before && snapshot.lifecycle != Lifecycle::Gone && !planted!(StaleIsNews)
     }
 
     /// A list entry with the acknowledged time but other values: before or after the write of that instant?

@@ -120,6 +120,22 @@ fn the_same_instant_with_other_values_is_read_again() {
     assert_eq!(only_patch(&decision).1, Natives::from([(Field::Status, text("Active"))]));
 }
 
+/// Seen with Request Tracker, whose times are whole seconds: a read that lagged undid a close.
+#[test]
+fn of_two_versions_in_one_second_the_lower_count_is_the_older() {
+    let rules = rules();
+    for (count, is_old) in [("9", true), ("10", false), ("11", false), ("9 2027-01-15", true), ("x9", false)]
+    {
+        let mut closed = defender(5, "resolved", None);
+        closed.revision = "10".to_owned();
+        let closed = see(&linked(&rules), &[closed], &rules);
+        let mut read = defender(5, "active", None);
+        read.revision = count.to_owned();
+        let decision = see(&closed.mapping, &[read], &rules);
+        assert_eq!((decision.stale.len() == 1, decision.mapping.is_closed()), (is_old, is_old), "{count}");
+    }
+}
+
 #[test]
 fn a_close_beats_a_concurrent_reopening_and_the_loser_is_recorded() {
     let rules = rules();

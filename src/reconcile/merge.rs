@@ -115,6 +115,12 @@ impl Work<'_> {
         let Some(winner) = self.winner(&rivals) else { return };
         for rival in rivals.iter().filter(|r| r.value != rivals[winner].value) {
             self.note_loser(rival, &rivals[winner], contenders);
+            let winning = &rivals[winner].from;
+            let pair = self.policy().native_sync.as_ref();
+            let elsewhere = pair.is_some_and(|pair| *winning != pair.writer && *winning != pair.follower);
+            if let Some(index) = rival.contender.filter(|_| elsewhere) {
+                self.unforetell(contenders[index].member, field, &rival.value);
+            }
         }
         if let Some(index) = rivals[winner].contender {
             self.agree(&contenders[index]);

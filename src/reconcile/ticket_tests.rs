@@ -199,6 +199,9 @@ fn f16_of_two_tickets_with_one_key_the_older_stands_and_the_other_is_left_alone(
     let copy: RecordRef = "tickets/ticket/50".parse().unwrap();
     assert_eq!((case.state(&first), case.state(&copy)), (&MemberState::Linked, &MemberState::Superseded));
     assert_eq!(case.agreed(Field::Status), "new", "a closed copy closes nothing");
+    case.see(ticket("39", 10, "resolved", Some(&key)));
+    assert_eq!(case.state(&first), &MemberState::Linked, "nor does one of the same second");
+    assert_eq!(case.agreed(Field::Status), "new");
     case.see(ticket("40", 5, "new", Some(&key)));
     let older: RecordRef = "tickets/ticket/40".parse().unwrap();
     assert_eq!((case.state(&first), case.state(&older)), (&MemberState::Superseded, &MemberState::Linked));
@@ -461,6 +464,19 @@ fn a_close_that_stopped_half_way_reopens_nothing_whoever_wins_conflicts() {
             assert!(case.told("Edit"), "without a write under way it is somebody's edit");
         }
     }
+}
+
+/// Found by the simulation (seed 1092873): the close was lost, and an incident reopened.
+#[test]
+fn a_close_by_somebody_is_no_step_of_a_write_that_opens() {
+    let mut case = Case::new(ticket_rules(), incident(1, "active"));
+    let id = case.open("42", 2);
+    case.see(incident(5, "inProgress"));
+    let begun = case.wish(&id).patch;
+    assert_eq!(begun.native[&Field::Status], text("open"));
+    case.see_while(ticket("42", 9, "closed", None), &[(id.clone(), begun)]);
+    assert!(case.mapping.is_closed(), "{:?}", case.audit);
+    assert_eq!(case.wishes(), ["defender/incident/1".parse().unwrap()]);
 }
 
 #[test]

@@ -57,6 +57,7 @@ impl SampleStore {
             attempts: 5,
             unreachable: 0,
             misses: 0,
+            overtaken: false,
             causes: vec!["bob@example.org: comment in sentinel".into()],
         };
         Self { mapping, intents: vec![dead], audit }

@@ -14,9 +14,10 @@ use crate::model::{
     CommentKey, Field, Native, Natives, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName,
 };
 
+use super::doubt::LateWrite;
 use super::plan::Fault;
-use super::remote::{Actor, Changed, Refusal, initial};
-use super::world::{Begin, LateWrite, World, Wrote, id, plain};
+use super::remote::{Actor, Changed, Refusal, count, initial};
+use super::world::{Begin, World, Wrote, id, plain};
 
 /// How long after an unknown outcome the worker reads back; longer than any read is stale and any request late.
 pub(crate) const SETTLE: Duration = Duration::from_secs(30);
@@ -155,10 +156,11 @@ impl SimConnector {
         };
         if let Some(snapshot) = &found {
             // A stale read shows what was true before the latest change.
-            let (current, skew) = (remote.current(&snapshot.record.id), remote.skew);
-            let is_old = current.is_some_and(|v| v.revision.to_string() != snapshot.revision);
-            let shown = if is_old { snapshot.modified - skew } else { now };
-            world.shown.insert((self.at, snapshot.record.id.clone()), shown);
+            let id = &snapshot.record.id;
+            let is_last = remote.current(id).is_some_and(|v| Some(v.revision) == count(&snapshot.revision));
+            let shown = if is_last { now } else { remote.began(id, &snapshot.revision).unwrap_or(now) };
+            let place = (self.at, id.clone());
+            world.doubts.read(&place, now, shown, &snapshot.native);
         }
         let result = found.ok_or_else(|| self.not_found(operation));
         world.say(|| match &result {
@@ -183,7 +185,7 @@ impl SimConnector {
     ) -> Call<Option<Fault>> {
         world.calls.writes += 1;
         let Some(begun) = self.begin(world, operation) else {
-            *world.unknown.entry((self.at, record.clone())).or_default() += 1;
+            world.doubts.count((self.at, record.clone()));
             return None;
         };
         let fault = match begun {
@@ -199,7 +201,7 @@ impl SimConnector {
             None => format!("lockstep writes {what} to {record}"),
         });
         if fault.is_some() {
-            *world.unknown.entry((self.at, record.clone())).or_default() += 1;
+            world.doubts.count((self.at, record.clone()));
         }
         if matches!(fault, Some(Fault::LostBefore | Fault::Broken)) {
             return Some(Err(self.unknown(operation)));
@@ -210,17 +212,25 @@ impl SimConnector {
     fn updated(&self, current: &Snapshot, patch: &Patch) -> Call<Written> {
         let mut world = lock(&self.world);
         let id = &current.record.id;
+        let place = (self.at, id.clone());
+        world.send(&place, patch);
         let fault = match self.begin_write(&mut world, id, "update", &plain(&patch.native))? {
             Ok(fault) => fault,
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                if !matches!(error, CallError::Unknown { .. }) {
+                    world.doubts.told(&place);
+                }
+                return Some(Err(error));
+            }
         };
         let now = world.clock.now();
-        let guard = current.revision.parse().ok();
-        let shown = world.shown.get(&(self.at, id.clone())).copied().unwrap_or(now);
+        let guard = count(&current.revision);
+        let shown = world.doubts.shown(&place, now);
         let (patch, declined) = self.taken(&world, patch);
         if fault == Some(Fault::Late) {
             let at = now + SignedDuration::from_secs(world.random(1, 20));
-            world.late.push(LateWrite { at, system: self.at, id: id.clone(), shown, patch, guard });
+            let sent = world.next_seq();
+            world.doubts.late(LateWrite { at, place, sent, shown, patch, guard });
             return Some(Err(self.unknown("update")));
         }
         let half = self.half_way(&world, id, &patch).filter(|_| fault == Some(Fault::HalfWay));
@@ -230,14 +240,22 @@ impl SimConnector {
             _ => world.write_as_worker(self.at, id, &patch, guard, shown, fault.is_none()),
         };
         if let Err(refusal) = done {
-            return Self::answer(&mut world, Err(self.refused(refusal, "update")));
+            let answered = Self::answer(&mut world, Err(self.refused(refusal, "update")));
+            if answered.is_some() {
+                world.doubts.told(&place);
+            }
+            return answered;
         }
         if half.is_some() || fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("update")));
         }
         let snapshot = world.remotes[self.at].read(now, id, Depth::Record, false);
         let written = Written { snapshot, request_id: None, declined };
-        Self::answer(&mut world, Ok(written))
+        let answered = Self::answer(&mut world, Ok(written));
+        if answered.is_some() && fault.is_none() {
+            world.doubts.told(&place);
+        }
+        answered
     }
 
     /// What of a patch the service takes: some do not know every owner.
@@ -323,8 +341,18 @@ impl SimConnector {
         let seq = world.next_seq();
         let (system, id) = (self.at, own.clone());
         let (changed, created) = (Changed::default(), Some(planned.clone()));
-        let was_closed = false;
-        world.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
+        let (was_closed, with_status) = (false, false);
+        world.wrote.push(Wrote {
+            seq,
+            system,
+            id,
+            changed,
+            was_closed,
+            with_status,
+            created,
+            told,
+            sent: seq,
+        });
         own
     }
 
@@ -348,14 +376,29 @@ impl SimConnector {
             let seq = world.next_seq();
             let (system, id, told) = (self.at, id.clone(), fault.is_none());
             let (changed, created) = (Changed::default(), None);
-            let was_closed = false;
-            world.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
+            let (was_closed, with_status) = (false, false);
+            world.wrote.push(Wrote {
+                seq,
+                system,
+                id,
+                changed,
+                was_closed,
+                with_status,
+                created,
+                told,
+                sent: seq,
+            });
         }
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("comment")));
         }
-        let read = || world.remotes[self.at].read(now, id, Depth::Record, false);
-        let snapshot = if habits.answers_comments { read() } else { None };
+        let read = |depth| world.remotes[self.at].read(now, id, depth, false);
+        let snapshot = match (habits.answers_comments, added) {
+            (true, _) => read(Depth::Record),
+            // One that was there already is told by all that are there.
+            (false, false) => read(Depth::Comments),
+            (false, true) => None,
+        };
         Self::answer(&mut world, Ok(Written::new(snapshot, None)))
     }
 }

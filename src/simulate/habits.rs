@@ -23,8 +23,10 @@ pub(crate) struct Habits {
     pub(crate) main: RecordKind,
     /// Whether a write is refused if the record moved since it was read.
     pub(crate) guarded: bool,
-    /// Whether times tick at 1/300 s, so that changes share one.
-    pub(crate) ticks: bool,
+    /// How often times tick a second, where that is seldom enough for changes to share one.
+    pub(crate) ticks: Option<i64>,
+    /// Whether a revision tells how often the record was changed.
+    pub(crate) counts: bool,
     /// How it tells of comments.
     pub(crate) comments: Telling,
     /// Whether comments bear ids of the client's choice.
@@ -42,7 +44,8 @@ pub(crate) struct Habits {
 const TICKET: Habits = Habits {
     main: RecordKind::Ticket,
     guarded: false,
-    ticks: false,
+    ticks: None,
+    counts: false,
     comments: Telling::Recent,
     chosen_comment_ids: false,
     unique_names: false,
@@ -57,7 +60,8 @@ impl Habits {
         match kind {
             "defender" => Self {
                 main: RecordKind::Incident,
-                ticks: true,
+                // SQL datetime (`graph-security.md` 2.3).
+                ticks: Some(300),
                 comments: Telling::Listed,
                 has_alerts: true,
                 answers_comments: true,
@@ -72,8 +76,9 @@ impl Habits {
                 wants_verdict: true,
                 ..TICKET
             },
-            "jira" => Self { comments: Telling::Untold, ..TICKET },
-            "thehive" => Self { unique_names: true, ..TICKET },
+            "jira" => Self { ticks: Some(1000), comments: Telling::Untold, ..TICKET },
+            "request-tracker" | "rtir" => Self { ticks: Some(1), counts: true, ..TICKET },
+            "thehive" => Self { ticks: Some(1000), unique_names: true, ..TICKET },
             "sidecar" => Self {
                 guarded: true,
                 comments: Telling::Counted,
@@ -81,7 +86,9 @@ impl Habits {
                 unique_names: true,
                 ..TICKET
             },
-            "servicenow" | "servicenow-sir" => Self { wants_verdict: true, ..TICKET },
+            "servicenow" | "servicenow-sir" => {
+                Self { ticks: Some(1), counts: true, wants_verdict: true, ..TICKET }
+            }
             _ => TICKET,
         }
     }

@@ -122,6 +122,7 @@ impl History {
     /// Starts the worker on what is durable, until it survives that.
     fn start(&mut self) {
         self.worker = None;
+        lock(&self.world).restart();
         for _ in 0..3 {
             let started = Stepped::start(self.parts()).now_or_never();
             match started {
@@ -144,8 +145,11 @@ impl History {
         self.store.crash();
         // What was promised and perhaps not sent is of unknown outcome, too.
         let promised = self.store.outbox(None, usize::MAX).unwrap_or_default().into_iter();
-        let promised = promised.filter(|intent| matches!(intent.state, IntentState::Sending { .. }));
-        lock(&self.world).doubt(promised.map(|intent| intent.target));
+        for intent in promised {
+            if let IntentState::Sending { patch } = &intent.state {
+                lock(&self.world).doubt(&intent.target, patch);
+            }
+        }
     }
 
     fn restart(&mut self) {

@@ -102,20 +102,19 @@ impl Facts<'_> {
             !case.detached.contains(at)
                 && !case.left.contains(at)
                 && self.world.remotes[*at].current(id).is_some_and(|v| v.merged_into.is_none())
-                && !self.is_superseded(case, (*at, id))
+                && !self.is_superseded((*at, id))
         })
         .collect()
     }
 
     /// Whether a reopening left a closed ticket behind; another one follows only while the incident is open.
-    fn is_superseded(&self, case: &Case, (at, id): (usize, &RecordId)) -> bool {
+    fn is_superseded(&self, (at, id): (usize, &RecordId)) -> bool {
         let remote = &self.world.remotes[at];
         let record = remote.record(id);
         let left =
             |entry: &AuditEntry| entry.record == record && matches!(entry.kind, AuditKind::Left { .. });
         self.policy.closing.reopen == Reopen::NewTicket
             && remote.habits.main == RecordKind::Ticket
-            && self.said(case, Field::Status).any(|said| self.reopens(said, Field::Status))
             && self.told.iter().any(left)
     }
 

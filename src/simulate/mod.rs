@@ -4,7 +4,7 @@
 //! plan        what happens, and which calls fail how: data, drawn from the seed
 //! scene       the bridge it is played on: one of ours, or of a configuration
 //! history     plays a plan: the real worker (engine::Stepped), step by step
-//! world, mishap, remote, habits, vocabulary
+//! world, mishap, doubt, remote, habits, vocabulary
 //!             the services, their people, and what goes wrong
 //! connector, store
 //!             what the worker meets instead of HTTP and disk
@@ -18,6 +18,7 @@
 
 mod campaign;
 mod connector;
+mod doubt;
 mod habits;
 mod history;
 mod judge;

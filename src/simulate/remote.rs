@@ -102,6 +102,12 @@ impl Remote {
         self.records.get(id)?.last().filter(|version| !version.deleted)
     }
 
+    /// When a version came about (true time).
+    pub(crate) fn began(&self, id: &RecordId, revision: &str) -> Option<Timestamp> {
+        let version = self.records.get(id)?.iter().find(|v| Some(v.revision) == count(revision))?;
+        Some(version.at)
+    }
+
     /// The kind of a record.
     pub(crate) fn kind(&self, id: &RecordId) -> RecordKind {
         if self.alerts.contains_key(id) { RecordKind::Alert } else { self.habits.main }
@@ -114,13 +120,13 @@ impl Remote {
 
     fn stamp(&self, now: Timestamp, after: Option<Timestamp>) -> Timestamp {
         let own = now + self.skew;
-        if !self.habits.ticks {
+        let Some(ticks) = self.habits.ticks else {
             let least = after.map_or(own, |t| t + SignedDuration::from_nanos(100));
             return own.max(least);
-        }
-        // SQL datetime: multiples of 1/300 s, so changes within one tick share a time (`graph-security.md` 2.3).
-        let ticks = own.as_microsecond() * 3 / 10_000;
-        let own = Timestamp::from_microsecond(ticks * 10_000 / 3).unwrap_or(own);
+        };
+        // Changes within one tick share a time.
+        let tick = own.as_microsecond() * ticks / 1_000_000;
+        let own = Timestamp::from_microsecond(tick * 1_000_000 / ticks).unwrap_or(own);
         after.map_or(own, |t| own.max(t))
     }
 
@@ -369,7 +375,8 @@ impl Remote {
         let to = version.merged_into.as_ref().map(|to| self.record(to));
         Snapshot {
             record: self.record(id),
-            revision: version.revision.to_string(),
+            // Where it is no count, it must not look like one.
+            revision: format!("{}{}", if self.habits.counts { "" } else { "v" }, version.revision),
             modified: version.modified,
             modified_by: Some(format!("{:?}", version.by)),
             fresh,
@@ -384,6 +391,11 @@ impl Remote {
             raw: serde_json::Value::Null,
         }
     }
+}
+
+/// The number of changes that a revision stands for.
+pub(crate) fn count(revision: &str) -> Option<u64> {
+    revision.trim_start_matches('v').parse().ok()
 }
 
 /// How a record begins when nobody says otherwise.

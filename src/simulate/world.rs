@@ -12,6 +12,7 @@ use rand::{Rng, SeedableRng};
 use crate::model::{Field, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, SystemName};
 use crate::reconcile::derived_record;
 
+use super::doubt::Doubts;
 use super::habits::Habits;
 use super::plan::{Edit, Fault, Spot, Trouble};
 use super::remote::{Actor, Changed, Remote, initial};
@@ -61,8 +62,10 @@ pub(crate) struct Case {
 pub(crate) struct Said {
     /// Its place in the order of everything.
     pub(crate) seq: u64,
-    /// By the service's clock.
-    pub(crate) modified: Timestamp,
+    /// When (true time).
+    pub(crate) at: Timestamp,
+    /// The rest before it, in the order of everything, and when that ended.
+    pub(crate) since: (u64, Timestamp),
     /// In which system.
     pub(crate) system: usize,
     /// On which record.
@@ -77,7 +80,8 @@ pub(crate) struct Said {
     pub(crate) on_closed_ticket: bool,
     /// Whether it was native sync that brought it.
     pub(crate) by_service: bool,
-    /// Fields that a write of ours replaced before the worker could see them: the window that is stated.
+    /// Fields that a write of the worker's replaced before it could see them, or that pass for one: the windows that are
+    /// stated.
     pub(crate) overrun: BTreeSet<Field>,
 }
 
@@ -94,20 +98,14 @@ pub(crate) struct Wrote {
     pub(crate) changed: Changed,
     /// Whether the record was closed when the worker read it, and was to stay so.
     pub(crate) was_closed: bool,
+    /// Whether the request was to change the status, whatever it changed.
+    pub(crate) with_status: bool,
+    /// When it was sent, in the order of everything.
+    pub(crate) sent: u64,
     /// The key, or own id, under which a record was created.
     pub(crate) created: Option<RecordRef>,
     /// Whether the worker was told of it.
     pub(crate) told: bool,
-}
-
-/// A request that is executed after its sender gave up.
-pub(super) struct LateWrite {
-    pub(crate) at: Timestamp,
-    pub(crate) system: usize,
-    pub(crate) id: RecordId,
-    pub(crate) shown: Timestamp,
-    pub(crate) patch: Patch,
-    pub(crate) guard: Option<u64>,
 }
 
 /// Calls of the worker.
@@ -137,8 +135,8 @@ pub(crate) struct World {
     pub(crate) said: Vec<Said>,
     /// What the worker did.
     pub(crate) wrote: Vec<Wrote>,
-    /// Writes whose outcome the worker could not know, by system and record.
-    pub(crate) unknown: BTreeMap<(usize, RecordId), usize>,
+    /// What the worker cannot know.
+    pub(crate) doubts: Doubts,
     /// Records that nobody may write to: copies, other people's tickets.
     pub(crate) strangers: BTreeSet<(usize, RecordId)>,
     /// Records that an operator took out, and since when in the order of everything.
@@ -151,6 +149,8 @@ pub(crate) struct World {
     pub(crate) restarts: u64,
     /// When the worker's present store began, in the order of everything.
     pub(crate) store_began: u64,
+    /// How many stores were lost.
+    pub(crate) stores_lost: usize,
     /// Calls so far.
     pub(crate) calls: Calls,
     /// Calls that went wrong so far.
@@ -161,14 +161,11 @@ pub(crate) struct World {
     pub(crate) timeline: Option<Vec<String>>,
     pub(super) away_until: Vec<Timestamp>,
     pub(super) denied_until: Vec<Timestamp>,
-    pub(super) late: Vec<LateWrite>,
-    /// When the state that the worker last read of a record was true.
-    pub(super) shown: BTreeMap<(usize, RecordId), Timestamp>,
     native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
     trouble: Trouble,
     call: u32,
     step: u32,
-    act_began: u64,
+    pub(super) act_began: u64,
     seq: u64,
     rng: StdRng,
 }
@@ -213,21 +210,20 @@ impl World {
             names: BTreeMap::new(),
             said: Vec::new(),
             wrote: Vec::new(),
-            unknown: BTreeMap::new(),
+            doubts: Doubts::default(),
             strangers: BTreeSet::new(),
             apart: BTreeMap::new(),
             rested: 0,
             rested_at: now,
             restarts: 0,
             store_began: 0,
+            stores_lost: 0,
             calls: Calls::default(),
             faults: 0,
             calm: false,
             timeline: keep_timeline.then(Vec::new),
             away_until: vec![now; count],
             denied_until: vec![now; count],
-            late: Vec::new(),
-            shown: BTreeMap::new(),
             native_queue: Vec::new(),
             trouble: Trouble::default(),
             call: 0,
@@ -319,25 +315,13 @@ impl World {
         self.act_began = self.seq;
     }
 
-    /// The worker is killed: what it wrote in this act it may not remember.
-    pub(super) fn forget_answers(&mut self) {
-        for wrote in self.wrote.iter_mut().rev().take_while(|wrote| wrote.seq > self.act_began) {
-            wrote.told = false;
-        }
-        self.restarts += 1;
-        self.begin_act(Trouble::default());
-    }
-
-    /// The worker cannot know what became of its writes to these.
-    pub(super) fn doubt(&mut self, records: impl Iterator<Item = RecordRef>) {
-        for record in records {
-            *self.unknown.entry((self.at(&record.system), record.id)).or_default() += 1;
-        }
-    }
-
     /// The worker starts on an empty store.
     pub(super) fn begin_store(&mut self) {
         self.store_began = self.next_seq();
+        self.stores_lost += 1;
+        // What it had not seen yet is what its record joins with.
+        let unseen = self.said.iter_mut().filter(|said| said.seq > self.rested);
+        unseen.for_each(|said| said.joined = true);
     }
 
     /// Everything rests: what was said before is known to all.
@@ -387,16 +371,7 @@ impl World {
 
     /// What is due by now happens: late writes, native sync.
     pub(super) fn happen(&mut self) {
-        let now = self.clock.now();
-        let (due, waiting) = std::mem::take(&mut self.late).into_iter().partition(|late| late.at <= now);
-        self.late = waiting;
-        let due: Vec<LateWrite> = due;
-        for late in due {
-            self.say(|| format!("the write to {} that was given up is carried out", late.id));
-            let guard = late.guard;
-            let done = self.write_as_worker(late.system, &late.id, &late.patch, guard, late.shown, false);
-            self.say(|| format!("    {done:?}"));
-        }
+        self.carry_out_late();
         self.native_sync();
     }
 
@@ -438,14 +413,16 @@ impl World {
         comment: Option<String>,
         joined: bool,
     ) {
-        let modified = self.remotes[system].current(id).map(|v| v.modified).unwrap_or_default();
-        let (seq, id, overrun) = (self.next_seq(), id.clone(), BTreeSet::new());
+        let at = self.remotes[system].current(id).map(|v| v.at).unwrap_or_default();
+        let (seq, id) = (self.next_seq(), id.clone());
+        let overrun = self.passes_for_ours(&(system, id.clone()), &changed);
         // Until everything was met, for the first time or after a lost store, whatever is said is what a record joins with.
         let joined = joined || self.rested == 0 || self.store_began > self.rested;
         let (by_service, on_closed_ticket) = (false, self.was_closed_ticket(system, &id));
         self.said.push(Said {
             seq,
-            modified,
+            at,
+            since: (self.rested, self.rested_at),
             system,
             id,
             changed,
@@ -470,29 +447,29 @@ impl World {
         let now = self.clock.now();
         let remote = &self.remotes[system];
         let before = remote.records.get(id).into_iter().flatten().rfind(|version| version.at <= shown);
-        let reopens = patch.native.contains_key(&Field::Status);
-        let was_closed = before.is_some_and(|version| remote.words.is_closed(&version.native)) && !reopens;
+        let with_status = patch.native.contains_key(&Field::Status);
+        let was_closed =
+            before.is_some_and(|version| remote.words.is_closed(&version.native)) && !with_status;
         let changed = self.remotes[system].write(now, Actor::Worker, id, patch, guard)?;
         if changed == Changed::default() {
             return Ok(());
         }
-        self.mark_overrun(system, id, &changed, shown);
+        self.mark_overrun(&(system, id.clone()), &changed, shown);
         self.queue_native(system, id, changed.new.keys().copied().collect());
         let seq = self.next_seq();
         let (id, created) = (id.clone(), None);
-        self.wrote.push(Wrote { seq, system, id, changed, was_closed, created, told });
+        self.wrote.push(Wrote {
+            seq,
+            system,
+            id,
+            changed,
+            was_closed,
+            with_status,
+            created,
+            told,
+            sent: seq,
+        });
         Ok(())
-    }
-
-    /// What a person set after the worker's read, and the write replaced unseen.
-    fn mark_overrun(&mut self, system: usize, id: &RecordId, changed: &Changed, shown: Timestamp) {
-        let shown = shown + self.remotes[system].skew;
-        let unseen = |said: &&mut Said| said.system == system && said.id == *id && said.modified > shown;
-        for said in self.said.iter_mut().filter(unseen) {
-            let fields = said.changed.new.iter().filter(|(f, v)| changed.old.get(*f) == Some(*v));
-            let fields: Vec<Field> = fields.map(|(field, _)| *field).collect();
-            said.overrun.extend(fields);
-        }
     }
 
     /// A person changes a record.

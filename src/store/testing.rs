@@ -69,6 +69,7 @@ pub(super) fn intent(mapping: u64, number: u32) -> Intent {
         attempts: 0,
         unreachable: 0,
         misses: 0,
+        overtaken: false,
         causes: vec!["alice@example.org: status in defender/incident/1".into()],
     }
 }

@@ -171,10 +171,13 @@ async fn refusals_in_sentences_are_seen() {
     let connector = connector_as(&real.url, &real.lockstep);
     let opened = open(&*connector, &new_key()).await;
     let bogus = patch(&[(Field::Status, text("bogus")), (Field::Title, text("t"))]);
-    let refused = connector.update(&opened, &bogus).await.unwrap_err();
+    let partly = connector.update(&opened, &bogus).await.unwrap_err();
+    assert!(matches!(partly, CallError::Unknown { .. }), "the title was changed: {partly}");
+    let current = connector.read(&opened.record, Depth::Record).await.unwrap();
+    assert_eq!(current.native[&Field::Title], text("t"));
+    let refused = connector.update(&current, &patch(&[(Field::Status, text("bogus"))])).await.unwrap_err();
     assert!(matches!(refused, CallError::Refused { .. }), "{refused}");
     assert!(refused.to_string().contains("'bogus' isn't a valid status"), "{refused}");
-    let current = connector.read(&opened.record, Depth::Record).await.unwrap();
     let unknown = patch(&[(Field::Owner, text("who@rt.nowhere"))]);
     assert_eq!(connector.update(&current, &unknown).await.unwrap().declined[0].field, Field::Owner);
     let nobody = update(&*connector, &current, &[(Field::Owner, Native::Empty)]).await;

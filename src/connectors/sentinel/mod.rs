@@ -213,7 +213,11 @@ impl Connector for Sentinel {
 
     async fn comment(&self, current: &Snapshot, key: &CommentKey, text: &str) -> Result<Written, CallError> {
         self.only_incidents("comments.create", &current.record)?;
-        self.put_comment(&current.record, key, text).await
+        let put = self.put_comment(&current.record, key, text).await?;
+        // It was there already, so it does not add to the count by which others are noticed.
+        let snapshot =
+            if put.is_new { None } else { Some(self.read(&current.record, Depth::Comments).await?) };
+        Ok(Written::new(snapshot, put.request_id))
     }
 
     fn chooses_comment_ids(&self) -> bool {

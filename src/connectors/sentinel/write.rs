@@ -77,14 +77,20 @@ impl Sentinel {
         record: &RecordRef,
         key: &CommentKey,
         text: &str,
-    ) -> Result<Written, CallError> {
+    ) -> Result<PutComment, CallError> {
         let operation = "comments.create";
         let id = comment_id(record.id.as_str(), key);
         let url = self.url(operation, &[record.id.as_str(), "comments", id.as_str()], &[])?;
         let call = Call::write(operation, "put-comment", Method::PUT, url, comment_body(text));
         let answer = self.endpoint.send(call).await?;
-        Ok(Written::new(None, answer.request_id))
+        Ok(PutComment { is_new: answer.status == 201, request_id: answer.request_id })
     }
+}
+
+/// What became of a comment (`sentinel.md` 2.1: 201, and 200 from the second time on).
+pub(super) struct PutComment {
+    pub(super) is_new: bool,
+    pub(super) request_id: Option<String>,
 }
 
 pub(super) fn comment_body(text: &str) -> Value {

@@ -100,6 +100,7 @@ impl Facts<'_> {
         self.policy.comments != Direction::Both
             || self.is_native(from)
             || self.is_native(to)
+            || self.is_superseded((to, id))
             || moved(&from)
             || moved(&to)
             || generations.count() > 1

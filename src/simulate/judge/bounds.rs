@@ -27,7 +27,7 @@ impl Facts<'_> {
     fn only_ours(&self, found: &mut Vec<String>) {
         for wrote in &self.world.wrote {
             let (key, remote) = ((wrote.system, wrote.id.clone()), &self.world.remotes[wrote.system]);
-            let apart = self.world.apart.get(&key).is_some_and(|since| wrote.seq > *since);
+            let apart = self.world.apart.get(&key).is_some_and(|since| wrote.sent > *since);
             let stranger = self.world.strangers.contains(&key);
             if stranger || apart || remote.kind(&wrote.id) == RecordKind::Alert {
                 let record = remote.record(&wrote.id);
@@ -52,8 +52,7 @@ impl Facts<'_> {
                     && self.policy.closing.reopen != Reopen::Ignore;
                 let more = !outcome && !wrote.changed.new.contains_key(&Field::Status);
                 let spared = certain && ticket && more && wrote.was_closed;
-                let with_the_close =
-                    *field == Field::Verdict && wrote.changed.new.contains_key(&Field::Status);
+                let with_the_close = *field == Field::Verdict && wrote.with_status;
                 if !reaches && !with_the_close || spared {
                     let record = remote.record(&wrote.id);
                     let why = if spared { "a closed ticket is left alone" } else { "it goes another way" };
@@ -79,7 +78,8 @@ impl Facts<'_> {
 
     fn calls(&self, found: &mut Vec<String>) {
         let world = self.world;
-        let reasons = world.said.len() as u64 + world.faults + world.unknown.len() as u64 + world.restarts;
+        let reasons =
+            world.said.len() as u64 + world.faults + world.doubts.unknown.len() as u64 + world.restarts;
         let most = CALLS * (1 + reasons) * world.remotes.len() as u64;
         let calls = world.calls.reads + world.calls.writes;
         if calls > most {
@@ -133,7 +133,7 @@ impl Facts<'_> {
     fn dead_letters(&self, found: &mut Vec<String>) {
         for record in &self.dead {
             let at = self.world.at(&record.system);
-            let tries = self.world.unknown.get(&(at, record.id.clone())).copied().unwrap_or(0);
+            let tries = self.world.doubts.unknown.get(&(at, record.id.clone())).copied().unwrap_or(0);
             let met = self.world.said.iter().filter(|said| said.system == at && said.id == record.id).count();
             if tries + met < TRIES && self.world.scene.cuts_titles.is_none() {
                 found.push(format!("a write to {record} was given up after {tries} failures"));

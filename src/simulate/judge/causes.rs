@@ -56,8 +56,8 @@ impl Facts<'_> {
         used.insert(seq)
     }
 
-    /// Writes that may come a second time: those whose outcome could not be known, those to a record that joined anew, and
-    /// those that native sync replaced by what lost.
+    /// Writes that may come a second time: those whose outcome could not be known, those to a record that joins anew after
+    /// a lost store, and those that native sync replaced by what lost.
     fn spare(&self, case: &Case, (at, id): (usize, &RecordId), field: Field) -> usize {
         if !case.changed_hands.is_empty() {
             return usize::MAX;
@@ -65,6 +65,7 @@ impl Facts<'_> {
         let untold = self.world.wrote.iter().filter(|w| w.system == at && w.id == *id && !w.told).count();
         let here = |said: &&Said| said.by_service && said.system == at && said.id == *id;
         let replaced = self.said(case, field).filter(here).count();
-        self.world.unknown.get(&(at, id.clone())).copied().unwrap_or(0) + untold + replaced
+        let unknown = self.world.doubts.unknown.get(&(at, id.clone())).copied().unwrap_or(0);
+        unknown + untold + replaced + self.world.stores_lost
     }
 }

@@ -21,12 +21,14 @@ impl Facts<'_> {
         if both_of_pair || people.is_empty() {
             return;
         }
-        let standing: Vec<&Said> = people
+        let unanswered: Vec<&Said> = people
             .iter()
             .copied()
             .filter(|said| !people.iter().any(|later| self.answers(later, said, field)))
-            .filter(|said| !doubtful.iter().any(|later| follows(later, said)))
             .collect();
+        // Nothing is certain of what a doubtful word followed: it may stand as well as that.
+        let followed = |said: &&Said| doubtful.iter().any(|later| follows(later, said));
+        let standing: Vec<&Said> = unanswered.iter().copied().filter(|said| !followed(said)).collect();
         for (at, id) in self.members(case) {
             let Some(stands) = self.says((at, id), field).filter(|_| !self.may_differ(case, (at, id), field))
             else {
@@ -39,8 +41,8 @@ impl Facts<'_> {
                     .is_some_and(|native| self.agree(field, (said.system, native), (at, stands)))
             };
             let record = self.world.remotes[at].record(id);
-            if !standing.is_empty() && !standing.iter().chain(&doubtful).any(means) {
-                let words: Vec<String> = standing
+            if !standing.is_empty() && !unanswered.iter().chain(&doubtful).any(means) {
+                let words: Vec<String> = unanswered
                     .iter()
                     .filter_map(|said| said.changed.new.get(&field))
                     .map(Native::to_string)
@@ -98,12 +100,12 @@ impl Facts<'_> {
         let Some(native) = said.changed.new.get(&field) else { return false };
         let Some(word) = self.word(said.system, field, native) else { return false };
         let words = &self.world.remotes[said.system].words;
-        let open = self.world.unknown.contains_key(&(said.system, said.id.clone()));
+        let open = self.world.doubts.unknown.contains_key(&(said.system, said.id.clone()));
         let a_step = field == Field::Status && words.in_steps && open && word != "closed";
         let left = case.left.contains(&said.system)
             || case.detached.contains(&said.system)
             || case.former.contains(&(said.system, said.id.clone()))
-            || self.is_superseded(case, (said.system, &said.id));
+            || self.is_superseded((said.system, &said.id));
         // One that came after it, and is not carried, may have hidden it.
         let hidden = self.said(case, field).any(|later| {
             later.seq > said.seq
@@ -141,7 +143,7 @@ impl Facts<'_> {
             return false;
         }
         // What a closed ticket was spared nobody saw there; who edits it is newer all the same.
-        let rested = earlier.seq < self.world.rested && self.world.rested < later.seq;
+        let rested = earlier.seq < later.since.0;
         let spared = later.on_closed_ticket && !self.was_reopened(later);
         let after_a_rest = rested && (spared || self.may_answer(later, earlier, field));
         follows(later, earlier) || after_a_rest || self.was_brought(later, earlier, field)
@@ -153,12 +155,12 @@ impl Facts<'_> {
         let Some(versions) = self.world.remotes[said.system].records.get(&said.id) else { return false };
         let word = |native: Option<&Native>| native.and_then(|native| self.word(said.system, field, native));
         let now = word(said.changed.new.get(&field));
-        let before = versions.iter().rev().skip_while(|version| version.modified >= said.modified);
+        let before = versions.iter().rev().skip_while(|version| version.at >= said.at);
         for version in before {
             if word(version.native.get(&field)) == now {
                 return true;
             }
-            if version.at <= self.world.rested_at {
+            if version.at <= said.since.1 {
                 return false;
             }
         }
@@ -176,7 +178,7 @@ impl Facts<'_> {
 
     /// Whether a ticket was reopened, and perhaps closed again, since the last rest and before an edit.
     fn was_reopened(&self, said: &Said) -> bool {
-        let before = self.world.said.iter().filter(|s| s.seq > self.world.rested && s.seq < said.seq);
+        let before = self.world.said.iter().filter(|s| s.seq > said.since.0 && s.seq < said.seq);
         before.filter(|s| same_record(s, said)).any(|s| self.reopens(s, Field::Status))
     }
 
@@ -205,7 +207,7 @@ impl Facts<'_> {
                 .new
                 .get(&field)
                 .is_some_and(|w| self.agree(field, (s.system, w), (later.system, brought)));
-            same && s.seq < wrote.seq && s.seq > self.world.rested && !same_record(s, earlier)
+            same && s.seq < wrote.seq && s.seq > earlier.since.0 && !same_record(s, earlier)
         });
         wrote.told
             && !another
