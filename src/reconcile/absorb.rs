@@ -149,7 +149,10 @@ impl Work<'_> {
         if let Some(written) = patch.native.get(&field) {
             // It may have been agreed otherwise since; then it is written like any other.
             let same = self.policy().same(&self.mapping.members[at].record, field, written, new);
-            if same && !planted!(OpenedWithStays) {
+            if same {
+                if planted!(OpenedWithStays) {
+                    self.mapping.members[at].exempt.insert(field);
+                }
                 return true;
             }
             let reason = "the system made something else of what the record was opened with";

@@ -185,7 +185,7 @@ impl SimConnector {
     ) -> Call<Option<Fault>> {
         world.calls.writes += 1;
         let Some(begun) = self.begin(world, operation) else {
-            world.doubts.count((self.at, record.clone()));
+            world.doubt_write((self.at, record.clone()));
             return None;
         };
         let fault = match begun {
@@ -201,7 +201,7 @@ impl SimConnector {
             None => format!("lockstep writes {what} to {record}"),
         });
         if fault.is_some() {
-            world.doubts.count((self.at, record.clone()));
+            world.doubt_write((self.at, record.clone()));
         }
         if matches!(fault, Some(Fault::LostBefore | Fault::Broken)) {
             return Some(Err(self.unknown(operation)));

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{Field, Native, Natives, Patch, RecordId, RecordRef};
 
 use super::connector::SETTLE;
-use super::plan::Trouble;
+use super::plan::{Edit, Spot, Trouble};
 use super::remote::Changed;
 use super::world::{Said, World};
 
@@ -24,6 +24,8 @@ pub(crate) struct Doubts {
     /// When the state that it last read of them was true.
     shown: BTreeMap<Place, Timestamp>,
     late: Vec<LateWrite>,
+    /// What people are about to do.
+    reactions: Vec<(Timestamp, Edit)>,
 }
 
 /// A write that was not read back.
@@ -118,13 +120,39 @@ impl World {
     pub(super) fn doubt(&mut self, record: &RecordRef, patch: &Patch) {
         let place = (self.at(&record.system), record.id.clone());
         self.send(&place, patch);
-        self.doubts.count(place);
+        self.doubt_write(place);
     }
 
     /// The worker begins a write.
     pub(super) fn send(&mut self, place: &Place, patch: &Patch) {
         let before = self.remotes[place.0].current(&place.1).map(|v| v.native.clone()).unwrap_or_default();
         self.doubts.sent(place, self.clock.now(), patch, before);
+    }
+
+    /// An answer to the worker is lost; often somebody is at work on the record just then.
+    pub(super) fn doubt_write(&mut self, place: Place) {
+        for _ in 0..self.random(0, 3) {
+            self.provoke(&place);
+        }
+        self.doubts.count(place);
+    }
+
+    fn provoke(&mut self, (system, id): &Place) {
+        let case = self.case_of(*system, id).and_then(|case| u8::try_from(case).ok());
+        let (Some(case), Ok(system)) = (case, u8::try_from(*system)) else { return };
+        let at = self.clock.now() + SignedDuration::from_secs(self.random(1, 40));
+        let field = u8::try_from(self.random(0, 12)).unwrap_or_default();
+        let choice = u32::try_from(self.random(0, 1 << 32)).unwrap_or_default();
+        self.doubts.reactions.push((at, Edit { spot: Spot { case, system }, field, choice }));
+    }
+
+    /// Who is at work does something.
+    pub(super) fn react(&mut self) {
+        let now = self.clock.now();
+        let due: Vec<_> = self.doubts.reactions.extract_if(.., |(at, _)| *at <= now).collect();
+        for (_, edit) in due {
+            self.edit(edit);
+        }
     }
 
     /// Requests that were given up are carried out.
@@ -154,9 +182,8 @@ impl World {
     pub(super) fn mark_overrun(&mut self, place: &Place, changed: &Changed, shown: Timestamp) {
         let unseen = |said: &&mut Said| (said.system, &said.id) == (place.0, &place.1) && said.at > shown;
         for said in self.said.iter_mut().filter(unseen) {
-            let fields = said.changed.new.iter().filter(|(f, v)| changed.old.get(*f) == Some(*v));
-            let fields: Vec<Field> = fields.map(|(field, _)| *field).collect();
-            said.overrun.extend(fields);
+            let replaced = said.changed.new.keys().filter(|field| changed.new.contains_key(field));
+            said.overrun.extend(replaced.copied().collect::<Vec<_>>());
         }
     }
 }

@@ -20,8 +20,8 @@ use super::world::{World, id};
 
 /// Rounds of a rest at most. Outages end with a rest, so whatever still moves after so many goes round in circles.
 const ROUNDS: usize = 300;
-/// Rounds without any movement that make a rest.
-const QUIET: usize = 4;
+/// How long nothing must move until everything rests; longer than any list lags.
+const QUIET: SignedDuration = SignedDuration::from_secs(120);
 /// Writes of a history at most; a sound one makes some dozens.
 const MAX_WRITES: u64 = 1_000;
 /// Turns of lanes in one round.
@@ -351,7 +351,8 @@ impl History {
     /// Faults end. The worker goes on until a whole round of lists brings nothing, and nothing is due.
     fn rest(&mut self) {
         lock(&self.world).set_calm(true);
-        let mut quiet = 0;
+        let now = |history: &Self| lock(&history.world).clock.now();
+        let (mut still, mut rests) = (now(self), false);
         for _ in 0..ROUNDS {
             let before = self.movement();
             self.pass_to_next();
@@ -362,15 +363,18 @@ impl History {
             self.work(TURNS);
             let idle = self.worker.as_ref().is_some_and(|w| w.next_wake().is_none());
             let waits = lock(&self.world).native_waits() || self.store.counts().inbox > 0;
-            quiet = if idle && !waits && before == self.movement() { quiet + 1 } else { 0 };
+            if !idle || waits || before != self.movement() {
+                still = now(self);
+            }
+            rests = now(self).duration_since(still) >= QUIET;
             let runs_away = lock(&self.world).calls.writes > MAX_WRITES;
-            if quiet >= QUIET || runs_away || self.is_over() {
+            if rests || runs_away || self.is_over() {
                 break;
             }
         }
         let mut world = lock(&self.world);
         world.say(|| "everything rests");
-        if quiet < QUIET && self.judge.violations.is_empty() {
+        if !rests && self.judge.violations.is_empty() {
             self.judge.found("it never came to rest".to_owned());
         }
         if let Some((wrote, said)) = self.lost.take()

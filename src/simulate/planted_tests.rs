@@ -66,8 +66,8 @@ found! {
     merge_is_a_close: MergeIsAClose at 232;
     stale_is_news: StaleIsNews at 9;
     count_ignored: CountIgnored at 0;
-    close_is_a_step: CloseIsAStep at 0;
-    overtaken_stays_ours: OvertakenStaysOurs at 0;
+    close_is_a_step: CloseIsAStep at 1092873;
+    overtaken_stays_ours: OvertakenStaysOurs at 1552921;
     late_comments_dropped: LateCommentsDropped at 25;
     compared_in_our_words: ComparedInOurWords at 3;
     own_mark_ignored: OwnMarkIgnored at 0;

@@ -20,6 +20,8 @@ use super::scene::Scene;
 
 /// How long native sync takes.
 const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
+/// Of so many edits one is made twice within milliseconds, so that both may share a time.
+const SECOND_THOUGHTS: u32 = 6;
 /// Tickets that may follow each other for one incident, as the judge tells their keys.
 const GENERATIONS: usize = 8;
 
@@ -372,6 +374,7 @@ impl World {
     /// What is due by now happens: late writes, native sync.
     pub(super) fn happen(&mut self) {
         self.carry_out_late();
+        self.react();
         self.native_sync();
     }
 
@@ -472,8 +475,16 @@ impl World {
         Ok(())
     }
 
-    /// A person changes a record.
+    /// A person changes a record; some think again at once.
     pub(super) fn edit(&mut self, edit: Edit) {
+        if edit.choice.is_multiple_of(SECOND_THOUGHTS) {
+            self.edit_once(Edit { choice: edit.choice / SECOND_THOUGHTS, ..edit });
+            self.clock.advance(SignedDuration::from_millis(4));
+        }
+        self.edit_once(edit);
+    }
+
+    fn edit_once(&mut self, edit: Edit) {
         let Some((_, system, id)) = self.record_at(edit.spot) else { return };
         let Some(current) = self.remotes[system].current(&id).cloned() else { return };
         if current.merged_into.is_some() {
