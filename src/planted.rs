@@ -74,12 +74,8 @@ mod defects {
         MergeIsAClose,
         /// A version older than the acknowledged one is taken for news.
         StaleIsNews,
-        /// Of versions that share a time the later read counts, whatever their counts say.
-        CountIgnored,
         /// Any status is taken for a step of ours, a close by somebody included.
         CloseIsAStep,
-        /// While an outcome is open, a value of ours is ours whatever was read since.
-        OvertakenStaysOurs,
         /// Comments of a version that comes late are dropped.
         LateCommentsDropped,
         /// Values are compared as our words, though a system may only have coarser ones.
@@ -123,10 +119,6 @@ mod defects {
         ShortenedIsAnEdit,
         /// An edit of a closed ticket loses to what the ticket was spared.
         SparedEditLoses,
-        /// What was agreed while a ticket was being opened is left out of it.
-        OpenedWithStays,
-        /// What loses a conflict passes for native sync where the other of the pair comes to say it.
-        ForetoldLoserUnseen,
         /// What a close of unknown outcome is to write is forgotten when a list brings the record.
         ListEndsIntent,
     }

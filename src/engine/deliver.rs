@@ -42,11 +42,10 @@ impl Run<'_, '_> {
             self.plan(decision.wishes, decision.copies);
             return self.later(id, None);
         }
-        let overtaken = intent.overtaken && !planted!(OvertakenStaysOurs);
         if let IntentState::Unknown { patch } = &intent.state {
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
-            } else if intent.misses + 1 < MISSES && !overtaken {
+            } else if intent.misses + 1 < MISSES && !intent.overtaken {
                 self.missed(&intent);
             } else {
                 self.transition(id, IntentEvent::ReadBack);

@@ -252,9 +252,7 @@ impl<'a> Work<'a> {
     fn is_stale(&self, at: usize, snapshot: &Snapshot) -> bool {
         let Some(base) = &self.mapping.members[at].base else { return false };
         let before = snapshot.modified < base.modified
-            || snapshot.modified == base.modified
-                && is_earlier_revision(&snapshot.revision, &base.revision)
-                && !planted!(CountIgnored);
+            || snapshot.modified == base.modified && is_earlier_revision(&snapshot.revision, &base.revision);
         before && snapshot.lifecycle != Lifecycle::Gone && !planted!(StaleIsNews)
     }
 

@@ -7,6 +7,7 @@ mod agreeing_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod alert_tests;
+mod cause;
 mod comments;
 mod decide;
 #[cfg(test)]

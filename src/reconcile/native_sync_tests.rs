@@ -195,6 +195,40 @@ fn what_the_pair_came_to_by_itself_stands() {
     }
 }
 
+/// The desk renames it, and Defender is brought that; the sync has not carried it to Sentinel yet.
+fn renamed_by_the_desk(rules: &Rules) -> Mapping {
+    let renamed = see(&met(rules, false), &[ticket(5, "From the desk")], rules);
+    let patch = Patch { native: only_patch(&renamed).1, closing_comment: None };
+    let written = [titled(defender(6, "active", None), "From the desk")];
+    let in_flight = [(DEFENDER.parse().unwrap(), patch)];
+    let observed = Observed { snapshots: &written, in_flight: &in_flight, elsewhere: &[] };
+    decide(&renamed.mapping, observed, rules).mapping
+}
+
+/// Found by the simulation (seed 3110303): a reopening was undone by what the sync brought of the close before it.
+#[test]
+fn what_the_sync_brings_of_our_own_write_is_no_answer_to_what_came_after_it() {
+    let rules = synced();
+    let back = see(&renamed_by_the_desk(&rules), &[ticket(7, "Odd sign-in")], &rules);
+    let brought = see(&back.mapping, &[titled(sentinel(8, "New", None), "From the desk")], &rules);
+    assert_eq!((edits(&brought), title_of(&brought).0), (0, "Odd sign-in".to_owned()), "{:?}", brought.audit);
+}
+
+/// Found by the simulation: a person's word in Defender passed for what the sync had brought from Sentinel, which it had
+/// brought from Defender.
+#[test]
+fn a_later_word_of_the_pair_is_seen_though_its_twin_lost_with_it() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    rules.policy.systems.rotate_right(1);
+    let twins = [titled(sentinel(8, "New", None), "Later"), titled(defender(7, "active", None), "Later")];
+    let mapping = renamed_by_the_desk(&rules);
+    assert_eq!(title_of(&see(&mapping, &twins, &rules)).0, "Later", "in one round");
+    let lost = see(&mapping, &twins[..1], &rules);
+    assert!(told(&lost, "lost a conflict"), "{:?}", lost.audit);
+    assert_eq!(title_of(&see(&lost.mapping, &twins[1..], &rules)).0, "Later", "one after the other");
+}
+
 #[test]
 fn comments_are_not_copied_within_the_pair_and_leave_it_once() {
     let rules = synced();

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::model::{Field, Native, Natives, Patch, RecordId, RecordRef};
 
 use super::connector::SETTLE;
-use super::plan::{Edit, Spot, Trouble};
+use super::plan::{Edit, Trouble};
 use super::remote::Changed;
 use super::world::{Said, World};
 
@@ -25,7 +25,7 @@ pub(crate) struct Doubts {
     shown: BTreeMap<Place, Timestamp>,
     late: Vec<LateWrite>,
     /// What people are about to do.
-    reactions: Vec<(Timestamp, Edit)>,
+    pub(super) reactions: Vec<(Timestamp, Edit)>,
 }
 
 /// A write that was not read back.
@@ -79,6 +79,11 @@ impl Doubts {
         if open.misses == 2 || open.patch.native.iter().any(others) {
             self.open.remove(place);
         }
+    }
+
+    /// The fields of a record that a write of open outcome was to change.
+    pub(super) fn open_fields(&self, place: &Place) -> BTreeSet<Field> {
+        self.open.get(place).into_iter().flat_map(|open| open.patch.native.keys().copied()).collect()
     }
 
     /// When the state that the worker last read was true.
@@ -135,24 +140,6 @@ impl World {
             self.provoke(&place);
         }
         self.doubts.count(place);
-    }
-
-    fn provoke(&mut self, (system, id): &Place) {
-        let case = self.case_of(*system, id).and_then(|case| u8::try_from(case).ok());
-        let (Some(case), Ok(system)) = (case, u8::try_from(*system)) else { return };
-        let at = self.clock.now() + SignedDuration::from_secs(self.random(1, 40));
-        let field = u8::try_from(self.random(0, 12)).unwrap_or_default();
-        let choice = u32::try_from(self.random(0, 1 << 32)).unwrap_or_default();
-        self.doubts.reactions.push((at, Edit { spot: Spot { case, system }, field, choice }));
-    }
-
-    /// Who is at work does something.
-    pub(super) fn react(&mut self) {
-        let now = self.clock.now();
-        let due: Vec<_> = self.doubts.reactions.extract_if(.., |(at, _)| *at <= now).collect();
-        for (_, edit) in due {
-            self.edit(edit);
-        }
     }
 
     /// Requests that were given up are carried out.

@@ -4,8 +4,8 @@
 //! plan        what happens, and which calls fail how: data, drawn from the seed
 //! scene       the bridge it is played on: one of ours, or of a configuration
 //! history     plays a plan: the real worker (engine::Stepped), step by step
-//! world, mishap, doubt, remote, habits, vocabulary
-//!             the services, their people, and what goes wrong
+//! world, remote, habits, vocabulary, people, native, mishap, doubt
+//!             the services, their people, Microsoft's own sync, what goes wrong, and what the worker cannot know
 //! connector, store
 //!             what the worker meets instead of HTTP and disk
 //! judge       whether everybody got what is promised
@@ -23,6 +23,8 @@ mod habits;
 mod history;
 mod judge;
 mod mishap;
+mod native;
+mod people;
 mod plan;
 mod remote;
 mod scene;

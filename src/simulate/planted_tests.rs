@@ -65,9 +65,7 @@ found! {
     answer_believed: AnswerBelieved at 1743;
     merge_is_a_close: MergeIsAClose at 232;
     stale_is_news: StaleIsNews at 9;
-    count_ignored: CountIgnored at 0;
-    close_is_a_step: CloseIsAStep at 1092873;
-    overtaken_stays_ours: OvertakenStaysOurs at 1552921;
+    close_is_a_step: CloseIsAStep at 36044;
     late_comments_dropped: LateCommentsDropped at 25;
     compared_in_our_words: ComparedInOurWords at 3;
     own_mark_ignored: OwnMarkIgnored at 0;
@@ -86,10 +84,8 @@ found! {
     orphans_forgotten: OrphansForgotten at 4103;
     origin_forgotten: OriginForgotten at 1561;
     created_without_verdict: CreatedWithoutVerdict at 457;
-    same_meaning_is_an_edit: SameMeaningIsAnEdit at 0;
-    shortened_is_an_edit: ShortenedIsAnEdit at 0;
-    spared_edit_loses: SparedEditLoses at 0;
-    opened_with_stays: OpenedWithStays at 0;
-    foretold_loser_unseen: ForetoldLoserUnseen at 0;
+    same_meaning_is_an_edit: SameMeaningIsAnEdit at 198;
+    shortened_is_an_edit: ShortenedIsAnEdit at 387;
+    spared_edit_loses: SparedEditLoses at 138;
     list_ends_intent: ListEndsIntent at 2663;
 }

@@ -5,21 +5,22 @@ use crate::planted::{Defect, with};
 
 /// Seeds that broke something when they were first played. What they found is put back as a planted defect, or was a
 /// mistake of the judge.
-const ONCE_BROKEN: [u64; 36] = [
+const ONCE_BROKEN: [u64; 52] = [
     63, 118, 139, 154, 157, 205, 272, 278, 289, 382, 618, 669, 792, 911, 946, 1034, 1066, 1321, 1593, 2262,
     5101, 5717, 7048, 7313, 9432, 10_343, 11_347, 15_616, 16_016, 16_401, 32_292, 49_481, 49_910, 64_595,
-    93_291, 104_364,
+    93_291, 104_364, 104_745, 1_092_873, 1_552_921, 1_580_111, 1_580_746, 3_028_151, 3_029_423, 3_029_895,
+    3_110_303, 3_158_956, 3_285_319, 3_293_829, 4_033_332, 5_142_854, 6_006_336, 6_059_275,
 ];
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// `LOCKSTEP_HISTORIES` and `LOCKSTEP_SEED` say how many, and from where. Always the same ones: of fresh ones about one in
-/// forty thousand still ends in what is described as open, and would fail at random.
+/// Fresh ones each time; `LOCKSTEP_HISTORIES` and `LOCKSTEP_SEED` say how many, and from where.
 #[test]
 fn twenty_thousand_histories_break_nothing() {
-    let (seed, histories) = (number("LOCKSTEP_SEED", 0), number("LOCKSTEP_HISTORIES", 20_000));
+    let (seed, histories) =
+        (number("LOCKSTEP_SEED", rand::random::<u32>().into()), number("LOCKSTEP_HISTORIES", 20_000));
     println!("LOCKSTEP_SEED={seed} LOCKSTEP_HISTORIES={histories}");
     let tally = Campaign { seed, histories, threads: 2 }.run(&Scenes::ours().unwrap(), &|| ()).unwrap();
     assert_eq!(

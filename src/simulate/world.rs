@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use crate::model::{Field, MappingId, Native, Natives, Patch, RecordId, RecordKind, RecordRef, SystemName};
+use crate::model::{Field, MappingId, Natives, Patch, RecordId, RecordKind, RecordRef, SystemName};
 use crate::reconcile::derived_record;
 
 use super::doubt::Doubts;
@@ -18,10 +18,6 @@ use super::plan::{Edit, Fault, Spot, Trouble};
 use super::remote::{Actor, Changed, Remote, initial};
 use super::scene::Scene;
 
-/// How long native sync takes.
-const NATIVE_DELAY: SignedDuration = SignedDuration::from_secs(45);
-/// Of so many edits one is made twice within milliseconds, so that both may share a time.
-const SECOND_THOUGHTS: u32 = 6;
 /// Tickets that may follow each other for one incident, as the judge tells their keys.
 const GENERATIONS: usize = 8;
 
@@ -85,6 +81,8 @@ pub(crate) struct Said {
     /// Fields that a write of the worker's replaced before it could see them, or that pass for one: the windows that are
     /// stated.
     pub(crate) overrun: BTreeSet<Field>,
+    /// Fields that a write of the worker's whose outcome was open was to change, so that nobody knows what it answered.
+    pub(crate) in_doubt: BTreeSet<Field>,
 }
 
 /// What the worker changed.
@@ -163,7 +161,7 @@ pub(crate) struct World {
     pub(crate) timeline: Option<Vec<String>>,
     pub(super) away_until: Vec<Timestamp>,
     pub(super) denied_until: Vec<Timestamp>,
-    native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
+    pub(super) native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
     trouble: Trouble,
     call: u32,
     step: u32,
@@ -408,7 +406,7 @@ impl World {
         remote.habits.main == RecordKind::Ticket && before.is_some_and(|v| remote.words.is_closed(&v.native))
     }
 
-    fn hear(
+    pub(super) fn hear(
         &mut self,
         system: usize,
         id: &RecordId,
@@ -418,7 +416,8 @@ impl World {
     ) {
         let at = self.remotes[system].current(id).map(|v| v.at).unwrap_or_default();
         let (seq, id) = (self.next_seq(), id.clone());
-        let overrun = self.passes_for_ours(&(system, id.clone()), &changed);
+        let place = (system, id.clone());
+        let (overrun, in_doubt) = (self.passes_for_ours(&place, &changed), self.doubts.open_fields(&place));
         // Until everything was met, for the first time or after a lost store, whatever is said is what a record joins with.
         let joined = joined || self.rested == 0 || self.store_began > self.rested;
         let (by_service, on_closed_ticket) = (false, self.was_closed_ticket(system, &id));
@@ -434,6 +433,7 @@ impl World {
             on_closed_ticket,
             by_service,
             overrun,
+            in_doubt,
         });
     }
 
@@ -474,110 +474,6 @@ impl World {
         });
         Ok(())
     }
-
-    /// A person changes a record; some think again at once.
-    pub(super) fn edit(&mut self, edit: Edit) {
-        if edit.choice.is_multiple_of(SECOND_THOUGHTS) {
-            self.edit_once(Edit { choice: edit.choice / SECOND_THOUGHTS, ..edit });
-            self.clock.advance(SignedDuration::from_millis(4));
-        }
-        self.edit_once(edit);
-    }
-
-    fn edit_once(&mut self, edit: Edit) {
-        let Some((_, system, id)) = self.record_at(edit.spot) else { return };
-        let Some(current) = self.remotes[system].current(&id).cloned() else { return };
-        if current.merged_into.is_some() {
-            return;
-        }
-        let count = self.said.len();
-        let patch = patch_of(&self.remotes[system], &current.native, edit, count);
-        let now = self.clock.now();
-        let Ok(changed) = self.remotes[system].write(now, Actor::Person, &id, &patch, None) else { return };
-        if changed == Changed::default() {
-            return;
-        }
-        self.say(|| format!("a person sets {} on {}", plain(&changed.new), id));
-        self.queue_native(system, &id, changed.new.keys().copied().collect());
-        self.hear(system, &id, changed, None, false);
-    }
-
-    /// A person comments.
-    pub(super) fn comment(&mut self, spot: Spot) {
-        let Some((case, system, id)) = self.record_at(spot) else { return };
-        if self.remotes[system].current(&id).is_none_or(|v| v.merged_into.is_some()) {
-            return;
-        }
-        let text = format!("note {} on case {case}", self.said.len());
-        let now = self.clock.now();
-        if self.remotes[system].comment(now, Actor::Person, &id, None, &text) == Ok(true) {
-            self.say(|| format!("a person comments on {id}: {text}"));
-            self.hear(system, &id, Changed::default(), Some(text), false);
-        }
-    }
-
-    fn native_pair(&self) -> Option<(usize, usize)> {
-        let pair = self.scene.policy.native_sync.as_ref()?;
-        Some((self.at(&pair.writer), self.at(&pair.follower)))
-    }
-
-    fn queue_native(&mut self, system: usize, id: &RecordId, fields: Vec<Field>) {
-        let Some((writer, follower)) = self.native_pair() else { return };
-        let Some(case) = self.case_of(system, id).filter(|_| system == writer || system == follower) else {
-            return;
-        };
-        self.native_queue.push((self.clock.now() + NATIVE_DELAY, system, case, fields));
-    }
-
-    /// Whether native sync has something to carry.
-    pub(super) fn native_waits(&self) -> bool {
-        !self.native_queue.is_empty()
-    }
-
-    /// Microsoft's own sync: carries the present state of what changed, after its delay.
-    fn native_sync(&mut self) {
-        let Some((writer, follower)) = self.native_pair() else { return };
-        let now = self.clock.now();
-        let due: Vec<_> = self.native_queue.iter().filter(|(at, ..)| *at <= now).cloned().collect();
-        self.native_queue.retain(|(at, ..)| *at > now);
-        for (_, from, case, fields) in due {
-            let to = if from == writer { follower } else { writer };
-            let records = &self.cases[case].records;
-            let (Some(source), Some(target)) = (records[from].clone(), records[to].clone()) else { continue };
-            let Some(version) = self.remotes[from].current(&source).cloned() else { continue };
-            let patch = self.carried(from, to, &version.native, fields);
-            let result = self.remotes[to].write(now, Actor::Service, &target, &patch, None);
-            if let Ok(changed) = result.clone() {
-                self.hear(to, &target, changed, None, true);
-                if let Some(said) = self.said.last_mut() {
-                    said.by_service = true;
-                }
-            }
-            self.say(|| format!("native sync carries {} to {target}: {result:?}", plain(&patch.native)));
-        }
-    }
-
-    fn carried(&self, from: usize, to: usize, native: &Natives, fields: Vec<Field>) -> Patch {
-        let closed = self.remotes[from].words.is_closed(native);
-        let mut patch = Patch::default();
-        for field in fields.into_iter().chain(closed.then_some(Field::Verdict)) {
-            let Some(said) = native.get(&field) else { continue };
-            let word = self.remotes[from].words.meaning(field, said);
-            let written = word.and_then(|word| self.remotes[to].words.native(field, &word));
-            let shown = written.map(|native| match native {
-                // What Graph calls unknown, records show as no verdict.
-                Native::Text(text) if text == "unknown/unknown" => Native::Empty,
-                native => native,
-            });
-            patch.native.extend(shown.map(|native| (field, native)));
-        }
-        let words = &self.remotes[to].words;
-        if words.hides_verdict && patch.native.contains_key(&Field::Status) && !words.is_closed(&patch.native)
-        {
-            patch.native.remove(&Field::Verdict);
-        }
-        patch
-    }
 }
 
 /// A record that was closed as an attack.
@@ -597,68 +493,4 @@ pub(super) fn id(text: String) -> RecordId {
 pub(super) fn plain(natives: &Natives) -> String {
     let pairs: Vec<String> = natives.iter().map(|(field, native)| format!("{field} = {native}")).collect();
     pairs.join(", ")
-}
-
-/// What a person's edit says, given what the record says now.
-fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
-    let words = &remote.words;
-    let field = match edit.field % 12 {
-        6 => Field::Severity,
-        7 => Field::Verdict,
-        8 => Field::Owner,
-        9 => Field::Tags,
-        10 | 11 => Field::Title,
-        _ => Field::Status,
-    };
-    let field = if words.carries(field) { field } else { Field::Status };
-    let choice = edit.choice as usize;
-    let pick = |of: Vec<Native>| {
-        let at = (choice / 16) % of.len().max(1);
-        of.into_iter().nth(at).unwrap_or(Native::Empty)
-    };
-    let closed = words.is_closed(now);
-    let mut patch = Patch::default();
-    match field {
-        Field::Status => {
-            let wanted =
-                if choice % 10 < 6 { words.status("closed") } else { pick(words.choices(Field::Status)) };
-            patch.native.insert(Field::Status, wanted);
-            let ends = words.is_closed(&patch.native) && !closed;
-            let says_why = remote.habits.wants_verdict || !choice.is_multiple_of(3);
-            if ends && says_why && words.carries(Field::Verdict) {
-                patch.native.insert(Field::Verdict, pick(words.choices(Field::Verdict)));
-            }
-            if ends && choice.is_multiple_of(4) {
-                patch.closing_comment = Some(format!("closing note {count}"));
-            }
-        }
-        Field::Verdict if words.hides_verdict && !closed => {}
-        Field::Verdict | Field::Severity => {
-            patch.native.insert(field, pick(words.choices(field)));
-        }
-        Field::Owner => {
-            let owners = ["", "alice@example.org", "bob@example.org"];
-            patch.native.insert(field, Native::text(Some(owners[choice % owners.len()])));
-        }
-        Field::Tags => {
-            let mut tags = match now.get(&Field::Tags) {
-                Some(Native::Set(tags)) => tags.clone(),
-                _ => BTreeSet::new(),
-            };
-            let tag = ["vip", "phish", "lab"][choice % 3].to_owned();
-            if !tags.remove(&tag) {
-                tags.insert(tag);
-            }
-            patch.native.insert(field, Native::Set(tags));
-        }
-        Field::Title => {
-            let long = if choice.is_multiple_of(7) {
-                " that goes on for longer than some services keep"
-            } else {
-                ""
-            };
-            patch.native.insert(field, Native::Text(format!("title {count}{long}")));
-        }
-    }
-    patch
 }

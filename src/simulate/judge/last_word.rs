@@ -142,6 +142,9 @@ impl Facts<'_> {
         if later.seq <= earlier.seq {
             return false;
         }
+        if later.in_doubt.contains(&field) {
+            return follows(later, earlier);
+        }
         // What a closed ticket was spared nobody saw there; who edits it is newer all the same.
         let rested = earlier.seq < later.since.0;
         let spared = later.on_closed_ticket && !self.was_reopened(later);
