@@ -289,6 +289,10 @@ impl Run<'_, '_> {
     }
 
     fn applied(&mut self, intent: &Intent, patch: &Patch, request_id: Option<String>, confirmed: &str) {
+        let updates = matches!(intent.action, Action::Update { .. } | Action::Converge);
+        if updates && patch.is_empty() {
+            return self.settle(intent, "the record could take nothing of it");
+        }
         let fields = patch.native.iter().map(|(field, native)| (*field, native.to_string())).collect();
         let member = self.lane.mapping.member_mut(&intent.target);
         if let (Some(member), Some(note)) = (member, &patch.closing_comment) {

@@ -81,6 +81,9 @@ pub struct Member {
     /// Values that native sync will bring here on its own, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<(Field, Native)>,
+    /// Those of them that need not come any more: they lost a conflict where they come from, or a write of ours came here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubtful: Vec<(Field, Native)>,
     /// Fields that state a word no table knows, with that word. The base keeps the last known value: an odd word that
     /// comes and goes is no edit, and nothing is written over it while it is there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -216,6 +219,7 @@ impl Member {
             base: None,
             exempt: BTreeSet::new(),
             expected: Vec::new(),
+            doubtful: Vec::new(),
             unknown: Natives::new(),
             unread: false,
             own_note: None,

@@ -227,31 +227,14 @@ impl Work<'_> {
         if old.as_ref().is_some_and(same) && !planted!(SameMeaningIsAnEdit) {
             return self.not_carried(at, field, new.to_string(), "it means the same as before");
         }
-        if !leaves {
-            return self.leave_alone(
-                at,
-                field,
-                new.to_string(),
-                "the field's direction does not let it out of this system",
-            );
-        }
-        let exempt = self.mapping.members[at].exempt.contains(&field);
-        let was_closed = exempt || old.as_ref().is_some_and(|old| self.closes(at, field, old));
-        let reopened = was_closed && field == Field::Status && self.mapping.is_closed() && !value.is_closed();
-        if reopened && planted!(ReopeningDropped) {
+        if self.reopens(at, field, old.as_ref(), &value) && planted!(ReopeningDropped) {
             return;
         }
-        if reopened && self.policy().closing.reopen == Reopen::Ignore {
-            return self.leave_alone(at, field, new.to_string(), "the bridge does not carry reopenings");
+        if let Some(reason) = self.stays(at, field, old.as_ref(), &value) {
+            self.doubt_foretold(at, field, &value);
+            return self.leave_alone(at, field, new.to_string(), reason);
         }
-        if old.is_none() && value.is_empty() {
-            return self.leave_alone(
-                at,
-                field,
-                new.to_string(),
-                "it says nothing, and the agreed value stands",
-            );
-        }
+        let exempt = self.mapping.members[at].exempt.contains(&field);
         let spared = !planted!(SparedEditLoses)
             && super::needs::was_spared(self.policy(), &self.mapping.members[at], field);
         let saw_agreed = !planted!(OlderWins)
@@ -260,6 +243,24 @@ impl Work<'_> {
                 || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
                 || self.twin_agreed(at, field));
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Why an edit stays where it is, if it does.
+    fn stays(&self, at: usize, field: Field, old: Option<&Native>, value: &Value) -> Option<&'static str> {
+        if !self.policy().direction(field).leaves(&self.mapping.members[at].record.system) {
+            return Some("the field's direction does not let it out of this system");
+        }
+        if self.policy().closing.reopen == Reopen::Ignore && self.reopens(at, field, old, value) {
+            return Some("the bridge does not carry reopenings");
+        }
+        (old.is_none() && value.is_empty()).then_some("it says nothing, and the agreed value stands")
+    }
+
+    /// Whether an edit reopens what was closed.
+    fn reopens(&self, at: usize, field: Field, old: Option<&Native>, value: &Value) -> bool {
+        let exempt = self.mapping.members[at].exempt.contains(&field);
+        let was_closed = exempt || old.is_some_and(|old| self.closes(at, field, old));
+        was_closed && field == Field::Status && self.mapping.is_closed() && !value.is_closed()
     }
 
     /// Whether another record was left to differ in a field; who states the agreed value anew speaks to that one.

@@ -1,6 +1,6 @@
 //! Whose doing a changed value is.
 
-use crate::model::{Field, Native, Patch, Snapshot, Value};
+use crate::model::{Field, Member, Native, Patch, Snapshot, Value};
 use crate::translate::Translation;
 
 use super::decide::Work;
@@ -31,6 +31,7 @@ impl Work<'_> {
         let (policy, record) = (self.policy(), &snapshot.record);
         let same = |written: &Native| !planted!(EchoIsAnEdit) && policy.same(record, field, written, new);
         if self.in_flight(at).any(|patch| patch.native.get(&field).is_some_and(same)) {
+            self.doubt_all_foretold(at, field);
             return Cause::Ours;
         }
         let kept = |patch: &Patch| patch.native.get(&field).is_some_and(|written| is_beginning(new, written));
@@ -43,31 +44,35 @@ impl Work<'_> {
         if field == Field::Status && self.is_step(at, new) {
             return Cause::HalfWay;
         }
-        let expected = &mut self.mapping.members[at].expected;
-        let Some(found) = expected.iter().position(|(f, native)| *f == field && native == new) else {
-            return Cause::Edit;
+        if self.was_foretold(at, field, new) { Cause::NativeSync } else { Cause::Edit }
+    }
+
+    /// Whether native sync was to bring a value. What lost a conflict at the other of the pair, or may lose it, and comes
+    /// to stand here in place of what is agreed, is the later word all the same: of the pair or of somebody.
+    fn was_foretold(&mut self, at: usize, field: Field, new: &Native) -> bool {
+        let undecided = self.twin_contends(at, field);
+        let agreed = self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
+        let Member { expected, doubtful, .. } = &mut self.mapping.members[at];
+        let brings = |(f, native): &(Field, Native)| {
+            *f == field && (native == new || is_beginning(new, native) && !planted!(ShortenedIsAnEdit))
         };
+        let Some(found) = expected.iter().position(brings) else { return false };
+        let doubted = undecided || doubtful.iter().any(brings);
         // What was foretold before it was skipped over: the sync only carries the last state.
         let mut index = 0;
         expected.retain(|(f, _)| {
             index += 1;
             *f != field || index > found + 1
         });
-        if self.twin_may_lose(at, field) {
-            return Cause::Edit;
-        }
-        Cause::NativeSync
+        doubtful.retain(|doubtful| expected.contains(doubtful));
+        !(doubted && agreed)
     }
 
-    /// Whether the other of a natively synced pair says something that this record did not when it was last seen, and may
-    /// lose with it: then this is the later word, of the pair or of somebody (see [`Self::unforetell`]).
-    fn twin_may_lose(&self, at: usize, field: Field) -> bool {
-        let Some(twin) = needs::native_twin(&self.mapping, &self.rules.policy, at) else {
-            return false;
-        };
-        let agreed = self.mapping.members[at].native(field).is_some_and(|old| self.satisfied(at, field, old));
-        let of_twin = |c: &Contender| c.member == twin && c.value.field() == field && !c.saw_agreed;
-        agreed && self.contenders.iter().any(of_twin)
+    /// Whether the other of a natively synced pair says something right now that may lose a conflict.
+    fn twin_contends(&self, at: usize, field: Field) -> bool {
+        let twin = needs::native_twin(&self.mapping, &self.rules.policy, at);
+        let of_twin = |c: &Contender| Some(c.member) == twin && c.value.field() == field && !c.saw_agreed;
+        self.contenders.iter().any(of_twin)
     }
 
     /// Whether a status may be a step of a write of ours: the workflow may want several, and none of them closes what the
@@ -92,16 +97,22 @@ impl Work<'_> {
         if member.expected.len() > MAX_EXPECTED {
             member.expected.remove(0);
         }
+        member.doubtful.retain(|doubtful| member.expected.contains(doubtful));
     }
 
-    /// What one of the pair says lost a conflict: where the other comes to say it too, it is the later word, of the pair or
-    /// of somebody.
-    pub(super) fn unforetell(&mut self, at: usize, field: Field, value: &Value) {
+    /// What was foretold of a record before a write of ours replaced it need not come any more.
+    fn doubt_all_foretold(&mut self, at: usize, field: Field) {
+        let Member { expected, doubtful, .. } = &mut self.mapping.members[at];
+        *doubtful = expected.iter().filter(|e| e.0 == field || doubtful.contains(e)).cloned().collect();
+    }
+
+    /// What one of the pair says is not carried, so it is not certain that the sync brings it to the other.
+    pub(super) fn doubt_foretold(&mut self, at: usize, field: Field, value: &Value) {
         let Some(twin) = needs::native_twin(&self.mapping, &self.rules.policy, at) else { return };
         let record = &self.mapping.members[twin].record;
         let native = self.policy().translation(&record.system).and_then(|t| t.write(record.kind, value));
-        self.mapping.members[twin]
-            .expected
-            .retain(|(f, foretold)| *f != field || Some(foretold) != native.as_ref());
+        let Member { expected, doubtful, .. } = &mut self.mapping.members[twin];
+        let lost = native.map(|native| (field, native)).filter(|lost| expected.contains(lost));
+        doubtful.extend(lost);
     }
 }

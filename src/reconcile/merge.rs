@@ -119,7 +119,7 @@ impl Work<'_> {
             let pair = self.policy().native_sync.as_ref();
             let elsewhere = pair.is_some_and(|pair| *winning != pair.writer && *winning != pair.follower);
             if let Some(index) = rival.contender.filter(|_| elsewhere) {
-                self.unforetell(contenders[index].member, field, &rival.value);
+                self.doubt_foretold(contenders[index].member, field, &rival.value);
             }
         }
         if let Some(index) = rivals[winner].contender {

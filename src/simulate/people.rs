@@ -13,13 +13,15 @@ use super::world::{World, plain};
 
 /// Of so many edits one is made twice within milliseconds, so that both may share a time.
 const SECOND_THOUGHTS: u32 = 6;
+/// What passes between two changes at least; Defender's times tick in less.
+const MOMENT: SignedDuration = SignedDuration::from_millis(4);
 
 impl World {
     /// A person changes a record; some think again at once.
     pub(super) fn edit(&mut self, edit: Edit) {
         if edit.choice.is_multiple_of(SECOND_THOUGHTS) {
             self.edit_once(Edit { choice: edit.choice / SECOND_THOUGHTS, ..edit });
-            self.clock.advance(SignedDuration::from_millis(4));
+            self.clock.advance(MOMENT);
         }
         self.edit_once(edit);
     }
@@ -72,6 +74,7 @@ impl World {
         let due: Vec<_> = self.doubts.reactions.extract_if(.., |(at, _)| *at <= now).collect();
         for (_, edit) in due {
             self.edit(edit);
+            self.clock.advance(MOMENT);
         }
     }
 }

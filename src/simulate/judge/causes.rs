@@ -20,7 +20,7 @@ impl Facts<'_> {
             let mut used = BTreeSet::new();
             for wrote in writes {
                 // A close brings its verdict.
-                if field == Field::Verdict && wrote.changed.new.contains_key(&Field::Status) {
+                if field == Field::Verdict && wrote.with_status {
                     continue;
                 }
                 if self.use_cause(case, field, wrote, &mut used) {

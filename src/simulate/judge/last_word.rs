@@ -18,7 +18,7 @@ impl Facts<'_> {
             edits.iter().partition(|said| self.counts(case, said, field));
         let both_of_pair = self.policy.native_sync.is_some()
             && people.windows(2).any(|pair| pair[0].system != pair[1].system);
-        if both_of_pair || people.is_empty() {
+        if both_of_pair || people.is_empty() || self.sync_had_it(case, &people, field) {
             return;
         }
         let unanswered: Vec<&Said> = people
@@ -66,6 +66,16 @@ impl Facts<'_> {
         if self.policy.native_sync.is_none() {
             self.losers_are_told(number, case, field, &standing, found);
         }
+    }
+
+    /// Whether Microsoft's own sync brought another word after the last one of a person; what it makes of them stands.
+    fn sync_had_it(&self, case: &Case, people: &[&Said], field: Field) -> bool {
+        let Some(last) = people.last() else { return false };
+        let Some(word) = last.changed.new.get(&field) else { return false };
+        self.said(case, field).filter(|said| said.by_service && said.seq > last.seq).any(|said| {
+            let brought = said.changed.new.get(&field);
+            brought.is_some_and(|brought| !self.agree(field, (said.system, brought), (last.system, word)))
+        })
     }
 
     /// Who lost a conflict is told so.
