@@ -132,6 +132,23 @@ fn what_a_ticket_cannot_take_is_told_and_left_and_the_rest_is_done() {
     assert!(world.told("no such user") && world.told("Wrote"));
 }
 
+/// Found by the simulation (seed 10518336): the history told of a write that was none.
+#[test]
+fn a_write_of_which_a_ticket_takes_nothing_is_none() {
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    let mut owned = incident(9, "active");
+    owned.native.insert(Field::Owner, Native::text(Some("ana@example.org")));
+    world.observe(vec![owned]);
+    world.audit.clear();
+    let sent = world.read(Ok(ticket(5, "new"))).unwrap();
+    let declined = Declined { field: Field::Owner, reason: "no such user".to_owned() };
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), vec![declined]);
+    assert!(world.lane.intents.is_empty() && !world.told("Wrote"), "{:?}", world.audit);
+    assert!(world.told("no such user") && world.told("take nothing"), "{:?}", world.audit);
+}
+
 #[test]
 fn f18_a_copy_is_looked_up_before_its_first_try() {
     let mut world = opening();

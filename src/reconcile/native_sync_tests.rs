@@ -229,6 +229,36 @@ fn a_later_word_of_the_pair_is_seen_though_its_twin_lost_with_it() {
     assert_eq!(title_of(&see(&lost.mapping, &twins[1..], &rules)).0, "Later", "one after the other");
 }
 
+/// Found by the simulation (seed 10904484): a person's later word in Defender passed for what the sync had been to bring.
+#[test]
+fn what_was_to_come_before_a_write_of_ours_need_not_come_after_it() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    rules.policy.systems.rotate_right(1);
+    let named = see(&met(&rules, false), &[titled(sentinel(4, "New", None), "B")], &rules);
+    assert_eq!(foretold(&named.mapping, DEFENDER), [(Field::Title, "B".to_owned())]);
+    let renamed = see(&named.mapping, &[ticket(5, "From the desk")], &rules);
+    let patch = Patch { native: only_patch(&renamed).1, closing_comment: None };
+    let written = [titled(defender(6, "active", None), "From the desk")];
+    let in_flight = [(DEFENDER.parse().unwrap(), patch)];
+    let observed = Observed { snapshots: &written, in_flight: &in_flight, elsewhere: &[] };
+    let mapping = decide(&renamed.mapping, observed, &rules).mapping;
+    let later = see(&mapping, &[titled(defender(7, "active", None), "B")], &rules);
+    assert_eq!((edits(&later), title_of(&later).0), (1, "B".to_owned()), "{:?}", later.audit);
+}
+
+/// Found by the simulation (seed 10424289): a title that was to stay where it is was overwritten.
+#[test]
+fn what_stays_at_one_of_the_pair_stays_at_the_other() {
+    let mut rules = synced();
+    rules.policy.fields.insert(Field::Title, Direction::From(system("tickets")));
+    let mapping = renamed_by_the_desk(&rules);
+    let stays = see(&mapping, &[titled(sentinel(8, "New", None), "Later")], &rules);
+    assert!(told(&stays, "direction"), "{:?}", stays.audit);
+    let both = see(&stays.mapping, &[titled(defender(7, "active", None), "Later")], &rules);
+    assert_eq!((edits(&both), wishes(&both)), (1, Vec::new()), "{:?}", both.audit);
+}
+
 #[test]
 fn comments_are_not_copied_within_the_pair_and_leave_it_once() {
     let rules = synced();

@@ -61,12 +61,12 @@ found! {
     no_settle_time: NoSettleTime at 36;
     intent_removed_early: IntentRemovedEarly at 778;
     send_before_commit: SendBeforeCommit at 11;
-    restart_forgets: RestartForgets at 7030;
+    restart_forgets: RestartForgets at 27088;
     answer_believed: AnswerBelieved at 1743;
     merge_is_a_close: MergeIsAClose at 232;
     stale_is_news: StaleIsNews at 9;
     close_is_a_step: CloseIsAStep at 36044;
-    late_comments_dropped: LateCommentsDropped at 25;
+    late_comments_dropped: LateCommentsDropped at 265;
     compared_in_our_words: ComparedInOurWords at 3;
     own_mark_ignored: OwnMarkIgnored at 0;
     older_wins: OlderWins at 2;
@@ -87,5 +87,5 @@ found! {
     same_meaning_is_an_edit: SameMeaningIsAnEdit at 198;
     shortened_is_an_edit: ShortenedIsAnEdit at 387;
     spared_edit_loses: SparedEditLoses at 138;
-    list_ends_intent: ListEndsIntent at 2663;
+    list_ends_intent: ListEndsIntent at 29442;
 }
