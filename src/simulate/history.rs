@@ -343,7 +343,9 @@ impl History {
         self.store = Arc::new(MemoryStore::new());
         lock(&self.world).begin_store();
         let world = lock(&self.world);
-        self.lost = Some((world.wrote.len(), world.said.len()));
+        // A comment that was not copied yet is copied still.
+        let pending = world.said.iter().any(|said| said.seq > world.rested);
+        self.lost = (!pending).then_some((world.wrote.len(), world.said.len()));
         drop(world);
         self.start();
     }
