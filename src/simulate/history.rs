@@ -15,6 +15,7 @@ use crate::store::{Change, Counts, MemoryStore, Store, StoreError};
 use super::connector::{SharedWorld, SimConnector, lock};
 use super::judge::{Judge, Violation};
 use super::plan::{Plan, Spot, Trouble, What};
+use super::remote::Changed;
 use super::store::SimStore;
 use super::world::{World, id};
 
@@ -343,9 +344,7 @@ impl History {
         self.store = Arc::new(MemoryStore::new());
         lock(&self.world).begin_store();
         let world = lock(&self.world);
-        // A comment that was not copied yet is copied still.
-        let pending = world.said.iter().any(|said| said.seq > world.rested);
-        self.lost = (!pending).then_some((world.wrote.len(), world.said.len()));
+        self.lost = Some((world.wrote.len(), world.said.len()));
         drop(world);
         self.start();
     }
@@ -381,7 +380,8 @@ impl History {
         }
         if let Some((wrote, said)) = self.lost.take()
             && said == world.said.len()
-            && let Some(first) = world.wrote.get(wrote)
+            // Comments are judged where they are counted.
+            && let Some(first) = world.wrote[wrote..].iter().find(|w| w.changed != Changed::default() || w.created.is_some())
         {
             self.judge.found(format!("a lost store made lockstep write to {}: {first:?}", first.id));
         }
