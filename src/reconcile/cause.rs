@@ -112,7 +112,9 @@ impl Work<'_> {
         let record = &self.mapping.members[twin].record;
         let native = self.policy().translation(&record.system).and_then(|t| t.write(record.kind, value));
         let Member { expected, doubtful, .. } = &mut self.mapping.members[twin];
-        let lost = native.map(|native| (field, native)).filter(|lost| expected.contains(lost));
+        let lost = native
+            .map(|native| (field, native))
+            .filter(|lost| expected.contains(lost) && !doubtful.contains(lost));
         doubtful.extend(lost);
     }
 }

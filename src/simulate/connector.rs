@@ -16,8 +16,8 @@ use crate::model::{
 
 use super::doubt::LateWrite;
 use super::plan::Fault;
-use super::remote::{Actor, Changed, Refusal, count, initial};
-use super::world::{Begin, World, Wrote, id, plain};
+use super::remote::{Actor, Refusal, count, initial};
+use super::world::{Begin, World, id, plain};
 
 /// How long after an unknown outcome the worker reads back; longer than any read is stale and any request late.
 pub(crate) const SETTLE: Duration = Duration::from_secs(30);
@@ -338,21 +338,7 @@ impl SimConnector {
             world.cases[case].former.extend(before.map(|id| (system, id)));
         }
         world.joined(self.at, &own);
-        let seq = world.next_seq();
-        let (system, id) = (self.at, own.clone());
-        let (changed, created) = (Changed::default(), Some(planned.clone()));
-        let (was_closed, with_status) = (false, false);
-        world.wrote.push(Wrote {
-            seq,
-            system,
-            id,
-            changed,
-            was_closed,
-            with_status,
-            created,
-            told,
-            sent: seq,
-        });
+        world.write_beside_fields((self.at, own.clone()), Some(planned.clone()), told);
         own
     }
 
@@ -373,21 +359,7 @@ impl SimConnector {
             Err(refusal) => return Self::answer(&mut world, Err(self.refused(refusal, "comment"))),
         };
         if added {
-            let seq = world.next_seq();
-            let (system, id, told) = (self.at, id.clone(), fault.is_none());
-            let (changed, created) = (Changed::default(), None);
-            let (was_closed, with_status) = (false, false);
-            world.wrote.push(Wrote {
-                seq,
-                system,
-                id,
-                changed,
-                was_closed,
-                with_status,
-                created,
-                told,
-                sent: seq,
-            });
+            world.write_beside_fields((self.at, id.clone()), None, fault.is_none());
         }
         if fault == Some(Fault::LostAfter) {
             return Some(Err(self.unknown("comment")));

@@ -437,6 +437,28 @@ impl World {
         });
     }
 
+    /// The worker's creation of a record, or its comment, is executed: it changes no field.
+    pub(super) fn write_beside_fields(
+        &mut self,
+        (system, id): (usize, RecordId),
+        created: Option<RecordRef>,
+        told: bool,
+    ) {
+        let seq = self.next_seq();
+        let (changed, was_closed, with_status) = (Changed::default(), false, false);
+        self.wrote.push(Wrote {
+            seq,
+            system,
+            id,
+            changed,
+            was_closed,
+            with_status,
+            created,
+            told,
+            sent: seq,
+        });
+    }
+
     /// The worker's write is executed. `shown` is when what the worker had read of the record was true.
     pub(super) fn write_as_worker(
         &mut self,
