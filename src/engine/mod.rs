@@ -45,6 +45,8 @@ mod poll;
 mod poll_tests;
 mod preview;
 mod report;
+mod retry;
+mod settle;
 mod shell;
 mod stepped;
 #[cfg(test)]

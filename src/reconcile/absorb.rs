@@ -1,10 +1,6 @@
 //! What of a record changed since it was acknowledged, and what follows from that.
 
-use jiff::Timestamp;
-
-use crate::model::{
-    AuditKind, Base, Comments, Field, MemberState, Native, Natives, Patch, RecordKind, Snapshot, Value,
-};
+use crate::model::{AuditKind, Base, Field, Native, Natives, RecordKind, Snapshot, Value};
 use crate::translate::Translation;
 
 use super::cause::Cause;
@@ -37,8 +33,7 @@ impl Work<'_> {
         {
             native = base.native.clone();
         }
-        // Whatever is in a record that we created came after it.
-        let linked_at = if self.opening(at).is_some() { Timestamp::UNIX_EPOCH } else { snapshot.modified };
+        let linked_at = self.linked_at(at, snapshot);
         let member = &mut self.mapping.members[at];
         let kept = member.base.take();
         member.base = Some(Base {
@@ -91,67 +86,6 @@ impl Work<'_> {
         let known = snapshot.native.iter().filter(|(field, _)| !unknown.contains_key(*field));
         native.extend(known.map(|(field, new)| (*field, new.clone())));
         native
-    }
-
-    /// A record joins: its values are measured against what is agreed, if anything is.
-    fn join_field(&mut self, at: usize, snapshot: &Snapshot, field: Field, new: &Native) {
-        if snapshot.record.kind == RecordKind::Alert {
-            if self.closes(at, field, new) {
-                self.alert_closed(at);
-            }
-            return;
-        }
-        // A field that the table does not carry.
-        let Some(value) = self.read(at, field, new) else { return };
-        let Some(agreed) = self.mapping.agreed(field).cloned() else {
-            return self.contend(at, snapshot, value, None, true);
-        };
-        let direction = self.policy().direction(field);
-        if self.satisfied(at, field, new) || self.opened_with(at, field, new) {
-            return;
-        }
-        if !direction.leaves(&snapshot.record.system) {
-            return;
-        }
-        if value.is_empty() && !agreed.is_empty() {
-            return;
-        }
-        if agreed.is_closed() && self.is_merge_target(at) {
-            let reason = "a closed incident was merged into this open one, and a merge carries no close";
-            return self.leave_alone(at, field, new.to_string(), reason);
-        }
-        // What nobody has said yet, anybody may say.
-        let first_word = agreed.is_empty();
-        self.contend(at, snapshot, value, None, first_word);
-    }
-
-    /// Whether a record that we just created differs because of how it begins: where its status begins is no edit, and
-    /// neither is what its system made of a value that it was opened with.
-    fn opened_with(&mut self, at: usize, field: Field, new: &Native) -> bool {
-        let Some(patch) = self.opening(at) else { return false };
-        if let Some(written) = patch.native.get(&field) {
-            // It may have been agreed otherwise since; then it is written like any other.
-            let same = self.policy().same(&self.mapping.members[at].record, field, written, new);
-            if same {
-                return true;
-            }
-            let reason = "the system made something else of what the record was opened with";
-            self.leave_alone(at, field, new.to_string(), reason);
-            return true;
-        }
-        matches!(field, Field::Status | Field::Verdict)
-    }
-
-    /// What a record that joins right now was created with, if that was our doing.
-    pub(super) fn opening(&self, at: usize) -> Option<&Patch> {
-        let planned = self.mapping.members[at].state == MemberState::Planned;
-        self.in_flight(at).next().filter(|_| planned)
-    }
-
-    /// Whether the record joined because another one was merged into it.
-    fn is_merge_target(&self, at: usize) -> bool {
-        let system = &self.mapping.members[at].record.system;
-        self.mapping.members.iter().any(|m| m.state == MemberState::Redirected && m.record.system == *system)
     }
 
     fn changed_field(
@@ -276,7 +210,7 @@ impl Work<'_> {
         twin.is_some_and(|twin| from == Some(&self.mapping.members[twin].record.system))
     }
 
-    fn contend(
+    pub(super) fn contend(
         &mut self,
         at: usize,
         snapshot: &Snapshot,
@@ -295,20 +229,6 @@ impl Work<'_> {
             by: snapshot.modified_by.clone(),
             closing_comment: said,
         });
-    }
-
-    /// Alerts follow their incident, and an analyst's word on a single one stands until the incident's next; only all
-    /// of them closed can mean something (see `roll_up_alerts`).
-    fn alert_changed(&mut self, at: usize, field: Field, new: &Native) {
-        let counts = self.alerts_count(&self.mapping.members[at].record.system);
-        if counts && self.closes(at, field, new) {
-            return self.alert_closed(at);
-        }
-        // The verdict goes with the close (`contend_for_alerts`).
-        if !(field == Field::Verdict && self.is_alert_closed(at)) {
-            let reason = "alerts follow their incident, not the other way round";
-            self.leave_alone(at, field, new.to_string(), reason);
-        }
     }
 
     /// Whether a native value closes the record.
@@ -338,7 +258,7 @@ impl Work<'_> {
     }
 
     /// The edit stays where it is, and the record is left to differ.
-    fn leave_alone(&mut self, at: usize, field: Field, value: String, reason: &str) {
+    pub(super) fn leave_alone(&mut self, at: usize, field: Field, value: String, reason: &str) {
         self.mapping.members[at].exempt.insert(field);
         self.not_carried(at, field, value, reason);
     }
@@ -347,50 +267,5 @@ impl Work<'_> {
         let record = self.mapping.members[at].record.clone();
         let what_of = field.as_str().to_owned();
         self.note(&record, AuditKind::NotCarried { what_of, value, reason: reason.to_owned() });
-    }
-
-    /// Takes the comments in: what is new and not ours is copied to the other records.
-    /// `moved` says whether the record changed since it was acknowledged.
-    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, moved: bool) {
-        let opened = self.opening(at).is_some();
-        let joined = self.mapping.members[at].state != MemberState::Linked && !opened;
-        match &snapshot.comments {
-            Comments::Untold => {
-                self.mapping.members[at].unread |= (moved || opened) && !joined && self.comments_travel(at);
-            }
-            Comments::Recent(comments) => {
-                self.new_comments(at, snapshot, comments, joined);
-            }
-            Comments::Counted(count) => self.count_comments(at, *count, joined, snapshot.fresh),
-            Comments::Listed(comments) => {
-                self.list_comments(at, snapshot, comments, joined);
-                self.mapping.members[at].unread = false;
-            }
-        }
-    }
-
-    /// A comment is never unsaid: what a version that comes late brings of them counts all the same. A read in between may
-    /// have acknowledged its record without them.
-    pub(super) fn take_late_comments(&mut self, at: usize, snapshot: &Snapshot) {
-        if planted!(LateCommentsDropped) {
-            return;
-        }
-        if let (MemberState::Linked, Comments::Recent(comments)) =
-            (&self.mapping.members[at].state, &snapshot.comments)
-        {
-            self.new_comments(at, snapshot, comments, false);
-        }
-    }
-
-    fn count_comments(&mut self, at: usize, count: u32, joined: bool, fresh: bool) {
-        let travel = self.comments_travel(at);
-        let member = &mut self.mapping.members[at];
-        let Some(base) = &mut member.base else { return };
-        if joined || !travel || count <= base.comment_count {
-            base.comment_count = count;
-            member.unread &= !fresh || !member.backfill.is_empty();
-        } else {
-            member.unread = true;
-        }
     }
 }

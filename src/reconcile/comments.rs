@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::model::{
-    Action, AuditKind, Base, Comment, CommentKey, MemberState, RecordKind, RecordRef, Snapshot,
+    Action, AuditKind, Base, Comment, CommentKey, Comments, MemberState, RecordKind, RecordRef, Snapshot,
 };
 
 use super::decide::Work;
@@ -24,14 +26,74 @@ pub struct CopyWish {
 }
 
 impl Work<'_> {
+    /// Takes the comments in: what is new and not ours is copied to the other records.
+    /// `moved` says whether the record changed since it was acknowledged.
+    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, moved: bool) {
+        let opened = self.opening(at).is_some();
+        let joined = self.mapping.members[at].state != MemberState::Linked && !opened;
+        match &snapshot.comments {
+            Comments::Untold => {
+                self.mapping.members[at].unread |= (moved || opened) && !joined && self.comments_travel(at);
+            }
+            Comments::Recent(comments) => {
+                self.new_comments(at, snapshot, comments, joined);
+            }
+            Comments::Counted(count) => self.count_comments(at, *count, joined, snapshot.fresh),
+            Comments::Listed(comments) => {
+                self.list_comments(at, snapshot, comments, joined);
+                self.mapping.members[at].unread = false;
+            }
+        }
+    }
+
+    /// A comment is never unsaid: what a version that comes late brings of them counts all the same. A read in between may
+    /// have acknowledged its record without them.
+    pub(super) fn take_late_comments(&mut self, at: usize, snapshot: &Snapshot) {
+        if planted!(LateCommentsDropped) {
+            return;
+        }
+        if let (MemberState::Linked, Comments::Recent(comments)) =
+            (&self.mapping.members[at].state, &snapshot.comments)
+        {
+            self.new_comments(at, snapshot, comments, false);
+        }
+    }
+
+    fn count_comments(&mut self, at: usize, count: u32, joined: bool, fresh: bool) {
+        let travel = self.comments_travel(at);
+        let member = &mut self.mapping.members[at];
+        let Some(base) = &mut member.base else { return };
+        if joined || !travel || count <= base.comment_count {
+            base.comment_count = count;
+            member.unread &= !fresh || !member.backfill.is_empty();
+        } else {
+            member.unread = true;
+        }
+    }
+
     /// Whether comments of this record go anywhere.
-    pub(super) fn comments_travel(&self, at: usize) -> bool {
+    fn comments_travel(&self, at: usize) -> bool {
         let member = &self.mapping.members[at];
         let leaves = self.policy().comments.leaves(&member.record.system);
         leaves
             && member.record.kind != RecordKind::Alert
             && !self.follows_natively(at)
             && !self.targets(at).is_empty()
+    }
+
+    /// Up to when a comment on a record that joins is taken to have been there before, where it was not told.
+    pub(super) fn linked_at(&self, at: usize, snapshot: &Snapshot) -> Timestamp {
+        // Whatever is in a record that we created came after it.
+        if self.opening(at).is_some() {
+            return Timestamp::UNIX_EPOCH;
+        }
+        // A list tells what was said up to then, so more of the same time is news: some times are whole seconds.
+        let told = match &snapshot.comments {
+            Comments::Listed(_) => true,
+            Comments::Recent(_) => !snapshot.fresh,
+            Comments::Counted(_) | Comments::Untold => false,
+        };
+        snapshot.modified - if told { SignedDuration::from_nanos(1) } else { SignedDuration::ZERO }
     }
 
     /// Comments of a natively synced follower arrive on the writer by themselves, and are taken from there.
@@ -62,13 +124,7 @@ impl Work<'_> {
     }
 
     /// All comments of a record.
-    pub(super) fn list_comments(
-        &mut self,
-        at: usize,
-        snapshot: &Snapshot,
-        comments: &[Comment],
-        joined: bool,
-    ) {
+    fn list_comments(&mut self, at: usize, snapshot: &Snapshot, comments: &[Comment], joined: bool) {
         let owed = std::mem::take(&mut self.mapping.members[at].backfill);
         let earlier = self.new_comments(at, snapshot, comments, joined);
         self.carry_earlier(at, snapshot, &earlier, &owed);
@@ -78,7 +134,7 @@ impl Work<'_> {
     }
 
     /// Copies what is new. Returns what was known, or there before the record was linked.
-    pub(super) fn new_comments<'c>(
+    fn new_comments<'c>(
         &mut self,
         at: usize,
         snapshot: &Snapshot,

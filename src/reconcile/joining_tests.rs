@@ -289,6 +289,38 @@ fn a_comment_count_that_grew_is_read_and_one_that_did_not_is_not() {
 }
 
 #[test]
+fn what_is_said_in_the_very_second_in_which_a_record_joined_is_news() {
+    let rules = rules();
+    let note = |key: &str| Comment {
+        key: CommentKey::from_id(key),
+        author: None,
+        created: Some(sentinel(3, "New", None).modified),
+        text: key.to_owned(),
+    };
+    let before = see(&empty(&rules), &[defender(0, "active", None)], &rules).mapping;
+    let joins = |comments, fresh| {
+        let mut joined = Snapshot { fresh, comments, ..sentinel(3, "New", None) };
+        joined.links = vec!["defender/incident/1".parse().unwrap()];
+        see(&before, &[joined], &rules).mapping
+    };
+    let news = |mapping: &Mapping, fresh| {
+        let comments = Comments::Listed(vec![note("earlier"), note("later")]);
+        let seen = Snapshot { fresh, comments, ..sentinel(3, "New", None) };
+        let copies = see(mapping, &[seen], &rules).copies.into_iter();
+        copies.map(|copy| format!("{:?}", copy.action)).collect::<Vec<_>>()
+    };
+    for told in [Comments::Recent(vec![note("earlier")]), Comments::Listed(vec![note("earlier")])] {
+        let copies = news(&joins(told.clone(), false), true);
+        assert!(copies.len() == 1 && copies[0].contains("later"), "{told:?}: {copies:?}");
+    }
+    // A read by id that told of none, and a count, leave open which of them were there.
+    for untold in [Comments::Counted(1), Comments::Untold] {
+        assert!(news(&joins(untold, false), true).is_empty());
+    }
+    assert!(news(&joins(Comments::Recent(vec![]), true), true).is_empty());
+}
+
+#[test]
 fn comments_travel_only_where_the_bridge_lets_them() {
     let mut rules = rules();
     rules.policy.comments = Direction::From(system("defender"));

@@ -7,15 +7,18 @@ mod agreeing_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod alert_tests;
+mod alerts;
 mod cause;
 mod comments;
 mod decide;
 #[cfg(test)]
 mod decide_tests;
 pub mod description;
+mod joining;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod joining_tests;
+mod leaving;
 mod marker;
 mod merge;
 #[cfg(test)]

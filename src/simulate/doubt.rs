@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use crate::model::{Field, Native, Natives, Patch, RecordId, RecordRef};
 
 use super::connector::SETTLE;
+use super::log::Said;
 use super::plan::{Edit, Trouble};
 use super::remote::Changed;
-use super::world::{Said, World};
+use super::world::World;
 
 /// A record, by its system.
 pub(super) type Place = (usize, RecordId);

@@ -4,29 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::connectors::{Connector, Malformed};
-use crate::engine::{Clock, Hinted, Operator, OperatorError, Parts, Report, Stepped, Watched};
+use crate::engine::{Clock, Hinted, Parts, Report, Stepped, Watched};
 use crate::model::{AuditEntry, IntentState, Mapping, MappingId, RecordKind, SystemName};
 use crate::reconcile::{Conflicts, MarkerKey, Policy, Rules};
-use crate::store::{Change, Counts, MemoryStore, Store, StoreError};
+use crate::store::{Counts, MemoryStore, Store, StoreError};
 
 use super::connector::{SharedWorld, SimConnector, lock};
 use super::judge::{Judge, Violation};
 use super::plan::{Plan, Spot, Trouble, What};
-use super::remote::Changed;
 use super::store::SimStore;
 use super::world::{World, id};
-
-/// Rounds of a rest at most. Outages end with a rest, so whatever still moves after so many goes round in circles.
-const ROUNDS: usize = 300;
-/// How long nothing must move until everything rests; longer than any list lags.
-const QUIET: SignedDuration = SignedDuration::from_secs(120);
-/// Writes of a history at most; a sound one makes some dozens.
-const MAX_WRITES: u64 = 1_000;
-/// Turns of lanes in one round.
-const TURNS: usize = 40;
 
 /// What came of a history.
 #[derive(Debug, Clone, Default)]
@@ -66,18 +56,18 @@ pub fn play(plan: &Plan, keep_timeline: bool) -> Outcome {
 }
 
 /// A history being played.
-struct History {
+pub(super) struct History {
     seed: u64,
-    policy: Policy,
-    world: SharedWorld,
-    store: Arc<MemoryStore>,
-    worker: Option<Stepped>,
-    judge: Judge,
+    pub(super) policy: Policy,
+    pub(super) world: SharedWorld,
+    pub(super) store: Arc<MemoryStore>,
+    pub(super) worker: Option<Stepped>,
+    pub(super) judge: Judge,
     kills: u64,
     /// Whether the worker runs on another policy than it began with.
-    reconfigured: bool,
+    pub(super) reconfigured: bool,
     /// How much had been written and said when the store was lost, until the next rest.
-    lost: Option<(usize, usize)>,
+    pub(super) lost: Option<(usize, usize)>,
 }
 
 impl History {
@@ -97,7 +87,7 @@ impl History {
     }
 
     /// One violation is enough; what follows from it only confuses.
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         !self.judge.violations.is_empty()
     }
 
@@ -121,7 +111,7 @@ impl History {
     }
 
     /// Starts the worker on what is durable, until it survives that.
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         self.worker = None;
         lock(&self.world).restart();
         for _ in 0..3 {
@@ -138,7 +128,7 @@ impl History {
     }
 
     /// What was not synced is gone.
-    fn die(&mut self) {
+    pub(super) fn die(&mut self) {
         self.kills += 1;
         lock(&self.world).say(|| "lockstep is killed");
         lock(&self.world).forget_answers();
@@ -158,7 +148,7 @@ impl History {
         self.start();
     }
 
-    fn trouble(&mut self, trouble: &Trouble) {
+    pub(super) fn trouble(&mut self, trouble: &Trouble) {
         lock(&self.world).begin_act(trouble.clone());
     }
 
@@ -234,7 +224,7 @@ impl History {
         }
     }
 
-    fn poll(&mut self, at: usize) {
+    pub(super) fn poll(&mut self, at: usize) {
         let system = self.policy.systems[at].name.clone();
         let main = self.policy.systems[at].main;
         let alerts = lock(&self.world).remotes[at].habits.has_alerts;
@@ -247,7 +237,7 @@ impl History {
         }
     }
 
-    fn work(&mut self, turns: usize) {
+    pub(super) fn work(&mut self, turns: usize) {
         if self.with_worker(async |worker| worker.route().await).is_none() {
             return;
         }
@@ -272,139 +262,6 @@ impl History {
         let Some(record) = named else { return };
         lock(&self.world).say(|| format!("a webhook names {record}"));
         self.with_worker(async |worker| worker.hint(&record).await);
-    }
-
-    /// An operator works on the store, with the worker stopped.
-    fn operate(
-        &mut self,
-        work: impl FnOnce(&Operator<'_>, &[crate::model::IntentId]) -> Result<Vec<Change>, OperatorError>,
-    ) {
-        self.die();
-        let now = lock(&self.world).clock.now();
-        let dead: Vec<_> = self
-            .store
-            .outbox(None, usize::MAX)
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|intent| matches!(intent.state, IntentState::Dead { .. }))
-            .map(|intent| intent.id)
-            .collect();
-        let operator = Operator { store: &*self.store, bridges: &[&self.policy], now };
-        if let Ok(changes) = work(&operator, &dead) {
-            let done = self.store.apply(changes).and_then(|()| self.store.sync());
-            if let Err(error) = done {
-                self.judge.found(format!("an operator's change was refused: {error}"));
-            }
-        }
-        self.start();
-    }
-
-    fn unlink(&mut self, spot: Spot) {
-        let Some((case, system, id)) = lock(&self.world).record_at(spot) else { return };
-        let record = lock(&self.world).remotes[system].record(&id);
-        let world = Arc::clone(&self.world);
-        self.operate(|operator, _| {
-            let (_, changes) = operator.unlink(&record)?;
-            let mut world = lock(&world);
-            world.say(|| format!("an operator takes {record} out of its mapping"));
-            world.detach(case, system);
-            Ok(changes)
-        });
-    }
-
-    fn link(&mut self, spot: Spot) {
-        let found = {
-            let world = lock(&self.world);
-            let Some((case, system, id)) = world.record_at(spot) else { return };
-            let here = &world.cases[case];
-            let mut others =
-                (0..world.remotes.len()).filter(|at| *at != system && !here.detached.contains(at));
-            let other = others.find_map(|at| Some(world.remotes[at].record(here.records[at].as_ref()?)));
-            let joins = here.detached.contains(&system) && !here.left.contains(&system);
-            other.filter(|_| joins).map(|other| (case, system, world.remotes[system].record(&id), other))
-        };
-        let Some((case, system, record, other)) = found else { return };
-        let world = Arc::clone(&self.world);
-        self.operate(|operator, _| {
-            let changes = operator.link(&other, &record)?;
-            let mut world = lock(&world);
-            world.say(|| format!("an operator links {record} to {other}"));
-            world.attach(case, system);
-            Ok(changes)
-        });
-    }
-
-    /// A new store finds everything again, and writes nothing.
-    fn lose_store(&mut self) {
-        let differs = { Judge::differences(&lock(&self.world), &self.policy) };
-        if differs || self.store.counts().outbox > 0 {
-            return;
-        }
-        lock(&self.world).say(|| "the store is lost; lockstep starts on an empty one");
-        self.store = Arc::new(MemoryStore::new());
-        lock(&self.world).begin_store();
-        let world = lock(&self.world);
-        self.lost = Some((world.wrote.len(), world.said.len()));
-        drop(world);
-        self.start();
-    }
-
-    /// Faults end. The worker goes on until a whole round of lists brings nothing, and nothing is due.
-    fn rest(&mut self) {
-        lock(&self.world).set_calm(true);
-        let now = |history: &Self| lock(&history.world).clock.now();
-        let (mut still, mut rests) = (now(self), false);
-        for _ in 0..ROUNDS {
-            let before = self.movement();
-            self.pass_to_next();
-            self.trouble(&Trouble::default());
-            for at in 0..self.policy.systems.len() {
-                self.poll(at);
-            }
-            self.work(TURNS);
-            let idle = self.worker.as_ref().is_some_and(|w| w.next_wake().is_none());
-            let waits = lock(&self.world).native_waits() || self.store.counts().inbox > 0;
-            if !idle || waits || before != self.movement() {
-                still = now(self);
-            }
-            rests = now(self).duration_since(still) >= QUIET;
-            let runs_away = lock(&self.world).calls.writes > MAX_WRITES;
-            if rests || runs_away || self.is_over() {
-                break;
-            }
-        }
-        let mut world = lock(&self.world);
-        world.say(|| "everything rests");
-        if !rests && self.judge.violations.is_empty() {
-            self.judge.found("it never came to rest".to_owned());
-        }
-        if let Some((wrote, said)) = self.lost.take()
-            && said == world.said.len()
-            // Comments are judged where they are counted.
-            && let Some(first) = world.wrote[wrote..].iter().find(|w| w.changed != Changed::default() || w.created.is_some())
-        {
-            self.judge.found(format!("a lost store made lockstep write to {}: {first:?}", first.id));
-        }
-        self.judge.at_rest(&world, &self.policy, &self.store, self.reconfigured);
-        world.rest_ends();
-        world.set_calm(false);
-    }
-
-    /// What a round without movement leaves as it is: reads and writes are movement, lists are not.
-    fn movement(&self) -> (usize, u64) {
-        let world = lock(&self.world);
-        (world.said.len(), world.calls.reads + world.calls.writes)
-    }
-
-    /// Time passes: enough for every list and read to be current, or until a lane wants to be woken.
-    fn pass_to_next(&mut self) {
-        let wake = self.worker.as_ref().and_then(Stepped::next_wake);
-        let mut world = lock(&self.world);
-        let now = world.clock.now();
-        let least = world.random(20, 70);
-        let until = wake.map_or(0, |at| at.duration_since(now).as_secs().clamp(0, 3600));
-        world.clock.advance(SignedDuration::from_secs(least.max(until + 1)));
-        world.happen();
     }
 
     fn conclude(self) -> Outcome {

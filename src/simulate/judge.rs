@@ -16,7 +16,8 @@ use crate::model::{
 use crate::reconcile::{Direction, Policy, Reopen};
 use crate::store::{MemoryStore, Store};
 
-use super::world::{Case, Said, World};
+use super::log::{Said, Wrote};
+use super::world::{Case, World};
 
 /// What a history broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +197,7 @@ impl Facts<'_> {
     /// Whether the worker was not told that it had opened a record: what is edited in it meanwhile may pass for what it was
     /// opened with.
     fn was_opened_blindly(&self, (at, id): (usize, &RecordId)) -> bool {
-        let of = |w: &&super::world::Wrote| w.system == at && w.id == *id && w.created.is_some();
+        let of = |w: &&Wrote| w.system == at && w.id == *id && w.created.is_some();
         self.world.wrote.iter().filter(of).any(|wrote| !wrote.told)
     }
 

@@ -3,10 +3,14 @@
 //! ```text
 //! plan        what happens, and which calls fail how: data, drawn from the seed
 //! scene       the bridge it is played on: one of ours, or of a configuration
-//! history     plays a plan: the real worker (engine::Stepped), step by step
-//! world, remote, habits, vocabulary, people, native, mishap, doubt
-//!             the services, their people, Microsoft's own sync, what goes wrong, and what the worker cannot know
-//! connector, store
+//! history, operators, rest
+//!             plays a plan: the real worker (engine::Stepped), step by step, until everything rests
+//! world, people, native, mishap
+//!             the services' people, Microsoft's own sync, and what goes wrong
+//! remote, showing, habits, vocabulary
+//!             one service: its records, what it shows of them, how it behaves, its words
+//! log, doubt  what really changed, and what the worker cannot know
+//! connector, writing, store
 //!             what the worker meets instead of HTTP and disk
 //! judge       whether everybody got what is promised
 //! campaign    many of them, on several threads
@@ -22,16 +26,21 @@ mod doubt;
 mod habits;
 mod history;
 mod judge;
+mod log;
 mod mishap;
 mod native;
+mod operators;
 mod people;
 mod plan;
 mod remote;
+mod rest;
 mod scene;
+mod showing;
 mod shrink;
 mod store;
 mod vocabulary;
 mod world;
+mod writing;
 
 pub use campaign::{Campaign, Tally};
 pub use history::{Outcome, play};

@@ -1,0 +1,183 @@
+//! Settling a write: what its answer shows, and what that means for the intent.
+
+use jiff::SignedDuration;
+
+use crate::connectors::Declined;
+use crate::model::{
+    Action, AuditKind, Comments, Field, Intent, IntentEvent, IntentId, IntentState, Native, Patch,
+    RecordKind, RecordRef, Snapshot,
+};
+use crate::reconcile::{Mark, is_beginning};
+
+use super::backoff;
+use super::lane::{Failure, FailureKind, Run};
+use super::retry::DENIED_WAIT;
+
+impl Run<'_, '_> {
+    /// The write was answered, or not.
+    pub(super) fn wrote(
+        &mut self,
+        id: IntentId,
+        result: Result<Option<Box<Snapshot>>, Failure>,
+        request_id: Option<String>,
+        (declined, elsewhere): (Vec<Declined>, &[RecordRef]),
+    ) {
+        let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
+        let IntentState::Sending { mut patch } = intent.state.clone() else { return };
+        for field in declined {
+            self.declined(&intent, &mut patch, field);
+        }
+        match result {
+            Ok(answer) => self.answered(&intent, &patch, (answer, request_id), elsewhere),
+            Err(failure) => self.write_failed(&intent, patch, &failure),
+        }
+    }
+
+    /// What a record cannot take is left to differ there, and told.
+    fn declined(&mut self, intent: &Intent, patch: &mut Patch, Declined { field, reason }: Declined) {
+        let Some(value) = patch.native.remove(&field) else { return };
+        if let Some(member) = self.lane.mapping.member_mut(&intent.target) {
+            member.exempt.insert(field);
+        }
+        let (what_of, value) = (field.as_str().to_owned(), value.to_string());
+        self.note(&intent.target, AuditKind::NotCarried { what_of, value, reason });
+    }
+
+    fn answered(
+        &mut self,
+        intent: &Intent,
+        patch: &Patch,
+        (answer, request_id): (Option<Box<Snapshot>>, Option<String>),
+        elsewhere: &[RecordRef],
+    ) {
+        self.reached(intent.id);
+        let Some(snapshot) = answer else {
+            if !matches!(intent.action, Action::Comment { .. }) {
+                // An answer that does not state the record proves nothing: read it back.
+                return self.transition(intent.id, IntentEvent::Lost);
+            }
+            self.count_own_comment(intent);
+            self.applied(intent, patch, request_id, "answered");
+            let decision = self.decide(&[], &[]);
+            return self.plan(decision.wishes, decision.copies);
+        };
+        let snapshot = Box::new(as_planned(intent, *snapshot));
+        let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
+        let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
+        // A 2xx is no proof where the API lies: the answer must show what was written.
+        if planted!(AnswerBelieved) || decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
+            self.applied(intent, patch, request_id, "the answer shows it");
+        } else {
+            self.transition(intent.id, IntentEvent::Lost);
+        }
+        self.plan(decision.wishes, decision.copies);
+    }
+
+    fn write_failed(&mut self, intent: &Intent, patch: Patch, failure: &Failure) {
+        let goes_on = matches!(failure.kind, FailureKind::NotExecuted | FailureKind::Denied);
+        if !(goes_on && intent.unreachable > 0) {
+            self.failed(intent, failure);
+        }
+        match failure.kind {
+            FailureKind::Unknown if planted!(RetryWithoutReadBack) => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+            }
+            FailureKind::Unknown => {
+                self.transition(intent.id, IntentEvent::Lost);
+                let settle = (self.context.settle)(&intent.target.system);
+                self.wait(intent.id, settle.max(failure.retry_after.unwrap_or(SignedDuration::ZERO)));
+            }
+            FailureKind::NotExecuted => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+                self.later(intent.id, failure.retry_after);
+            }
+            FailureKind::Denied => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+                self.later(intent.id, Some(SignedDuration::from_secs(DENIED_WAIT)));
+            }
+            FailureKind::Conflict | FailureKind::NotFound => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+                self.count_attempt(intent.id);
+                let wait = backoff::after_conflict(intent.attempts, self.context.rng);
+                self.wait(intent.id, wait);
+                if let Some(intent) = self.lane.intent_mut(intent.id).cloned() {
+                    self.gave_up(&intent);
+                }
+            }
+            FailureKind::Refused => self.give_up(intent, failure.message.clone(), patch),
+        }
+    }
+
+    /// Whether a record shows what an intent wanted.
+    pub(super) fn shows(&self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) -> bool {
+        let Action::Comment { key, .. } = &intent.action else {
+            if intent.action == Action::Create && intent.target.kind == RecordKind::Ticket {
+                return true; // it is there; what its system made of the fields is judged when it joins
+            }
+            let (policy, record) = (&self.context.rules.policy, &snapshot.record);
+            let shown = |(field, written): (&Field, &Native)| {
+                let kept = |now| policy.same(record, *field, written, now) || is_beginning(now, written);
+                snapshot.native.get(field).is_some_and(kept)
+            };
+            return patch.native.iter().all(shown);
+        };
+        let (Comments::Listed(comments) | Comments::Recent(comments)) = &snapshot.comments else {
+            return false;
+        };
+        comments.iter().any(|c| self.context.rules.marker.read(&c.text) == Mark::Ours(key.clone()))
+    }
+
+    pub(super) fn applied(
+        &mut self,
+        intent: &Intent,
+        patch: &Patch,
+        request_id: Option<String>,
+        confirmed: &str,
+    ) {
+        let updates = matches!(intent.action, Action::Update { .. } | Action::Converge);
+        if updates && patch.is_empty() {
+            return self.settle(intent, "the record could take nothing of it");
+        }
+        let fields = patch.native.iter().map(|(field, native)| (*field, native.to_string())).collect();
+        let member = self.lane.mapping.member_mut(&intent.target);
+        if let (Some(member), Some(note)) = (member, &patch.closing_comment) {
+            member.set_own_note(note);
+        }
+        self.remove(intent.id);
+        if planted!(WriteNotTold) {
+            return;
+        }
+        self.note(
+            &intent.target,
+            AuditKind::Wrote {
+                intent: intent.id,
+                action: intent.action.as_str().to_owned(),
+                fields,
+                causes: intent.causes.clone(),
+                request_id,
+                confirmed: confirmed.to_owned(),
+            },
+        );
+    }
+
+    pub(super) fn settle(&mut self, intent: &Intent, reason: &str) {
+        self.remove(intent.id);
+        self.note(&intent.target, AuditKind::Settled { intent: intent.id, reason: reason.to_owned() });
+    }
+
+    /// A comment of ours is counted, so that the record's own count does not look like news.
+    fn count_own_comment(&mut self, intent: &Intent) {
+        let member = self.lane.mapping.member_mut(&intent.target);
+        if let (Action::Comment { .. }, Some(base)) = (&intent.action, member.and_then(|m| m.base.as_mut())) {
+            base.comment_count += 1;
+        }
+    }
+}
+
+/// The answer to a creation is about what was planned, also where its system lost the key.
+fn as_planned(intent: &Intent, mut snapshot: Snapshot) -> Snapshot {
+    if intent.action == Action::Create && snapshot.record != intent.target {
+        snapshot.planned_as = Some(intent.target.clone());
+    }
+    snapshot
+}
