@@ -130,6 +130,13 @@ fn a_simulation_plays_our_bridges_or_those_of_a_configuration() {
 }
 
 #[test]
+fn a_simulation_in_which_nothing_is_written_says_so() {
+    let (output, _dir) = run(&["simulate", "--histories", "20", "--seed", "1", "--config", EXAMPLE]);
+    let (out, _) = texts(&output);
+    assert!(out.contains("lockstep wrote nothing: these bridges leave all to Microsoft's own sync"), "{out}");
+}
+
+#[test]
 fn one_history_is_told_in_full_and_the_same_each_time() {
     let told = || texts(&run(&["simulate", "--histories", "1", "--seed", "4711"]).0).0;
     let (first, second) = (told(), told());

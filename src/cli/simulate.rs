@@ -150,6 +150,10 @@ impl Report {
     }
 }
 
+fn counted(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 fn render(report: &Report) -> String {
     let mut lines = Vec::new();
     if let Some(story) = &report.story {
@@ -161,17 +165,22 @@ fn render(report: &Report) -> String {
         lines.push(String::new());
     }
     lines.push(format!(
-        "{} histories from seed {} in {} s on {} threads: {} a second",
-        report.histories,
+        "{} from seed {} in {} s on {}: {} a second",
+        counted(report.histories, "history", "histories"),
         report.seed,
         report.milliseconds / 1000,
-        report.threads,
+        counted(report.threads, "thread", "threads"),
         report.rate()
     ));
     lines.push(format!(
         "{} edits by people, {} effective writes, {} calls of which {} went wrong, {} kills",
         report.edits, report.writes, report.calls, report.failed_calls, report.kills
     ));
+    if report.writes == 0 && report.histories > 1 {
+        let why =
+            "lockstep wrote nothing: these bridges leave all to Microsoft's own sync, or let nothing out";
+        lines.push(styled(BOLD, why));
+    }
     lines.push(match report.violations {
         0 => styled(GOOD, "no violation"),
         1 => styled(BAD, "1 history broke the promise"),

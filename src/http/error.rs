@@ -75,7 +75,7 @@ pub enum CallError {
         message: String,
     },
     /// 409, 412 or 423: the record moved or is locked. Read it and decide again.
-    #[error("{site}: conflict ({status} {code}): {message}; the record will be read again")]
+    #[error("{site}: conflict ({}): {message}; the record will be read again", answer(*status, code))]
     Conflict {
         /// Which call.
         site: Box<CallSite>,
@@ -88,7 +88,8 @@ pub enum CallError {
     },
     /// 404 or 410.
     #[error(
-        "{site}: not found ({status} {code}): {message}; check the id, or accept that the record is gone"
+        "{site}: not found ({}): {message}; check the id, or accept that the record is gone",
+        answer(*status, code)
     )]
     NotFound {
         /// Which call.
@@ -102,7 +103,8 @@ pub enum CallError {
     },
     /// 401 with a renewed token, or 403: permissions must change first.
     #[error(
-        "{site}: denied ({status} {code}): {message}; check the credential, its permissions and admin consent"
+        "{site}: denied ({}): {message}; check the credential, its permissions and admin consent",
+        answer(*status, code)
     )]
     Denied {
         /// Which call.
@@ -115,7 +117,7 @@ pub enum CallError {
         message: String,
     },
     /// Any other refusal: this request will not succeed as it is.
-    #[error("{site}: refused ({status} {code}): {message}; the same request will not succeed later")]
+    #[error("{site}: refused ({}): {message}; the same request will not succeed later", answer(*status, code))]
     Refused {
         /// Which call.
         site: Box<CallSite>,
@@ -156,6 +158,11 @@ pub enum CallError {
 
 fn after(wait: Option<Duration>) -> String {
     wait.map_or_else(String::new, |d| format!(" (next try in {:.1} s)", d.as_secs_f64()))
+}
+
+/// What the service answered: its status, and its code where it gave one.
+fn answer(status: u16, code: &str) -> String {
+    format!("{status} {code}").trim_end().to_owned()
 }
 
 fn status_of(status: Option<u16>) -> String {

@@ -78,6 +78,10 @@ pub struct Member {
     /// agreed value changes next.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub exempt: BTreeSet<Field>,
+    /// Fields in which this record still lacks what is agreed, though its people had seen all that people said: it was
+    /// closed when that was agreed, or Microsoft's own sync settled it. Whoever edits one of them here has the later word.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub owed: BTreeSet<Field>,
     /// Values that native sync will bring here on its own, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expected: Vec<(Field, Native)>,
@@ -218,6 +222,7 @@ impl Member {
             state,
             base: None,
             exempt: BTreeSet::new(),
+            owed: BTreeSet::new(),
             expected: Vec::new(),
             doubtful: Vec::new(),
             unknown: Natives::new(),

@@ -6,6 +6,7 @@ use crate::translate::Translation;
 use super::cause::Cause;
 use super::decide::Work;
 use super::merge::Contender;
+use super::needs::{self, is_outcome};
 use super::policy::Reopen;
 
 impl Work<'_> {
@@ -34,6 +35,7 @@ impl Work<'_> {
             native = base.native.clone();
         }
         let linked_at = self.linked_at(at, snapshot);
+        let was_closed = needs::is_ticket_that_says_closed(self.policy(), &self.mapping.members[at]);
         let member = &mut self.mapping.members[at];
         let kept = member.base.take();
         member.base = Some(Base {
@@ -46,6 +48,19 @@ impl Work<'_> {
             created: snapshot.facts.created.or_else(|| kept.as_ref().and_then(|b| b.created)),
             url: snapshot.facts.url.clone().or_else(|| kept.and_then(|b| b.url)),
         });
+        self.take_what_is_owed(at, was_closed);
+    }
+
+    /// A ticket that was reopened still lacks what it was spared, until it is written or somebody says something else.
+    fn take_what_is_owed(&mut self, at: usize, was_closed: bool) {
+        let reopened =
+            was_closed && !needs::is_ticket_that_says_closed(self.policy(), &self.mapping.members[at]);
+        let owed = |field: &Field| {
+            let member = &self.mapping.members[at];
+            let before = member.owed.contains(field) || reopened && !is_outcome(*field);
+            before && !needs::satisfied(&self.mapping, self.policy(), member, *field)
+        };
+        self.mapping.members[at].owed = Field::ALL.into_iter().filter(owed).collect();
     }
 
     /// A field of the table that states a word the table lacks.
@@ -169,8 +184,9 @@ impl Work<'_> {
             return self.leave_alone(at, field, new.to_string(), reason);
         }
         let exempt = self.mapping.members[at].exempt.contains(&field);
+        let member = &self.mapping.members[at];
         let spared = !planted!(SparedEditLoses)
-            && super::needs::was_spared(self.policy(), &self.mapping.members[at], field);
+            && (member.owed.contains(&field) || needs::was_spared(self.policy(), member, field));
         let saw_agreed = !planted!(OlderWins)
             && (exempt
                 || spared
@@ -205,7 +221,7 @@ impl Work<'_> {
 
     /// Within a natively synced pair Microsoft's sync arbitrates, and there the later edit wins.
     fn twin_agreed(&self, at: usize, field: Field) -> bool {
-        let twin = super::needs::native_twin(&self.mapping, &self.rules.policy, at);
+        let twin = needs::native_twin(&self.mapping, &self.rules.policy, at);
         let from = self.mapping.agreed.get(&field).map(|agreed| &agreed.from);
         twin.is_some_and(|twin| from == Some(&self.mapping.members[twin].record.system))
     }

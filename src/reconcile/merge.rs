@@ -84,15 +84,23 @@ impl Work<'_> {
                 && !self.states(at, field)
                 && !self.states(twin, field)
             {
-                let record = self.mapping.members[at].record.clone();
-                self.note(
-                    &record,
-                    AuditKind::Agreed { field, value: format!("{value} (native sync settled it)") },
-                );
-                let at = self.mapping.members[at].base.as_ref().map(|b| b.modified).unwrap_or_default();
-                self.mapping.agreed.insert(field, Agreed { value, from: record.system, at });
+                self.settled_natively(at, value);
             }
         }
+    }
+
+    /// Microsoft's sync is nobody's word: who edits a record that states what was agreed before answers all that was said.
+    fn settled_natively(&mut self, at: usize, value: Value) {
+        let field = value.field();
+        let others = (0..self.mapping.members.len()).filter(|other| self.states(*other, field));
+        for other in others.collect::<Vec<_>>() {
+            self.mapping.members[other].owed.insert(field);
+        }
+        let member = &self.mapping.members[at];
+        let (record, modified) = (member.record.clone(), member.base.as_ref().map(|base| base.modified));
+        self.note(&record, AuditKind::Agreed { field, value: format!("{value} (native sync settled it)") });
+        let at = modified.unwrap_or_default();
+        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at });
     }
 
     /// Whether a member states the agreed value of a field.
@@ -185,6 +193,7 @@ impl Work<'_> {
         self.mapping.agreed.insert(field, Agreed { value, from, at: contender.modified });
         for member in &mut self.mapping.members {
             member.exempt.remove(&field);
+            member.owed.remove(&field);
         }
         self.tell_of_closed_tickets(contender.member, field);
     }

@@ -195,6 +195,23 @@ fn what_the_pair_came_to_by_itself_stands() {
     }
 }
 
+#[test]
+fn an_edit_of_what_stood_before_the_sync_settled_it_is_the_later_word() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    let first = see(&met(&rules, false), &[titled(defender(5, "active", None), "A")], &rules);
+    let second = see(&first.mapping, &[titled(sentinel(6, "New", None), "B")], &rules);
+    let brought = see(&second.mapping, &[ticket(6, "B")], &rules);
+    let settled = see(&brought.mapping, &[titled(sentinel(7, "New", None), "A")], &rules);
+    assert_eq!(title_of(&settled).0, "A");
+    let edited = see(&settled.mapping, &[ticket(8, "C")], &rules);
+    assert_eq!(title_of(&edited), ("C".to_owned(), "tickets".to_owned()), "{:#?}", edited.audit);
+    // Where the ticket was never brought what stood before, its edit competes.
+    let unseen = see(&second.mapping, &[titled(sentinel(7, "New", None), "A")], &rules);
+    let edited = see(&unseen.mapping, &[ticket(8, "C")], &rules);
+    assert_eq!(title_of(&edited).0, "A", "{:#?}", edited.audit);
+}
+
 /// The desk renames it, and Defender is brought that; the sync has not carried it to Sentinel yet.
 fn renamed_by_the_desk(rules: &Rules) -> Mapping {
     let renamed = see(&met(rules, false), &[ticket(5, "From the desk")], rules);

@@ -181,7 +181,7 @@ fn needs_field(mapping: &Mapping, policy: &Policy, member: &Member, field: Field
 }
 
 /// How an incident ended: what alerts take from it, and what a closed ticket is still written to for.
-fn is_outcome(field: Field) -> bool {
+pub(super) fn is_outcome(field: Field) -> bool {
     matches!(field, Field::Status | Field::Verdict)
 }
 
@@ -194,18 +194,18 @@ pub(super) fn is_spared(mapping: &Mapping, policy: &Policy, member: &Member, fie
 /// Whether somebody who edits a field of a record now edits a closed ticket, which was spared what was agreed since it was
 /// closed. That the incident may have been reopened meanwhile makes no difference to it.
 pub(super) fn was_spared(policy: &Policy, member: &Member, field: Field) -> bool {
-    let table = policy.translation(&member.record.system);
-    member.record.kind == RecordKind::Ticket
-        && !is_outcome(field)
-        && table.is_some_and(|table| states_closed(table, member))
+    !is_outcome(field) && is_ticket_that_says_closed(policy, member)
 }
 
 /// Whether a ticket is closed, as is agreed.
 pub(super) fn is_closed_ticket(mapping: &Mapping, policy: &Policy, member: &Member) -> bool {
+    mapping.is_closed() && is_ticket_that_says_closed(policy, member)
+}
+
+/// Whether a record is a ticket that says it is closed, whatever is agreed.
+pub(super) fn is_ticket_that_says_closed(policy: &Policy, member: &Member) -> bool {
     let table = policy.translation(&member.record.system);
-    member.record.kind == RecordKind::Ticket
-        && mapping.is_closed()
-        && table.is_some_and(|t| states_closed(t, member))
+    member.record.kind == RecordKind::Ticket && table.is_some_and(|table| states_closed(table, member))
 }
 
 /// Whether a record states a field at all: an open Sentinel incident has no verdict to bring anywhere.

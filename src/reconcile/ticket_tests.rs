@@ -606,6 +606,33 @@ fn an_edit_of_a_closed_ticket_is_newer_than_what_it_was_spared_also_beside_a_reo
 }
 
 #[test]
+fn an_edit_after_a_reopening_is_newer_than_what_the_closed_ticket_was_spared() {
+    let mut rules = ticket_rules();
+    rules.policy.conflicts = Conflicts::Order;
+    let owner = |mut seen: Snapshot, name: &str| {
+        seen.native.insert(Field::Owner, text(name));
+        seen
+    };
+    let mut case = Case::new(rules, incident(1, "active"));
+    case.open("42", 2);
+    case.see(ticket("42", 3, "resolved", None));
+    case.see(owner(incident(4, "resolved"), "bob@example.org"));
+    case.see(ticket("42", 5, "new", None));
+    let reopened = case.mapping.clone();
+    case.see(owner(ticket("42", 6, "new", None), "carol@example.org"));
+    assert_eq!(case.agreed(Field::Owner), "carol@example.org", "{:#?}", case.audit);
+    // Once somebody else has a say after the reopening, the two compete.
+    case.mapping = reopened;
+    case.see(owner(incident(6, "resolved"), "dave@example.org"));
+    case.see(owner(ticket("42", 7, "new", None), "carol@example.org"));
+    assert_eq!(case.agreed(Field::Owner), "dave@example.org", "{:#?}", case.audit);
+    // And what it was spared and then brought is seen there.
+    let ticket_of = |case: &Case| case.mapping.member(&"tickets/ticket/42".parse().unwrap()).unwrap().clone();
+    case.see(owner(ticket("42", 8, "new", None), "dave@example.org"));
+    assert!(ticket_of(&case).owed.is_empty());
+}
+
+#[test]
 fn what_a_system_keeps_of_a_text_that_it_cuts_silently_is_no_edit() {
     let mut case = Case::new(ticket_rules(), incident(1, "active"));
     let id = case.open("42", 2);

@@ -8,6 +8,7 @@ use super::query::{Query, time};
 use super::snapshot::filled;
 use super::{ServiceNow, journal};
 use crate::connectors::Probe;
+use crate::connectors::text::shown;
 use crate::http::CallError;
 use crate::translate::Translation;
 
@@ -135,7 +136,7 @@ impl ServiceNow {
     async fn probe_person(&self, what: &str, directory: Directory, name: Option<&str>) -> Option<Probe> {
         let found = self.look_up(directory, name?).await;
         let result = match found {
-            Ok(found) => found,
+            Ok(found) => found.map(|id| shown(&id)),
             Err(error) => Err(needing(&error, "read access to sys_user and sys_user_group")),
         };
         Some(probe(what, result))

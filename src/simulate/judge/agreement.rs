@@ -45,7 +45,8 @@ impl Facts<'_> {
     /// Where lockstep opens records there is one, unless the incident was closed before.
     fn nobody_lacks(&self, number: usize, case: &Case, found: &mut Vec<String>) {
         let members = self.members(case);
-        let open = members.iter().any(|of| !self.is_closed(*of));
+        let open =
+            members.iter().any(|of| !self.is_closed(*of) && !self.may_differ(case, *of, Field::Status));
         let incident =
             members.iter().any(|(at, _)| self.world.remotes[*at].habits.main == RecordKind::Incident);
         let ignored = self.policy.closing.reopen == Reopen::Ignore
