@@ -68,3 +68,35 @@ impl Orphans {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::snapshot;
+
+    fn bearing(key: &str) -> Snapshot {
+        Snapshot { planned_as: Some(key.parse().unwrap()), ..snapshot("tickets/ticket/7", 1, "new") }
+    }
+
+    #[test]
+    fn only_what_bears_a_key_of_a_bearable_length_is_kept() {
+        let mut orphans = Orphans::default();
+        assert!(orphans.keep(&snapshot("tickets/ticket/7", 1, "new")).is_none());
+        let key = |length: usize| format!("tickets/ticket/{}", "k".repeat(length - "tickets/ticket/".len()));
+        assert!(orphans.keep(&bearing(&key(MAX_NAME + 1))).is_none());
+        let Some(Change::PutDocument(document)) = orphans.keep(&bearing(&key(MAX_NAME))) else { panic!() };
+        assert_eq!((document.drawer.as_str(), document.key), (DRAWER, key(MAX_NAME)));
+        assert_eq!(orphans.by_key.len(), 1);
+    }
+
+    #[test]
+    fn what_is_kept_stays_current_when_there_is_no_more_room() {
+        let mut orphans = Orphans::default();
+        for n in 0..MAX_ORPHANS {
+            assert!(orphans.keep(&bearing(&format!("tickets/ticket/{n}"))).is_some(), "{n}");
+        }
+        assert!(orphans.keep(&bearing("tickets/ticket/more")).is_none());
+        assert!(orphans.keep(&bearing("tickets/ticket/0")).is_some());
+    }
+}

@@ -16,7 +16,7 @@ use crate::model::{
     RecordKind, RecordRef, Snapshot, SystemName,
 };
 use crate::reconcile::testing::{rules, ticket_rules};
-use crate::reconcile::{Late, NativeSync};
+use crate::reconcile::{Late, NativeSync, derived_record};
 use crate::store::{Change, Counts, Store};
 
 #[tokio::test]
@@ -155,6 +155,7 @@ async fn a_ticket_is_looked_up_opened_and_described() {
     assert_eq!(world.system("tickets").take_calls(), ["find", "create"]);
     let opening = world.system("tickets").state.lock().unwrap().opened[0].clone();
     assert_eq!(opening.patch.native[&Field::Title], Native::text(Some("Odd sign-in")));
+    assert_eq!(opening.origin, DEFENDER.parse().ok());
     for part in [
         "Title: Odd sign-in",
         "Status: new",
@@ -510,4 +511,52 @@ async fn a_second_incident_that_names_the_same_absent_one_joins_the_mapping_of_t
     world.round().await;
     let members: Vec<String> = world.mapping().members.iter().map(|m| m.record.to_string()).collect();
     assert_eq!(members, [SENTINEL, "sentinel/incident/h"], "the first keeps its mapping");
+}
+
+#[tokio::test]
+async fn a_created_incident_says_for_which_it_stands() {
+    let mut rules = rules();
+    rules.policy.create_in.insert(SystemName::new("sentinel").unwrap());
+    let mut world = World::new(rules);
+    world.system("defender").shows(defender(1, "active"));
+    for _ in 0..3 {
+        world.round().await;
+        world.wait(60);
+    }
+    let origins: Vec<_> =
+        world.system("sentinel").state.lock().unwrap().opened.iter().map(|o| o.origin.clone()).collect();
+    assert_eq!(origins, [DEFENDER.parse().ok()]);
+}
+
+/// A ticket with the key of the mapping that will begin with Defender's incident.
+fn early_ticket(world: &World, n: i64) -> (Snapshot, RecordRef) {
+    let rules = world.bridges.values().next().unwrap();
+    let tickets = SystemName::new("tickets").unwrap();
+    let mapping = MappingId::derive(&rules.policy.bridge, &DEFENDER.parse().unwrap());
+    let key = derived_record(mapping, &tickets, 0, &rules.policy);
+    (Snapshot { planned_as: Some(key.clone()), ..incident("tickets/ticket/7", n, "new") }, key)
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_listed_before_its_incident_is_known_once_that_is_met() {
+    for restarts in [false, true] {
+        let mut world = World::new(ticket_rules());
+        let (ticket, key) = early_ticket(&world, 1);
+        world.system("tickets").state.lock().unwrap().keyed.insert(key, ticket.record.clone());
+        world.system("tickets").shows(ticket.clone());
+        world.round().await;
+        assert_eq!(world.store.counts(), Counts { mappings: 0, outbox: 0, dead: 0, inbox: 0 });
+        if restarts {
+            world.worker = None;
+        }
+        world.system("defender").shows(defender(2, "active"));
+        world.poll().await;
+        world.worker().await.route().await.unwrap();
+        let inbox = world.store.inbox(None, 10).unwrap();
+        let waiting: Vec<String> = inbox.iter().map(|(_, entry)| entry.record.to_string()).collect();
+        assert!(waiting.contains(&"tickets/ticket/7".to_owned()), "restarts {restarts}: {waiting:?}");
+        world.round().await;
+        assert!(world.mapping().member(&ticket.record).is_some(), "restarts {restarts}");
+        assert!(world.system("tickets").state.lock().unwrap().opened.is_empty(), "and none is opened");
+    }
 }

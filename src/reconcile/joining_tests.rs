@@ -321,6 +321,29 @@ fn what_is_said_in_the_very_second_in_which_a_record_joined_is_news() {
 }
 
 #[test]
+fn what_an_operator_took_out_is_not_written_to() {
+    let rules = rules();
+    let mut mapping = linked(&rules);
+    mapping.member_mut(&"sentinel/incident/g".parse().unwrap()).unwrap().state = MemberState::Detached;
+    let closed = see(&mapping, &[defender(5, "resolved", None)], &rules);
+    assert!(closed.mapping.is_closed());
+    assert_eq!(closed.wishes, []);
+}
+
+#[test]
+fn an_incident_is_created_with_a_verdict_only_where_it_is_closed() {
+    let mut rules = rules();
+    rules.policy.create_in.insert(system("sentinel"));
+    rules.policy.tickets.open_closed = true;
+    let created = |seen: Snapshot| see(&empty(&rules), &[seen], &rules).wishes.remove(0).patch.native;
+    let open = created(defender(1, "active", Some("truePositive/phishing")));
+    assert_eq!((open.get(&Field::Status), open.get(&Field::Verdict)), (Some(&text("New")), None));
+    let closed = created(defender(1, "resolved", None));
+    assert_eq!(closed[&Field::Status], text("Closed"));
+    assert_eq!(closed[&Field::Verdict], text("Undetermined"));
+}
+
+#[test]
 fn comments_travel_only_where_the_bridge_lets_them() {
     let mut rules = rules();
     rules.policy.comments = Direction::From(system("defender"));

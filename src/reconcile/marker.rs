@@ -177,6 +177,27 @@ mod tests {
         assert!(text.chars().count() < 30_000 && text.contains("cut by lockstep"));
         assert_eq!(key.read(&text), Mark::Ours(name));
     }
+
+    #[test]
+    fn what_fits_is_not_cut_and_who_has_no_name_is_someone() {
+        let (key, name, _) = sample();
+        let origin: RecordRef = "defender/incident/1".parse().unwrap();
+        let copy = |text: String, author: Option<&str>| {
+            let author = author.map(str::to_owned);
+            key.copy_text(
+                &name,
+                &origin,
+                &Comment { key: CommentKey::from_id("c"), author, created: None, text },
+            )
+        };
+        assert!(!copy("a".repeat(MAX_BODY), None).contains("cut by lockstep"));
+        assert!(copy("a".repeat(MAX_BODY + 1), None).contains("cut by lockstep"));
+        for nobody in [None, Some(""), Some(" \n"), Some("\u{7}")] {
+            assert!(copy("look".to_owned(), nobody).contains("— someone in defender"), "{nobody:?}");
+        }
+        assert!(copy("look".to_owned(), Some("ana")).contains("— ana in defender"));
+    }
+
     #[test]
     fn what_only_begins_like_a_mark_is_a_comment_like_any() {
         let key = MarkerKey::from_secret("k");

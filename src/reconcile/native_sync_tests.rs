@@ -212,6 +212,59 @@ fn an_edit_of_what_stood_before_the_sync_settled_it_is_the_later_word() {
     assert_eq!(title_of(&edited).0, "A", "{:#?}", edited.audit);
 }
 
+#[test]
+fn what_the_sync_brings_cut_is_no_edit() {
+    let rules = synced();
+    let long = "Odd sign-in from two places at once";
+    let edited = see(&met(&rules, false), &[titled(defender(5, "active", None), long)], &rules);
+    let brought = see(&edited.mapping, &[titled(sentinel(6, "New", None), "Odd sign-in from two")], &rules);
+    assert_eq!((edits(&brought), title_of(&brought).0.as_str()), (0, long), "{:#?}", brought.audit);
+}
+
+#[test]
+fn what_the_pair_says_of_another_field_does_not_make_a_foretold_value_an_edit() {
+    let rules = synced();
+    let mut mapping = see(&met(&rules, false), &[titled(defender(5, "active", None), "B")], &rules).mapping;
+    for (second, title) in [(6, "B"), (7, "Odd sign-in")] {
+        mapping = see(&mapping, &[ticket(second, title)], &rules).mapping;
+    }
+    let owned = |mut seen: Snapshot, name: &str| {
+        seen.native.insert(Field::Owner, text(name));
+        seen
+    };
+    let mapping = see(&mapping, &[owned(ticket(8, "Odd sign-in"), "ana@example.org")], &rules).mapping;
+    let writer = owned(titled(defender(9, "active", None), "B"), "ben@example.org");
+    let round = see(&mapping, &[writer, titled(sentinel(10, "New", None), "B")], &rules);
+    assert_eq!((edits(&round), title_of(&round).0.as_str()), (1, "Odd sign-in"), "{:#?}", round.audit);
+}
+
+#[test]
+fn only_what_lost_to_somebody_outside_the_pair_is_doubted_and_once() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    let doubted = |mapping: &Mapping| mapping.member(&DEFENDER.parse().unwrap()).unwrap().doubtful.clone();
+    let round = [titled(defender(5, "active", None), "A"), titled(sentinel(5, "New", None), "B")];
+    let within = see(&met(&rules, false), &round, &rules);
+    assert!(told(&within, "lost a conflict"), "{:#?}", within.audit);
+    assert_eq!(doubted(&within.mapping), []);
+    rules.policy.systems.rotate_right(1);
+    let mut mapping = see(&met(&rules, false), &[ticket(5, "From the desk")], &rules).mapping;
+    for (second, title) in [(6, "Later"), (7, "Odd sign-in"), (8, "Later")] {
+        mapping = see(&mapping, &[titled(sentinel(second, "New", None), title)], &rules).mapping;
+    }
+    let (title, later) = (Field::Title, text("Later"));
+    assert_eq!(doubted(&mapping).iter().filter(|doubt| **doubt == (title, later.clone())).count(), 1);
+}
+
+#[test]
+fn what_the_writer_does_not_state_the_sync_cannot_bring() {
+    let rules = synced();
+    let mut mapping = met(&rules, false);
+    let writer = mapping.member_mut(&DEFENDER.parse().unwrap()).unwrap();
+    writer.base.as_mut().unwrap().native.remove(&Field::Title);
+    assert_eq!(wishes(&see(&mapping, &[ticket(5, "From the desk")], &rules)), []);
+}
+
 /// The desk renames it, and Defender is brought that; the sync has not carried it to Sentinel yet.
 fn renamed_by_the_desk(rules: &Rules) -> Mapping {
     let renamed = see(&met(rules, false), &[ticket(5, "From the desk")], rules);

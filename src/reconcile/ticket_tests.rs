@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::testing::{snapshot, ticket_rules};
 use super::{
     Conflicts, Decision, Late, NativeSync, Observed, Reopen, Route, Rules, TicketGone, decide,
-    derived_record, route,
+    derived_record, is_beginning, route,
 };
 use crate::model::{
     Action, AuditKind, Comment, CommentKey, Comments, Field, Lifecycle, Mapping, MappingId, MemberState,
@@ -561,14 +561,16 @@ fn the_ticket_of_a_closed_incident_is_known_by_its_key_after_a_lost_store() {
 fn another_word_of_the_same_meaning_on_a_closed_ticket_replaces_nothing() {
     let mut case = Case::new(ticket_rules(), incident(1, "active"));
     let id = case.open("42", 2);
-    case.see(ticket("42", 3, "resolved", None));
-    let mut renamed = incident(4, "resolved");
-    renamed.native.insert(Field::Owner, text("bob@example.org"));
-    case.see(renamed);
+    let owned = |mut seen: Snapshot, name: &str| {
+        seen.native.insert(Field::Owner, text(name));
+        seen
+    };
+    case.see(owned(ticket("42", 3, "resolved", None), "Ana@Example.org"));
+    case.see(owned(incident(4, "resolved"), "ana@example.org"));
+    case.see(owned(incident(5, "resolved"), "bob@example.org"));
     assert!(case.told("the ticket is closed, and is not touched for that"), "{:#?}", case.audit);
-    let mut retyped = ticket("42", 5, "closed", None);
-    retyped.native.insert(Field::Owner, Native::text(Some(" ")));
-    case.see(retyped);
+    case.see(owned(ticket("42", 6, "closed", None), "ana@example.org"));
+    assert!(case.told("it means the same as before"), "{:#?}", case.audit);
     assert_eq!(case.agreed(Field::Owner), "bob@example.org");
     assert_eq!(case.state(&id), &MemberState::Linked);
 }
@@ -603,6 +605,43 @@ fn an_edit_of_a_closed_ticket_is_newer_than_what_it_was_spared_also_beside_a_reo
     case.see(owned);
     case.see(edited);
     assert_eq!(case.agreed(Field::Owner), "carol@example.org", "{:#?}", case.audit);
+}
+
+/// Ticket systems close what is resolved by themselves, after days.
+#[test]
+fn a_resolved_ticket_that_closes_by_itself_undoes_no_reopening() {
+    let mut case = Case::new(ticket_rules(), incident(1, "active"));
+    case.open("42", 2);
+    case.see(ticket("42", 3, "resolved", None));
+    case.see(incident(4, "resolved"));
+    case.see(incident(5, "inProgress"));
+    case.see(ticket("42", 6, "closed", None));
+    assert!(case.told("it means the same as before"), "{:#?}", case.audit);
+    assert_eq!(case.agreed(Field::Status), "active");
+}
+
+#[test]
+fn a_reopening_that_stopped_half_way_is_nobodys_word() {
+    let mut case = Case::new(ticket_rules(), incident(1, "active"));
+    let id = case.open("42", 2);
+    case.see(ticket("42", 3, "resolved", None));
+    case.see(incident(4, "resolved"));
+    case.see(incident(5, "active"));
+    case.see(incident(6, "inProgress"));
+    let mut reopening = case.wish(&id).patch;
+    reopening.native.insert(Field::Status, text("new"));
+    case.see_while(ticket("42", 9, "open", None), &[(id, reopening)]);
+    assert!(case.told("leads on from here"), "{:#?}", case.audit);
+}
+
+#[test]
+fn who_puts_dots_behind_a_text_changed_it() {
+    let written = text("Odd sign-in");
+    for kept in ["Odd sign-in…", "Odd sign-in...", "Odder", "Odd sign-in from", "…", ""] {
+        assert!(!is_beginning(&Native::text(Some(kept)), &written), "{kept}");
+    }
+    assert!(is_beginning(&text("Odd sig…"), &written) && is_beginning(&text("Odd"), &written));
+    assert!(!is_beginning(&text("Odd"), &text("Oddly")), "one word is no text that was cut");
 }
 
 #[test]
