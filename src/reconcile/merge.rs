@@ -41,6 +41,8 @@ struct Rival {
 impl Work<'_> {
     /// Merges all edits, field by field.
     pub(super) fn merge(&mut self) {
+        // Before the others compete: an edit may answer just what the pair came to.
+        self.take_native_consensus();
         let mut by_field: BTreeMap<Field, Vec<Contender>> = BTreeMap::new();
         for contender in std::mem::take(&mut self.contenders) {
             by_field.entry(contender.value.field()).or_default().push(contender);
@@ -61,7 +63,7 @@ impl Work<'_> {
     }
 
     /// What a natively synced pair came to by itself stands: where both say the same and the agreed value was one of
-    /// theirs, lockstep does not argue.
+    /// theirs, lockstep does not argue. While one of them has something to say, they have not come to anything.
     fn take_native_consensus(&mut self) {
         let Some(pair) = self.policy().native_sync.as_ref() else { return };
         let Some(at) = self.mapping.members.iter().position(|m| {
@@ -78,7 +80,9 @@ impl Work<'_> {
             let value =
                 |at: usize| self.mapping.members[at].native(field).and_then(|n| self.read(at, field, n));
             let (Some(value), Some(other)) = (value(at), value(twin)) else { continue };
+            let speaks = |c: &Contender| (c.member == at || c.member == twin) && c.value.field() == field;
             if theirs
+                && !self.contenders.iter().any(speaks)
                 && value == other
                 && value != agreed.value
                 && !self.states(at, field)
@@ -101,6 +105,13 @@ impl Work<'_> {
         self.note(&record, AuditKind::Agreed { field, value: format!("{value} (native sync settled it)") });
         let at = modified.unwrap_or_default();
         self.mapping.agreed.insert(field, Agreed { value, from: record.system, at });
+        let answers = |c: &Contender| {
+            c.value.field() == field && c.old.as_ref().is_some_and(|old| self.satisfied(c.member, field, old))
+        };
+        let answers: Vec<bool> = self.contenders.iter().map(answers).collect();
+        for (contender, answers) in self.contenders.iter_mut().zip(answers) {
+            contender.saw_agreed |= answers;
+        }
     }
 
     /// Whether a member states the agreed value of a field.

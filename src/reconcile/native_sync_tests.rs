@@ -212,6 +212,23 @@ fn an_edit_of_what_stood_before_the_sync_settled_it_is_the_later_word() {
     assert_eq!(title_of(&edited).0, "A", "{:#?}", edited.audit);
 }
 
+/// Found by the simulation (seed 90928604).
+#[test]
+fn an_edit_of_what_the_sync_settles_in_the_same_round_is_the_later_word() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    let renamed = renamed_by_the_desk(&rules);
+    let lost = see(&renamed, &[titled(sentinel(7, "New", None), "B")], &rules);
+    assert_eq!(title_of(&lost).0, "B", "Sentinel has precedence over tickets");
+    let mut round = [titled(sentinel(8, "New", None), "From the desk"), ticket(9, "C")];
+    for _ in 0..2 {
+        let edited = see(&lost.mapping, &round, &rules);
+        assert_eq!(title_of(&edited), ("C".to_owned(), "tickets".to_owned()), "{:#?}", edited.audit);
+        assert!(!told(&edited, "lost a conflict"));
+        round.reverse();
+    }
+}
+
 #[test]
 fn what_the_sync_brings_cut_is_no_edit() {
     let rules = synced();

@@ -25,6 +25,8 @@ pub(crate) struct Doubts {
     /// When the state that it last read of them was true.
     shown: BTreeMap<Place, Timestamp>,
     late: Vec<LateWrite>,
+    /// Whether the worker reads because of a webhook. When that is decided upon it does not know when it was read.
+    pub(super) hinting: bool,
     /// What people are about to do.
     pub(super) reactions: Vec<(Timestamp, Edit)>,
 }
@@ -72,7 +74,8 @@ impl Doubts {
     /// what somebody wrote since.
     pub(super) fn read(&mut self, place: &Place, now: Timestamp, shown: Timestamp, native: &Natives) {
         self.shown.insert(place.clone(), shown);
-        let Some(open) = self.open.get_mut(place).filter(|open| now >= open.since + SETTLE) else { return };
+        let certain = |open: &&mut Open| !self.hinting && now >= open.since + SETTLE;
+        let Some(open) = self.open.get_mut(place).filter(certain) else { return };
         (open.since, open.misses) = (now, open.misses + 1);
         let others = |(field, written): (&Field, &Native)| {
             native.get(field).is_some_and(|is| is != written && Some(is) != open.before.get(field))

@@ -261,7 +261,9 @@ impl History {
         };
         let Some(record) = named else { return };
         lock(&self.world).say(|| format!("a webhook names {record}"));
+        lock(&self.world).doubts.hinting = true;
         self.with_worker(async |worker| worker.hint(&record).await);
+        lock(&self.world).doubts.hinting = false;
     }
 
     fn conclude(self) -> Outcome {
