@@ -42,7 +42,8 @@ impl Facts<'_> {
                     .is_some_and(|native| self.agree(field, (said.system, native), (at, stands)))
             };
             let record = self.world.remotes[at].record(id);
-            if !standing.is_empty() && !unanswered.iter().chain(&doubtful).any(means) {
+            let settled = self.sync_settled(case, field, (at, stands));
+            if !settled && !standing.is_empty() && !unanswered.iter().chain(&doubtful).any(means) {
                 let words: Vec<String> = unanswered
                     .iter()
                     .filter_map(|said| said.changed.new.get(&field))
@@ -76,6 +77,23 @@ impl Facts<'_> {
         self.said(case, field).filter(|said| said.by_service && said.seq > last.seq).any(|said| {
             let brought = said.changed.new.get(&field);
             brought.is_some_and(|brought| !self.agree(field, (said.system, brought), (last.system, word)))
+        })
+    }
+
+    /// Whether Microsoft's own sync put back over somebody's word what stands now. Who had lost to that word stays the
+    /// loser, and is told.
+    fn sync_settled(&self, case: &Case, field: Field, stands: (usize, &Native)) -> bool {
+        let brought = self.said(case, field).filter(|said| said.by_service && said.seq > self.world.rested);
+        brought.into_iter().any(|sync| {
+            let over = |said: &Said| !said.by_service && !said.joined && follows(sync, said);
+            let is_it =
+                sync.changed.new.get(&field).is_some_and(|new| self.agree(field, (sync.system, new), stands));
+            let replaced = self.said(case, field).any(over);
+            let told = self
+                .members(case)
+                .into_iter()
+                .any(|(at, id)| self.reason(&self.world.remotes[at].record(id), field));
+            is_it && replaced && told
         })
     }
 
