@@ -115,6 +115,8 @@ mod defects {
         CreatedWithoutVerdict,
         /// Another word of the same meaning is taken for an edit.
         SameMeaningIsAnEdit,
+        /// What a system cuts to what was there before is written again and again.
+        CutWrittenAgain,
         /// What a system silently cut is taken for an edit.
         ShortenedIsAnEdit,
         /// An edit of a closed ticket loses to what the ticket was spared.

@@ -24,7 +24,9 @@ impl Run<'_, '_> {
     ) {
         let Some(intent) = self.lane.intent_mut(id).cloned() else { return };
         let IntentState::Sending { mut patch } = intent.state.clone() else { return };
-        for field in declined {
+        let cut: Vec<Declined> =
+            result.iter().flatten().flat_map(|answer| self.cut(&intent, &patch, answer)).collect();
+        for field in declined.into_iter().chain(cut) {
             self.declined(&intent, &mut patch, field);
         }
         match result {
@@ -41,6 +43,22 @@ impl Run<'_, '_> {
         }
         let (what_of, value) = (field.as_str().to_owned(), value.to_string());
         self.note(&intent.target, AuditKind::NotCarried { what_of, value, reason });
+    }
+
+    /// Texts of which the record keeps no more than the beginning that it showed before, however often they are written. One
+    /// try proves nothing: it may have had no effect at all.
+    fn cut(&self, intent: &Intent, patch: &Patch, answer: &Snapshot) -> Vec<Declined> {
+        let again = intent.attempts > 0 && !planted!(CutWrittenAgain);
+        let Some(member) = self.lane.mapping.member(&intent.target).filter(|_| again) else {
+            return Vec::new();
+        };
+        let cut = |(field, written): &(&Field, &Native)| {
+            let now = answer.native.get(*field);
+            now == member.native(**field) && now.is_some_and(|now| is_beginning(now, written))
+        };
+        let reason = "the system keeps only the beginning of what is written".to_owned();
+        let fields = patch.native.iter().filter(cut).map(|(field, _)| *field);
+        fields.map(|field| Declined { field, reason: reason.clone() }).collect()
     }
 
     fn answered(
@@ -114,17 +132,25 @@ impl Run<'_, '_> {
             if intent.action == Action::Create && intent.target.kind == RecordKind::Ticket {
                 return true; // it is there; what its system made of the fields is judged when it joins
             }
-            let (policy, record) = (&self.context.rules.policy, &snapshot.record);
-            let shown = |(field, written): (&Field, &Native)| {
-                let kept = |now| policy.same(record, *field, written, now) || is_beginning(now, written);
-                snapshot.native.get(field).is_some_and(kept)
-            };
-            return patch.native.iter().all(shown);
+            return self.states(patch, snapshot);
         };
         let (Comments::Listed(comments) | Comments::Recent(comments)) = &snapshot.comments else {
             return false;
         };
         comments.iter().any(|c| self.context.rules.marker.read(&c.text) == Mark::Ours(key.clone()))
+    }
+
+    /// Whether a record states what was written, or of a text that was seen to be cut the beginning. One that was there
+    /// before shows nothing.
+    fn states(&self, patch: &Patch, snapshot: &Snapshot) -> bool {
+        let (policy, record) = (&self.context.rules.policy, &snapshot.record);
+        let cut = |field: &Field| self.lane.mapping.member(record).is_some_and(|m| m.exempt.contains(field));
+        patch.native.iter().all(|(field, written)| {
+            let shows = |now: &Native| {
+                policy.same(record, *field, written, now) || cut(field) && is_beginning(now, written)
+            };
+            snapshot.native.get(field).is_some_and(shows)
+        })
     }
 
     pub(super) fn applied(

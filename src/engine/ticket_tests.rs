@@ -233,3 +233,61 @@ fn f16_what_a_system_made_of_a_ticket_is_judged_when_it_joins_and_the_ticket_is_
     assert_eq!(opened(&world), 1);
     assert!(world.lane.intents.is_empty() && world.told("made something else of"));
 }
+
+/// A ticket whose incident got a title that goes on where the ticket's ends.
+fn renamed() -> World {
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    world.observe(vec![renamed_to(incident(9, "active"))]);
+    world
+}
+
+fn renamed_to(mut seen: Snapshot) -> Snapshot {
+    seen.native.insert(Field::Title, Native::text(Some("Odd sign-in from two places")));
+    seen
+}
+
+fn updated(world: &World) -> usize {
+    let updated = |kind: &AuditKind| matches!(kind, AuditKind::Wrote { action, .. } if action == "update");
+    world.audit.iter().filter(|(_, kind)| updated(kind)).count()
+}
+
+/// Found by the simulation (seed 110321921): it was written for ever.
+#[test]
+fn a_text_that_is_cut_to_what_it_was_is_left_alone_at_the_second_try() {
+    let mut world = renamed();
+    let mut sends = 0;
+    while let Some(step) = world.read(Ok(ticket(5, "new"))) {
+        if step.effect.is_some() {
+            sends += 1;
+            assert!(sends < 100, "it sends for ever");
+            world.wrote(&step, Ok(Some(ticket(5, "new"))), Vec::new());
+        }
+    }
+    assert_eq!((sends, updated(&world)), (2, 0));
+    assert!(world.told("keeps only the beginning") && world.lane.intents.is_empty(), "{:?}", world.audit);
+}
+
+#[test]
+fn a_beginning_that_was_there_before_shows_no_write() {
+    let mut world = renamed();
+    let sent = world.read(Ok(ticket(5, "new"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    assert!(world.read(Ok(ticket(5, "new"))).unwrap().effect.is_none(), "one read may be stale");
+    let again = world.read(Ok(ticket(5, "new"))).unwrap();
+    world.wrote(&again, Ok(Some(renamed_to(ticket(20, "new")))), Vec::new());
+    assert_eq!(updated(&world), 1, "{:?}", world.audit);
+    assert!(world.lane.intents.is_empty() && !world.told("beginning"));
+}
+
+#[test]
+fn a_text_of_which_the_beginning_is_kept_is_written_once() {
+    let mut world = renamed();
+    let sent = world.read(Ok(ticket(5, "new"))).unwrap();
+    let mut cut = ticket(20, "new");
+    cut.native.insert(Field::Title, Native::text(Some("Odd sign-in from")));
+    world.wrote(&sent, Ok(Some(cut)), Vec::new());
+    assert_eq!(updated(&world), 1, "{:?}", world.audit);
+    assert!(world.lane.intents.is_empty() && world.told("kept only the beginning"));
+}

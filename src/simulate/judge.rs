@@ -189,7 +189,9 @@ impl Facts<'_> {
             || (case.changed_hands.contains(&at) || self.is_native(at))
                 && self.reason(&remote.record(id), field)
             || self.was_opened_blindly((at, id)) && self.reason(&remote.record(id), field)
-            || field == Field::Title && world.scene.cuts_titles == Some(at)
+            || field == Field::Title
+                && world.scene.cuts_titles == Some(at)
+                && self.reason(&remote.record(id), field)
             || field == Field::Owner && world.scene.lacks_owners.is_some()
             || self.dead.contains(&remote.record(id))
     }

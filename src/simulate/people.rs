@@ -132,13 +132,24 @@ fn patch_of(remote: &Remote, now: &Natives, edit: Edit, count: usize) -> Patch {
             patch.native.insert(field, Native::Set(tags));
         }
         Field::Title => {
-            let long = if choice.is_multiple_of(7) {
-                " that goes on for longer than some services keep"
-            } else {
-                ""
-            };
-            patch.native.insert(field, Native::Text(format!("title {count}{long}")));
+            patch.native.insert(field, Native::Text(title(now, choice, count)));
         }
     }
     patch
+}
+
+/// A new title. Some systems keep only the beginning, so what matters is what titles have in common.
+fn title(now: &Natives, choice: usize, count: usize) -> String {
+    let head: Vec<String> = match now.get(&Field::Title) {
+        Some(Native::Text(title)) => title.split(' ').take(2).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    };
+    let head = head.join(" ");
+    match choice % 8 {
+        0 => format!("title {count} that goes on for longer than some services keep"),
+        1 => format!("a title that goes on for longer than some services keep {count}"),
+        2 if !head.is_empty() => format!("{head} with more to say of {count}"),
+        3 if !head.is_empty() => head,
+        _ => format!("title {count}"),
+    }
 }

@@ -53,7 +53,7 @@ found! {
     no_overlap: NoOverlap at 1;
     broken_list_counts: BrokenListCounts at 6;
     inbox_emptied_first: InboxEmptiedFirst at 20191;
-    echo_is_an_edit: EchoIsAnEdit at 387;
+    echo_is_an_edit: EchoIsAnEdit at 1321;
     base_not_updated: BaseNotUpdated at 79;
     failure_is_absence: FailureIsAbsence at 4048;
     create_without_look: CreateWithoutLook at 42;
@@ -66,7 +66,7 @@ found! {
     merge_is_a_close: MergeIsAClose at 232;
     stale_is_news: StaleIsNews at 9;
     close_is_a_step: CloseIsAStep at 36044;
-    late_comments_dropped: LateCommentsDropped at 265;
+    late_comments_dropped: LateCommentsDropped at 1275;
     compared_in_our_words: ComparedInOurWords at 3;
     own_mark_ignored: OwnMarkIgnored at 0;
     older_wins: OlderWins at 2;
@@ -85,7 +85,8 @@ found! {
     origin_forgotten: OriginForgotten at 1561;
     created_without_verdict: CreatedWithoutVerdict at 457;
     same_meaning_is_an_edit: SameMeaningIsAnEdit at 198;
-    shortened_is_an_edit: ShortenedIsAnEdit at 387;
-    spared_edit_loses: SparedEditLoses at 138;
+    cut_written_again: CutWrittenAgain at 511;
+    shortened_is_an_edit: ShortenedIsAnEdit at 208;
+    spared_edit_loses: SparedEditLoses at 405;
     list_ends_intent: ListEndsIntent at 29442;
 }
