@@ -164,6 +164,7 @@ impl Members<'_> {
 fn unknown_system(title: &str, name: &str, known: &[&str], place: &str) -> String {
     let advice = match nearest(name, known) {
         Some(near) => format!("did you mean '{near}'?"),
+        None if known.is_empty() => "none is there yet".to_owned(),
         None => format!("known: {}", known.join(", ")),
     };
     format!("{title} names '{name}', which is not in {place}; {advice}")

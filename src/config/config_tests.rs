@@ -167,6 +167,15 @@ fn an_empty_file_says_what_is_missing() {
 }
 
 #[test]
+fn a_bridge_of_systems_that_nobody_declared_says_so() {
+    insta::assert_snapshot!(errors("[[bridges]]\nname = \"corp\"\nsystems = [\"defender\", \"tickets\"]\n"), @r#"
+    lockstep.toml:1:1: the file lacks [[systems]]; name the Defender tenant and the Sentinel workspace to keep in agreement
+    lockstep.toml:3:12: [[bridges]] names 'defender', which is not in [[systems]]; none is there yet
+    lockstep.toml:3:24: [[bridges]] names 'tickets', which is not in [[systems]]; none is there yet
+    "#);
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let error = Config::load(Path::new("/no/such/lockstep.toml")).unwrap_err().to_string();
     assert!(error.starts_with("/no/such/lockstep.toml: cannot be read"), "{error}");

@@ -6,10 +6,7 @@ use url::Url;
 
 use crate::http::Login;
 use crate::http::secret::SecretRef;
-use crate::model::SystemName;
-
-/// How the keys begin that tickets carry.
-pub(super) const KEY_PREFIX: &str = "lockstep-";
+use crate::model::{SystemName, TICKET_KEY};
 
 /// A key that no ticket has: a look-up of it must find nothing, else a look-up proves nothing.
 pub(super) const IMPOSSIBLE_KEY: &str = "lockstep-00000000000000000000000000000000";
@@ -17,7 +14,7 @@ pub(super) const IMPOSSIBLE_KEY: &str = "lockstep-000000000000000000000000000000
 /// Whether a text is a key of ours: the prefix and 32 hexadecimal digits. Anything else must not get into a query: a
 /// blank one would match every ticket without (`ticketing.md` F1).
 pub(super) fn is_key(text: &str) -> bool {
-    text.strip_prefix(KEY_PREFIX).is_some_and(|hex| {
+    text.strip_prefix(TICKET_KEY).is_some_and(|hex| {
         hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     })
 }

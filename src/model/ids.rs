@@ -76,6 +76,9 @@ text_id!(
     "record id"
 );
 
+/// How the keys begin that tickets carry inside them: `lockstep-` and 32 hexadecimal digits.
+pub const TICKET_KEY: &str = "lockstep-";
+
 /// What a record is in its system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

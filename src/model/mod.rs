@@ -10,7 +10,9 @@ mod values;
 
 pub use audit::{AuditEntry, AuditKind};
 pub use brief::{AlertBrief, Brief};
-pub use ids::{BlankId, BridgeName, IntentId, MappingId, RecordId, RecordKind, RecordRef, SystemName};
+pub use ids::{
+    BlankId, BridgeName, IntentId, MappingId, RecordId, RecordKind, RecordRef, SystemName, TICKET_KEY,
+};
 pub use intent::{Action, IllegalTransition, Intent, IntentEvent, IntentState, Patch};
 pub use mapping::{Agreed, Base, Closing, Mapping, MappingState, Member, MemberState};
 pub use snapshot::{

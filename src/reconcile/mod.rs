@@ -46,4 +46,4 @@ pub use policy::{
     ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
     TicketPolicy, is_beginning,
 };
-pub use route::{Route, TICKET_KEY, derived_record, route};
+pub use route::{Route, derived_record, route};

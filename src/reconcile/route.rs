@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use crate::model::{
-    Field, Lifecycle, MappingId, RecordId, RecordKind, RecordRef, Snapshot, SystemName, Value,
+    Field, Lifecycle, MappingId, RecordId, RecordKind, RecordRef, Snapshot, SystemName, TICKET_KEY, Value,
 };
 use crate::translate::Reading;
 
@@ -13,9 +13,6 @@ use super::policy::Policy;
 
 /// Namespace of the ids that we derive for records to be created.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6c6f_636b_7374_6570_0000_0000_0000_0001);
-
-/// How the keys begin that tickets carry inside them: `lockstep-` and 32 hexadecimal digits.
-pub const TICKET_KEY: &str = "lockstep-";
 
 /// Where an observed record belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]

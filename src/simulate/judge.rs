@@ -16,8 +16,9 @@ use crate::model::{
 use crate::reconcile::{Direction, Policy, Reopen};
 use crate::store::{MemoryStore, Store};
 
+use super::cases::Case;
 use super::log::{Said, Wrote};
-use super::world::{Case, World};
+use super::world::World;
 
 /// What a history broke.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@
 //! scene       the bridge it is played on: one of ours, or of a configuration
 //! history, operators, rest
 //!             plays a plan: the real worker (engine::Stepped), step by step, until everything rests
-//! world, people, native, mishap
-//!             the services' people, Microsoft's own sync, and what goes wrong
-//! remote, showing, habits, vocabulary
+//! world, cases, people, native, mishap
+//!             the incidents, the services' people, Microsoft's own sync, and what goes wrong
+//! remote, alerts, showing, habits, vocabulary
 //!             one service: its records, what it shows of them, how it behaves, its words
 //! log, doubt  what really changed, and what the worker cannot know
 //! connector, writing, store
@@ -20,7 +20,9 @@
 //! The worker is the one that runs in production: its lists, routing, lanes, decisions, deliveries and commits. Only the
 //! connectors and the disk are models.
 
+mod alerts;
 mod campaign;
+mod cases;
 mod connector;
 mod doubt;
 mod habits;

@@ -9,9 +9,10 @@ use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, required, required_time, tags, time, unreadable,
 };
 use crate::connectors::text::shown;
-use crate::connectors::ticketing::{KEY_PREFIX, is_key};
+use crate::connectors::ticketing::is_key;
 use crate::model::{
     Comment, CommentKey, Comments, Facts, Field, Lifecycle, Native, Natives, RecordId, RecordRef, Snapshot,
+    TICKET_KEY,
 };
 
 /// How the mark of a copied comment begins.
@@ -25,7 +26,7 @@ pub(super) const NOTE: &str = "Closing note (lockstep): ";
 
 /// Whether a label is people's: neither `lockstep` nor a key nor another note of lockstep's.
 pub(super) fn is_foreign_label(label: &str) -> bool {
-    is_foreign_tag(label) && label != MARK && !label.starts_with(KEY_PREFIX)
+    is_foreign_tag(label) && label != MARK && !label.starts_with(TICKET_KEY)
 }
 
 /// Reads an issue. `me` is the account that lockstep works as. The error says what is missing.

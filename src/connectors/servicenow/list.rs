@@ -8,10 +8,10 @@ use super::ServiceNow;
 use super::query::{Query, is_sys_id, literal, time};
 use super::snapshot::{Reader, fields, filled, stated};
 use crate::connectors::text::shown;
-use crate::connectors::ticketing::{KEY_PREFIX, is_key};
+use crate::connectors::ticketing::is_key;
 use crate::connectors::{Malformed, Page, PageToken};
 use crate::http::{Answer, CallError};
-use crate::model::Comments;
+use crate::model::{Comments, TICKET_KEY};
 
 /// Rows per page: few enough that the ids of a page fit into the address of one journal request.
 pub(super) const PAGE_SIZE: u64 = 100;
@@ -102,7 +102,7 @@ impl ServiceNow {
                 .map_err(|e| self.endpoint.invalid(LIST, format!("foreign page token: {e}")))?,
         };
         let field = self.settings.look_up_field();
-        let scope = format!("{field}STARTSWITH{KEY_PREFIX}");
+        let scope = format!("{field}STARTSWITH{TICKET_KEY}");
         let begin = format!("^sys_updated_on>={}", literal(since));
         let encoded = place.encoded(&scope, &begin, "sys_updated_on");
         let (fields, limit, offset) = (fields(&self.settings), PAGE_SIZE.to_string(), place.offset());
@@ -123,7 +123,7 @@ impl ServiceNow {
     /// A dropped condition brings every ticket there is. (Equality on the service's side may ignore case.)
     fn only_ours(&self, rows: &[Value], field: &str) -> Result<(), CallError> {
         let begins =
-            |key: &str| key.get(..KEY_PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(KEY_PREFIX));
+            |key: &str| key.get(..TICKET_KEY.len()).is_some_and(|head| head.eq_ignore_ascii_case(TICKET_KEY));
         let foreign = rows.iter().filter(|row| row.is_object()).find(|row| match stated(row, field) {
             Some(key) => !begins(key),
             // A row that lost other things as well is malformed; one that only lacks the key shows no such field.

@@ -3,7 +3,7 @@
 use crate::model::{Field, RecordKind};
 use crate::reconcile::{Direction, Reopen};
 
-use super::super::world::Case;
+use super::super::cases::Case;
 use super::Facts;
 
 impl Facts<'_> {

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::model::{Field, RecordId};
 
+use super::super::cases::Case;
 use super::super::log::{Said, Wrote};
-use super::super::world::Case;
 use super::Facts;
 
 impl Facts<'_> {

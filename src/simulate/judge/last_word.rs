@@ -3,8 +3,8 @@
 use crate::model::{Field, Native};
 use crate::reconcile::Conflicts;
 
+use super::super::cases::Case;
 use super::super::log::Said;
-use super::super::world::Case;
 use super::Facts;
 
 impl Facts<'_> {
