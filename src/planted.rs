@@ -117,6 +117,8 @@ mod defects {
         SameMeaningIsAnEdit,
         /// What a system cuts to what was there before is written again and again.
         CutWrittenAgain,
+        /// What took effect of a write that did not as a whole is not told.
+        PartNotTold,
         /// What a system silently cut is taken for an edit.
         ShortenedIsAnEdit,
         /// An edit of a closed ticket loses to what the ticket was spared.

@@ -170,8 +170,8 @@ fn an_empty_file_says_what_is_missing() {
 fn a_bridge_of_systems_that_nobody_declared_says_so() {
     insta::assert_snapshot!(errors("[[bridges]]\nname = \"corp\"\nsystems = [\"defender\", \"tickets\"]\n"), @r#"
     lockstep.toml:1:1: the file lacks [[systems]]; name the Defender tenant and the Sentinel workspace to keep in agreement
-    lockstep.toml:3:12: [[bridges]] names 'defender', which is not in [[systems]]; none is there yet
-    lockstep.toml:3:24: [[bridges]] names 'tickets', which is not in [[systems]]; none is there yet
+    lockstep.toml:3:12: [[bridges]] "corp" names 'defender', which is not in [[systems]]; none is there yet
+    lockstep.toml:3:24: [[bridges]] "corp" names 'tickets', which is not in [[systems]]; none is there yet
     "#);
 }
 

@@ -132,7 +132,7 @@ impl Run<'_, '_> {
             if intent.action == Action::Create && intent.target.kind == RecordKind::Ticket {
                 return true; // it is there; what its system made of the fields is judged when it joins
             }
-            return self.states(patch, snapshot);
+            return patch.native.iter().all(|(field, written)| self.states(snapshot, *field, written));
         };
         let (Comments::Listed(comments) | Comments::Recent(comments)) = &snapshot.comments else {
             return false;
@@ -140,17 +140,15 @@ impl Run<'_, '_> {
         comments.iter().any(|c| self.context.rules.marker.read(&c.text) == Mark::Ours(key.clone()))
     }
 
-    /// Whether a record states what was written, or of a text that was seen to be cut the beginning. One that was there
+    /// Whether a field states what was written, or of a text that was seen to be cut the beginning. One that was there
     /// before shows nothing.
-    fn states(&self, patch: &Patch, snapshot: &Snapshot) -> bool {
+    fn states(&self, snapshot: &Snapshot, field: Field, written: &Native) -> bool {
         let (policy, record) = (&self.context.rules.policy, &snapshot.record);
-        let cut = |field: &Field| self.lane.mapping.member(record).is_some_and(|m| m.exempt.contains(field));
-        patch.native.iter().all(|(field, written)| {
-            let shows = |now: &Native| {
-                policy.same(record, *field, written, now) || cut(field) && is_beginning(now, written)
-            };
-            snapshot.native.get(field).is_some_and(shows)
-        })
+        let cut = self.lane.mapping.member(record).is_some_and(|member| member.exempt.contains(&field));
+        snapshot
+            .native
+            .get(&field)
+            .is_some_and(|now| policy.same(record, field, written, now) || cut && is_beginning(now, written))
     }
 
     pub(super) fn applied(
@@ -164,12 +162,25 @@ impl Run<'_, '_> {
         if updates && patch.is_empty() {
             return self.settle(intent, "the record could take nothing of it");
         }
+        self.remove(intent.id);
+        self.tell(intent, patch, request_id, confirmed);
+    }
+
+    /// What a read-back shows of a write that did not take effect as a whole; the rest is written anew.
+    pub(super) fn tell_part(&mut self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) {
+        let mut part = patch.clone();
+        part.native.retain(|field, written| self.states(snapshot, *field, written));
+        if !part.is_empty() && !planted!(PartNotTold) {
+            self.tell(intent, &part, None, "read back: this much of it");
+        }
+    }
+
+    fn tell(&mut self, intent: &Intent, patch: &Patch, request_id: Option<String>, confirmed: &str) {
         let fields = patch.native.iter().map(|(field, native)| (*field, native.to_string())).collect();
         let member = self.lane.mapping.member_mut(&intent.target);
         if let (Some(member), Some(note)) = (member, &patch.closing_comment) {
             member.set_own_note(note);
         }
-        self.remove(intent.id);
         if planted!(WriteNotTold) {
             return;
         }

@@ -215,11 +215,15 @@ impl Policy {
     }
 }
 
+/// No system is known that keeps fewer characters of a text; who keeps fewer is a person.
+const KEPT_AT_LEAST: usize = 20;
+
 /// Whether a text is the beginning of another one, as it is where a system keeps less than was written, and says nothing.
 pub fn is_beginning(kept: &Native, written: &Native) -> bool {
     let (Native::Text(kept), Native::Text(written)) = (kept, written) else { return false };
     let head = kept.trim_end_matches(['…', '.']).trim_end();
-    !head.is_empty() && head.len() < written.len() && written.starts_with(head) && written.contains(' ')
+    let cut = head.len() < written.len() && written.starts_with(head);
+    cut && kept.chars().count() >= KEPT_AT_LEAST && written.contains(' ')
 }
 
 impl Direction {

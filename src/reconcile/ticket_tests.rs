@@ -636,12 +636,23 @@ fn a_reopening_that_stopped_half_way_is_nobodys_word() {
 
 #[test]
 fn who_puts_dots_behind_a_text_changed_it() {
-    let written = text("Odd sign-in");
-    for kept in ["Odd sign-in…", "Odd sign-in...", "Odder", "Odd sign-in from", "…", ""] {
+    let written = text("Odd sign-in from two places");
+    for kept in [
+        "Odd sign-in from two places…",
+        "Odd sign-in from two places...",
+        "Odd sign-in from two planets",
+        "Odd sign-in from two places at once",
+        "Odd sign-in",
+        "…",
+        "",
+    ] {
         assert!(!is_beginning(&Native::text(Some(kept)), &written), "{kept}");
     }
-    assert!(is_beginning(&text("Odd sig…"), &written) && is_beginning(&text("Odd"), &written));
-    assert!(!is_beginning(&text("Odd"), &text("Oddly")), "one word is no text that was cut");
+    let cut = |kept: &str| is_beginning(&text(kept), &written);
+    assert!(cut("Odd sign-in from two…") && cut("Odd sign-in from two"), "twenty characters are enough");
+    assert!(!cut("Odd sign-in from tw"), "nobody but people keeps fewer");
+    let word = "Odd-sign-in-from-two-places";
+    assert!(!is_beginning(&text(&word[..22]), &text(word)), "one word is no text that was cut");
 }
 
 #[test]
@@ -680,7 +691,7 @@ fn what_a_system_keeps_of_a_text_that_it_cuts_silently_is_no_edit() {
     case.see(renamed);
     let written = (id, case.wish(&"tickets/ticket/42".parse().unwrap()).patch);
     let mut cut = ticket("42", 4, "new", None);
-    cut.native.insert(Field::Title, text("Odd sign-in from"));
+    cut.native.insert(Field::Title, text("Odd sign-in from two"));
     case.see_while(cut, &[written]);
     assert_eq!(case.agreed(Field::Title), "Odd sign-in from two places");
     assert!(case.told("kept only the beginning"), "{:#?}", case.audit);

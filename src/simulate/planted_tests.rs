@@ -86,6 +86,7 @@ found! {
     created_without_verdict: CreatedWithoutVerdict at 457;
     same_meaning_is_an_edit: SameMeaningIsAnEdit at 198;
     cut_written_again: CutWrittenAgain at 511;
+    part_not_told: PartNotTold at 130_257_273;
     shortened_is_an_edit: ShortenedIsAnEdit at 208;
     spared_edit_loses: SparedEditLoses at 405;
     list_ends_intent: ListEndsIntent at 29442;

@@ -15,6 +15,9 @@ use super::vocabulary::Vocabulary;
 /// worker waits after an unknown outcome.
 pub(crate) const STALENESS: SignedDuration = SignedDuration::from_secs(20);
 
+/// What a service keeps of titles, in characters, where it cuts them silently.
+pub(crate) const KEPT_OF_TITLES: usize = 30;
+
 /// Who changed a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Actor {

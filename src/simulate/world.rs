@@ -16,7 +16,7 @@ use super::doubt::Doubts;
 use super::habits::Habits;
 use super::log::{Said, Wrote};
 use super::plan::{Edit, Fault, Trouble};
-use super::remote::Remote;
+use super::remote::{KEPT_OF_TITLES, Remote};
 use super::scene::Scene;
 
 /// The clock of a history; the worker's and everybody's.
@@ -122,7 +122,7 @@ impl World {
             words: scene.words[at].clone(),
             skew: scene.skew[at],
             lag: scene.lag[at],
-            keeps_of_titles: (scene.cuts_titles == Some(at)).then_some(30),
+            keeps_of_titles: (scene.cuts_titles == Some(at)).then_some(KEPT_OF_TITLES),
             records: BTreeMap::new(),
             twins: BTreeMap::new(),
             alerts: BTreeMap::new(),

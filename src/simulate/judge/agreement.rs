@@ -4,6 +4,7 @@ use crate::model::{Field, RecordKind};
 use crate::reconcile::{Direction, Reopen};
 
 use super::super::cases::Case;
+use super::super::remote::KEPT_OF_TITLES;
 use super::Facts;
 
 impl Facts<'_> {
@@ -39,7 +40,21 @@ impl Facts<'_> {
         };
         right_words.says(field, b, &said)
             || left_words.says(field, a, &other)
-            || through_a_third(field, &said, &other)
+            || self.through_a_third(field, &said, &other)
+    }
+
+    /// Two coarse systems can say the same only as well as each of them says a third word.
+    fn through_a_third(&self, field: Field, said: &str, other: &str) -> bool {
+        if field == Field::Verdict {
+            let class = |word: &str| word.split('/').next().map(str::to_owned);
+            return class(said) == class(other);
+        }
+        let silently = self.world.scene.cuts_titles.is_some();
+        let is_cut = |word: &str| word.ends_with('…') || silently && word.chars().count() == KEPT_OF_TITLES;
+        let begins = |short: &str, long: &str| {
+            is_cut(short) && long.starts_with(short.trim_end_matches('…').trim_end())
+        };
+        field == Field::Title && (begins(said, other) || begins(other, said))
     }
 
     /// Where lockstep opens records there is one, unless the incident was closed before.
@@ -145,17 +160,4 @@ impl Facts<'_> {
             }
         }
     }
-}
-
-/// Two coarse systems can say the same only as well as each of them says a third word.
-fn through_a_third(field: Field, said: &str, other: &str) -> bool {
-    if field == Field::Verdict {
-        let class = |word: &str| word.split('/').next().map(str::to_owned);
-        return class(said) == class(other);
-    }
-    if field == Field::Title {
-        let head = |word: &str| word.trim_end_matches('…').trim_end().to_owned();
-        return said.starts_with(&head(other)) || other.starts_with(&head(said));
-    }
-    false
 }
