@@ -24,7 +24,7 @@ use super::directory::{self, Making};
 use super::layout::{FORMAT, SCHEMA, Tree};
 use super::opening::{self, Opened};
 use super::plan::StoredCursor;
-use super::{Change, Counts, Document, SledStore, Store, StoreError};
+use super::{Change, Counts, Document, SledStore, Store, StoreError, verify};
 use crate::model::{AuditEntry, Intent, Mapping, Snapshot};
 
 /// The longest line that is read, in bytes.
@@ -154,7 +154,8 @@ fn write_line(output: &mut dyn Write, line: &Line) -> Result<Vec<u8>, String> {
 
 /// Makes a store from an export in an empty or missing directory, and says how much it holds.
 ///
-/// Errors: there is a store already, the export is incomplete, altered or from a newer version, or the disk fails.
+/// Errors: there is a store already, the export is incomplete, altered or from a newer version, what it holds does not
+/// fit together (as `lockstep store verify` would say), or the disk fails.
 /// Whatever the error, no store is left that could be taken for a complete one.
 pub fn import(path: impl AsRef<Path>, input: &mut dyn BufRead) -> Result<Counts, StoreError> {
     let dir = path.as_ref();
@@ -167,10 +168,12 @@ pub fn import(path: impl AsRef<Path>, input: &mut dyn BufRead) -> Result<Counts,
     let mut writer = Writer::new(database, witness, contents.totals, Arc::clone(&shared));
     let result = read_rows(&mut source, &mut writer).and_then(|()| {
         let counts = *shared.counts.read().unwrap_or_else(PoisonError::into_inner);
-        if CountsLine::from(counts) == header.counts {
-            Ok(counts)
-        } else {
-            Err(format!("its header says {:?}, its lines make {counts:?}", header.counts))
+        if CountsLine::from(counts) != header.counts {
+            return Err(format!("its header says {:?}, its lines make {counts:?}", header.counts));
+        }
+        match verify::check(&shared.trees, counts)?.problems.first() {
+            None => Ok(counts),
+            Some(problem) => Err(format!("what the export holds does not fit together: {problem}")),
         }
     });
     drop(writer);

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use sha2::Digest;
+
 use super::testing::*;
 use super::*;
 use crate::model::MappingState;
@@ -89,6 +91,22 @@ fn a_faulty_export_is_refused_and_leaves_no_store() {
         assert!(SledStore::open_existing(&target).unwrap_err().0.contains("there is no store"));
     }
     import(dir.path().join("b"), &mut export.as_bytes()).unwrap();
+}
+
+/// Found by fuzzing.
+#[test]
+fn an_export_whose_lines_do_not_fit_together_is_refused_though_its_trailer_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = String::from_utf8(exported(&filled(&dir.path().join("a")))).unwrap();
+    let elsewhere = export.replacen("\"id\":\"0000000000000002-0\"", "\"id\":\"0020000000000002-0\"", 1);
+    assert_ne!(export, elsewhere);
+    let lines = &elsewhere[..elsewhere.rfind("{\"trailer\"").unwrap()];
+    let digest: String = sha2::Sha256::digest(lines).iter().map(|byte| format!("{byte:02x}")).collect();
+    let count = lines.lines().count();
+    let sealed = format!("{lines}{{\"trailer\":{{\"lines\":{count},\"sha256\":\"{digest}\"}}}}\n");
+    let error = import(dir.path().join("b"), &mut sealed.as_bytes()).unwrap_err();
+    assert!(error.0.contains("intent 0020000000000002-0 belongs to a mapping that is not there"), "{error}");
+    assert!(SledStore::open_existing(dir.path().join("b")).unwrap_err().0.contains("there is no store"));
 }
 
 #[test]

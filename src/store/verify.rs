@@ -43,7 +43,7 @@ impl SledStore {
     }
 }
 
-fn check(trees: &Trees, counts: Counts) -> Result<Report, String> {
+pub(super) fn check(trees: &Trees, counts: Counts) -> Result<Report, String> {
     let mut report = Report::default();
     if let Err(why) = trees.contents().map(|contents| contents.totals.counts).and_then(|found| {
         if found == counts { Ok(()) } else { Err(format!("counters say {counts:?}, rows say {found:?}")) }
