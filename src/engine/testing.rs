@@ -103,6 +103,23 @@ impl World {
     }
 }
 
+/// Goes on until nothing is left to do; how often something was sent, each time answered like this.
+pub(super) fn sends_until_the_end(
+    world: &mut World,
+    read: &dyn Fn() -> Result<Snapshot, FailureKind>,
+    answer: &dyn Fn() -> Result<Option<Snapshot>, FailureKind>,
+) -> usize {
+    let mut sends = 0;
+    while let Some(step) = world.read(read()) {
+        if step.effect.is_some() {
+            sends += 1;
+            assert!(sends < 100, "it sends for ever");
+            world.wrote(&step, answer(), Vec::new());
+        }
+    }
+    sends
+}
+
 fn failure(kind: FailureKind) -> Failure {
     Failure { kind, message: format!("{kind:?}"), request_id: None, retry_after: None }
 }
