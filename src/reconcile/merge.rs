@@ -9,7 +9,7 @@ use crate::model::{
 };
 
 use super::decide::Work;
-use super::policy::{Conflicts, Reopen};
+use super::policy::{Conflicts, Reopen, is_beginning};
 
 /// A value that wants to be agreed.
 #[derive(Debug, Clone)]
@@ -77,20 +77,30 @@ impl Work<'_> {
         for field in Field::ALL {
             let Some(agreed) = self.mapping.agreed.get(&field) else { continue };
             let theirs = agreed.from == pair.writer || agreed.from == pair.follower;
-            let value =
-                |at: usize| self.mapping.members[at].native(field).and_then(|n| self.read(at, field, n));
-            let (Some(value), Some(other)) = (value(at), value(twin)) else { continue };
             let speaks = |c: &Contender| (c.member == at || c.member == twin) && c.value.field() == field;
-            if theirs
-                && !self.contenders.iter().any(speaks)
-                && value == other
-                && value != agreed.value
-                && !self.states(at, field)
-                && !self.states(twin, field)
+            if !theirs
+                || self.contenders.iter().any(speaks)
+                || self.states(at, field)
+                || self.states(twin, field)
             {
+                continue;
+            }
+            if let Some((at, value)) = self.word_of_both(at, twin, field) {
                 self.settled_natively(at, value);
             }
         }
+    }
+
+    /// What two records both say, and which of them says it in full: one may keep only the beginning of a text.
+    fn word_of_both(&self, at: usize, twin: usize, field: Field) -> Option<(usize, Value)> {
+        let native = |at: usize| self.mapping.members[at].native(field);
+        let value = |at: usize| self.read(at, field, native(at)?);
+        let (one, other) = (native(at)?, native(twin)?);
+        if is_beginning(one, other) {
+            return Some((twin, value(twin)?));
+        }
+        let word = value(at)?;
+        (is_beginning(other, one) || value(twin)? == word).then_some((at, word))
     }
 
     /// Microsoft's sync is nobody's word: who edits a record that states what was agreed before answers all that was said.

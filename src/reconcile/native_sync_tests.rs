@@ -238,6 +238,25 @@ fn what_the_sync_brings_cut_is_no_edit() {
     assert_eq!((edits(&brought), title_of(&brought).0.as_str()), (0, long), "{:#?}", brought.audit);
 }
 
+/// Found by the simulation (seed 140909400).
+#[test]
+fn what_the_pair_came_to_stands_though_one_of_it_keeps_only_the_beginning() {
+    let rules = synced();
+    let (long, cut) = ("Odd sign-in from two places at once", "Odd sign-in from two");
+    let by_defender = |second, title| titled(defender(second, "active", None), title);
+    let by_sentinel = |second, title| titled(sentinel(second, "New", None), title);
+    for (said, answered, brought, from) in [
+        (by_defender(5, long), by_sentinel(6, "B"), by_sentinel(7, cut), "defender"),
+        (by_sentinel(5, long), by_defender(6, "B"), by_defender(7, cut), "sentinel"),
+    ] {
+        let first = see(&met(&rules, false), &[said], &rules);
+        let second = see(&first.mapping, &[answered], &rules);
+        assert_eq!(title_of(&second).0, "B");
+        let settled = see(&second.mapping, &[brought], &rules);
+        assert_eq!(title_of(&settled), (long.to_owned(), from.to_owned()), "{:#?}", settled.audit);
+    }
+}
+
 #[test]
 fn what_the_pair_says_of_another_field_does_not_make_a_foretold_value_an_edit() {
     let rules = synced();
