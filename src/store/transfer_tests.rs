@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use sha2::Digest;
+use ring::digest;
 
 use super::testing::*;
 use super::*;
@@ -101,7 +101,8 @@ fn an_export_whose_lines_do_not_fit_together_is_refused_though_its_trailer_does(
     let elsewhere = export.replacen("\"id\":\"0000000000000002-0\"", "\"id\":\"0020000000000002-0\"", 1);
     assert_ne!(export, elsewhere);
     let lines = &elsewhere[..elsewhere.rfind("{\"trailer\"").unwrap()];
-    let digest: String = sha2::Sha256::digest(lines).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = digest::digest(&digest::SHA256, lines.as_bytes());
+    let digest = codec::hexadecimal(digest.as_ref());
     let count = lines.lines().count();
     let sealed = format!("{lines}{{\"trailer\":{{\"lines\":{count},\"sha256\":\"{digest}\"}}}}\n");
     let error = import(dir.path().join("b"), &mut sealed.as_bytes()).unwrap_err();
