@@ -67,6 +67,18 @@ impl Facts<'_> {
         let here = |said: &&Said| said.by_service && said.system == at && said.id == *id;
         let replaced = self.said(case, field).filter(here).count();
         let unknown = self.world.doubts.unknown.get(&(at, id.clone())).copied().unwrap_or(0);
-        unknown + untold + replaced + self.world.stores_lost
+        unknown + untold + replaced + self.late(case, field) + self.world.stores_lost
+    }
+
+    /// Writes that were carried out over what a person had set since they were sent: they pass for a person's.
+    fn late(&self, case: &Case, field: Field) -> usize {
+        let late = |wrote: &&Wrote| {
+            let meanwhile = |said: &Said| {
+                let here = (said.system, &said.id) == (wrote.system, &wrote.id) && !said.by_service;
+                here && said.seq > wrote.sent && said.seq < wrote.seq
+            };
+            wrote.changed.new.contains_key(&field) && self.said(case, field).any(|said| meanwhile(said))
+        };
+        self.world.wrote.iter().filter(late).count()
     }
 }
