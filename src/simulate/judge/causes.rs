@@ -77,7 +77,7 @@ impl Facts<'_> {
                 let here = (said.system, &said.id) == (wrote.system, &wrote.id) && !said.by_service;
                 here && said.seq > wrote.sent && said.seq < wrote.seq
             };
-            wrote.changed.new.contains_key(&field) && self.said(case, field).any(|said| meanwhile(said))
+            wrote.changed.new.contains_key(&field) && self.said(case, field).any(meanwhile)
         };
         self.world.wrote.iter().filter(late).count()
     }
