@@ -223,7 +223,7 @@ pub fn is_beginning(kept: &Native, written: &Native) -> bool {
     let (Native::Text(kept), Native::Text(written)) = (kept, written) else { return false };
     let head = kept.trim_end_matches(['…', '.']).trim_end();
     let cut = head.len() < written.len() && written.starts_with(head);
-    cut && kept.chars().count() >= KEPT_AT_LEAST && written.contains(' ')
+    cut && head.chars().count() >= KEPT_AT_LEAST && written.contains(' ')
 }
 
 impl Direction {

@@ -644,6 +644,7 @@ fn who_puts_dots_behind_a_text_changed_it() {
         "Odd sign-in from two places at once",
         "Odd sign-in",
         "…",
+        "........................",
         "",
     ] {
         assert!(!is_beginning(&Native::text(Some(kept)), &written), "{kept}");
