@@ -40,7 +40,7 @@ impl Run<'_, '_> {
             } else if intent.misses + 1 < MISSES && !intent.overtaken {
                 self.missed(&intent);
             } else {
-                self.tell_part(&intent, patch, &snapshot);
+                self.partly(&intent, patch, (&snapshot, None), "read back: this much of it");
                 self.transition(id, IntentEvent::ReadBack);
                 self.count_attempt(id);
             }

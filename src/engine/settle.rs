@@ -83,9 +83,13 @@ impl Run<'_, '_> {
         let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
         let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
         // A 2xx is no proof where the API lies: the answer must show what was written.
-        if planted!(AnswerBelieved) || decision.stale.is_empty() && self.shows(intent, patch, &snapshot) {
+        let current = decision.stale.is_empty();
+        if planted!(AnswerBelieved) || current && self.shows(intent, patch, &snapshot) {
             self.applied(intent, patch, request_id, "the answer shows it");
         } else {
+            if current {
+                self.partly(intent, patch, (&snapshot, request_id), "the answer shows this much of it");
+            }
             self.transition(intent.id, IntentEvent::Lost);
         }
         self.plan(decision.wishes, decision.copies);
@@ -166,12 +170,20 @@ impl Run<'_, '_> {
         self.tell(intent, patch, request_id, confirmed);
     }
 
-    /// What a read-back shows of a write that did not take effect as a whole; the rest is written anew.
-    pub(super) fn tell_part(&mut self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) {
-        let mut part = patch.clone();
+    /// What took effect of a write that did not as a whole is settled and told; open is the rest.
+    pub(super) fn partly(
+        &mut self,
+        intent: &Intent,
+        patch: &Patch,
+        (snapshot, request_id): (&Snapshot, Option<String>),
+        confirmed: &str,
+    ) {
+        let (mut part, Some(mut rest)) = (patch.clone(), intent.state.in_flight().cloned()) else { return };
         part.native.retain(|field, written| self.states(snapshot, *field, written));
+        rest.native.retain(|field, _| !part.native.contains_key(field));
         if !part.is_empty() && !planted!(PartNotTold) {
-            self.tell(intent, &part, None, "read back: this much of it");
+            self.transition(intent.id, IntentEvent::Partly(rest));
+            self.tell(intent, &part, request_id, confirmed);
         }
     }
 

@@ -286,19 +286,20 @@ fn a_text_of_which_the_beginning_is_kept_is_written_once() {
     assert!(world.lane.intents.is_empty() && world.told("kept only the beginning"));
 }
 
-/// Found by the simulation (seed 130257273): what took effect beside a title that was cut was never told.
+/// Found by the simulation (seeds 130257273, 170681644): what took effect beside a title that was cut was never told.
 #[test]
 fn what_took_effect_of_a_write_that_did_not_as_a_whole_is_told() {
     let mut world = renamed();
     world.observe(vec![renamed_to(incident(12, "inProgress"))]);
     let sent = world.read(Ok(ticket(5, "new"))).unwrap();
     world.wrote(&sent, Ok(Some(ticket(20, "open"))), Vec::new());
-    assert_eq!(updated(&world), 0, "it may be about to be carried out");
-    world.read(Ok(ticket(20, "open"))).unwrap();
-    let rest = world.read(Ok(ticket(20, "open"))).unwrap();
-    assert!(world.told("this much of it") && updated(&world) == 1, "{:?}", world.audit);
+    assert!(world.told("the answer shows this much of it") && updated(&world) == 1, "{:?}", world.audit);
+    // Somebody sets it back: what was written and told is no matter of the read-back.
+    world.read(Ok(ticket(21, "new"))).unwrap();
+    let rest = world.read(Ok(ticket(21, "new"))).unwrap();
     let Some(Request::Update(patch)) = rest.effect.as_ref().map(|e| &e.request) else { panic!("no update") };
     assert_eq!(patch.native.keys().collect::<Vec<_>>(), [&Field::Title]);
-    world.wrote(&rest, Ok(Some(ticket(20, "open"))), Vec::new());
-    assert_eq!((updated(&world), world.lane.intents.len()), (1, 0), "{:?}", world.audit);
+    world.wrote(&rest, Ok(Some(ticket(21, "new"))), Vec::new());
+    let left: Vec<_> = world.lane.intents.iter().map(|intent| intent.target.to_string()).collect();
+    assert_eq!((updated(&world), left), (1, vec!["defender/incident/1".to_owned()]), "{:?}", world.audit);
 }

@@ -136,6 +136,8 @@ pub enum IntentEvent {
     NotExecuted,
     /// The outcome is not known.
     Lost,
+    /// A part of the request took effect; this is the rest, whose outcome is open.
+    Partly(Patch),
     /// A fresh read showed that the request had no effect, or that more is to be written.
     ReadBack,
     /// No further try.
@@ -164,6 +166,8 @@ impl IntentState {
         match (self, event) {
             (Self::Planned, E::Send(patch)) => Ok(Self::Sending { patch }),
             (Self::Sending { .. }, E::NotExecuted) | (Self::Unknown { .. }, E::ReadBack) => Ok(Self::Planned),
+            (Self::Sending { .. }, E::Partly(patch)) => Ok(Self::Sending { patch }),
+            (Self::Unknown { .. }, E::Partly(patch)) => Ok(Self::Unknown { patch }),
             (Self::Sending { patch }, E::Lost) => Ok(Self::Unknown { patch }),
             (Self::Planned | Self::Sending { .. }, E::GiveUp { reason, wanted }) => {
                 Ok(Self::Dead { reason, patch: wanted })

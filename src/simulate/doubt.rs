@@ -8,6 +8,7 @@ use crate::model::{Field, Native, Natives, Patch, RecordId, RecordRef};
 
 use super::connector::SETTLE;
 use super::log::Said;
+use super::people::MOMENT;
 use super::plan::{Edit, Trouble};
 use super::remote::Changed;
 use super::world::World;
@@ -155,6 +156,7 @@ impl World {
             let done = self.write_as_worker(*system, id, &late.patch, late.guard, late.shown, false);
             self.say(|| format!("    {done:?}"));
             self.wrote[before..].iter_mut().for_each(|wrote| wrote.sent = late.sent);
+            self.clock.advance(MOMENT);
         }
     }
 

@@ -14,7 +14,7 @@ use super::world::{World, plain};
 /// Of so many edits one is made twice within milliseconds, so that both may share a time.
 const SECOND_THOUGHTS: u32 = 6;
 /// What passes between two changes at least; Defender's times tick in less.
-const MOMENT: SignedDuration = SignedDuration::from_millis(4);
+pub(super) const MOMENT: SignedDuration = SignedDuration::from_millis(4);
 
 impl World {
     /// A person changes a record; some think again at once.
