@@ -1,6 +1,6 @@
 //! What of a record changed since it was acknowledged, and what follows from that.
 
-use crate::model::{AuditKind, Base, Field, Native, Natives, RecordKind, Snapshot, Value};
+use crate::model::{Agreed, AuditKind, Base, Field, Native, Natives, RecordKind, Snapshot, Value};
 use crate::translate::Translation;
 
 use super::cause::Cause;
@@ -165,6 +165,7 @@ impl Work<'_> {
         let leaves = self.policy().direction(field).leaves(system);
         if self.says_agreed(at, field, new, &value) && !(leaves && self.another_differs(at, field)) {
             self.mapping.members[at].exempt.remove(&field);
+            self.second(at, field);
             return self.not_carried(
                 at,
                 field,
@@ -193,6 +194,17 @@ impl Work<'_> {
                 || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
                 || self.twin_agreed(at, field));
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// What somebody else says as well as a natively synced pair is not the pair's to take back.
+    fn second(&mut self, at: usize, field: Field) {
+        let system = self.mapping.members[at].record.system.clone();
+        let policy = self.policy();
+        let besides = policy.direction(field).leaves(&system) && !policy.is_natively_synced(&system);
+        let theirs = |agreed: &&mut Agreed| besides && policy.is_natively_synced(&agreed.from);
+        if let Some(agreed) = self.mapping.agreed.get_mut(&field).filter(theirs) {
+            agreed.from = system;
+        }
     }
 
     /// Why an edit stays where it is, if it does.

@@ -118,7 +118,7 @@ impl<'a> Work<'a> {
 
     /// Takes one snapshot in: who it is about, whether it is news, and what in it was edited.
     fn take(&mut self, snapshot: &Snapshot) {
-        let at = self.member_for(snapshot);
+        let Some(at) = self.member_for(snapshot) else { return };
         if matches!(self.mapping.members[at].state, MemberState::Detached | MemberState::Superseded) {
             return;
         }

@@ -12,18 +12,23 @@ use super::decide::Work;
 use super::policy::Reopen;
 
 impl Work<'_> {
-    pub(super) fn member_for(&mut self, snapshot: &Snapshot) -> usize {
+    /// The member that a snapshot is about, its place in the mapping. `None` for a ticket whose key is nobody's any more:
+    /// a copy of one that another ticket followed.
+    pub(super) fn member_for(&mut self, snapshot: &Snapshot) -> Option<usize> {
         if let Some(at) = self.mapping.members.iter().position(|m| m.record == snapshot.record) {
-            return at;
+            return Some(at);
         }
         let planned = snapshot.planned_as.as_ref();
         if let Some(at) =
             self.mapping.members.iter().position(|m| m.key.as_ref().is_some_and(|k| Some(k) == planned))
         {
-            return self.met_under_key(at, snapshot);
+            return Some(self.met_under_key(at, snapshot));
+        }
+        if snapshot.record.kind == RecordKind::Ticket {
+            return None;
         }
         self.mapping.members.push(Member::new(snapshot.record.clone(), MemberState::Awaited));
-        self.mapping.members.len() - 1
+        Some(self.mapping.members.len() - 1)
     }
 
     /// A ticket turned up under a key. If another one has it, the older of the two stands for the incident, and the

@@ -76,7 +76,7 @@ impl Work<'_> {
         let Some(twin) = super::needs::native_twin(&self.mapping, self.policy(), at) else { return };
         for field in Field::ALL {
             let Some(agreed) = self.mapping.agreed.get(&field) else { continue };
-            let theirs = agreed.from == pair.writer || agreed.from == pair.follower;
+            let theirs = self.policy().is_natively_synced(&agreed.from);
             let speaks = |c: &Contender| (c.member == at || c.member == twin) && c.value.field() == field;
             if !theirs
                 || self.contenders.iter().any(speaks)
@@ -144,16 +144,22 @@ impl Work<'_> {
         let Some(winner) = self.winner(&rivals) else { return };
         for rival in rivals.iter().filter(|r| r.value != rivals[winner].value) {
             self.note_loser(rival, &rivals[winner], contenders);
-            let winning = &rivals[winner].from;
-            let pair = self.policy().native_sync.as_ref();
-            let elsewhere = pair.is_some_and(|pair| *winning != pair.writer && *winning != pair.follower);
+            let elsewhere = !self.policy().is_natively_synced(&rivals[winner].from);
             if let Some(index) = rival.contender.filter(|_| elsewhere) {
                 self.doubt_foretold(contenders[index].member, field, &rival.value);
             }
         }
-        if let Some(index) = rivals[winner].contender {
+        if let Some(index) = self.speaker(&rivals, winner).contender {
             self.agree(&contenders[index]);
         }
+    }
+
+    /// Who stands for what won. What somebody else says as well as a natively synced pair is not the pair's to take back.
+    fn speaker<'r>(&self, rivals: &'r [Rival], winner: usize) -> &'r Rival {
+        let besides = |rival: &&Rival| {
+            rival.value == rivals[winner].value && !self.policy().is_natively_synced(&rival.from)
+        };
+        rivals.iter().find(besides).unwrap_or(&rivals[winner])
     }
 
     fn rival(&self, contender: &Contender, index: usize) -> Rival {

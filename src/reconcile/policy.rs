@@ -189,6 +189,11 @@ impl Policy {
         self.systems.iter().any(|s| s.name == *system)
     }
 
+    /// Whether a system is one of a natively synced pair.
+    pub fn is_natively_synced(&self, system: &SystemName) -> bool {
+        self.native_sync.as_ref().is_some_and(|pair| [&pair.writer, &pair.follower].contains(&system))
+    }
+
     /// What stands for an incident in a system.
     pub fn main_kind(&self, system: &SystemName) -> RecordKind {
         self.systems.iter().find(|s| s.name == *system).map_or(RecordKind::Incident, |s| s.main)

@@ -309,6 +309,24 @@ fn f02_a_reopening_can_mean_a_new_ticket_under_another_key() {
     assert_eq!(case.state(&first), &MemberState::Superseded, "the old one stays out");
 }
 
+/// Found by the simulation (seed 190267874).
+#[test]
+fn f16_a_copy_of_a_ticket_that_another_one_follows_is_nobodys() {
+    let mut rules = ticket_rules();
+    rules.policy.closing.reopen = Reopen::NewTicket;
+    let mut case = Case::new(rules, incident(1, "active"));
+    let key = case.key();
+    case.open("42", 2);
+    case.see(incident(3, "resolved"));
+    case.see(ticket("42", 4, "resolved", Some(&key)));
+    case.see(incident(5, "inProgress"));
+    let next = case.key();
+    // It was routed here before the reopening was decided.
+    case.see(ticket("50", 3, "open", Some(&key)));
+    assert_eq!(case.mapping.member(&"tickets/ticket/50".parse().unwrap()), None);
+    assert_eq!(case.key(), next, "and another ticket is opened");
+}
+
 #[test]
 fn f02_a_closed_ticket_found_again_after_a_lost_store_does_not_close_an_incident_that_went_on() {
     let mut rules = ticket_rules();

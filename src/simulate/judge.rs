@@ -109,15 +109,22 @@ impl Facts<'_> {
         .collect()
     }
 
-    /// Whether a reopening left a closed ticket behind; another one follows only while the incident is open.
+    /// Whether a reopening left a closed ticket behind, or what that was merged into since; another one follows only while
+    /// the incident is open.
     fn is_superseded(&self, (at, id): (usize, &RecordId)) -> bool {
         let remote = &self.world.remotes[at];
-        let record = remote.record(id);
-        let left =
-            |entry: &AuditEntry| entry.record == record && matches!(entry.kind, AuditKind::Left { .. });
+        let left = |id: &RecordId, merged: bool| {
+            self.told.iter().any(|entry| match &entry.kind {
+                AuditKind::Left { reason } if entry.record == remote.record(id) => {
+                    merged || !reason.starts_with("merged into")
+                }
+                _ => false,
+            })
+        };
+        let into = |from: &RecordId| remote.current(from).and_then(|v| v.merged_into.as_ref()) == Some(id);
         self.policy.closing.reopen == Reopen::NewTicket
             && remote.habits.main == RecordKind::Ticket
-            && self.told.iter().any(left)
+            && (left(id, true) || remote.records.keys().any(|from| into(from) && left(from, false)))
     }
 
     /// What a record says of a field, if it says anything.
