@@ -7,7 +7,7 @@ use crate::model::{
     Action, AuditKind, Comments, Field, Intent, IntentEvent, IntentId, IntentState, Native, Patch,
     RecordKind, RecordRef, Snapshot,
 };
-use crate::reconcile::{Mark, is_beginning};
+use crate::reconcile::{Mark, follower_that_lacks, is_beginning};
 
 use super::backoff;
 use super::lane::{Failure, FailureKind, Run};
@@ -35,14 +35,23 @@ impl Run<'_, '_> {
         }
     }
 
-    /// What a record cannot take is left to differ there, and told.
+    /// What a record cannot take is left to differ there, and where Microsoft's sync was to bring it from there; and told.
     fn declined(&mut self, intent: &Intent, patch: &mut Patch, Declined { field, reason }: Declined) {
         let Some(value) = patch.native.remove(&field) else { return };
-        if let Some(member) = self.lane.mapping.member_mut(&intent.target) {
+        self.leave_alone(&intent.target, field, &value, reason);
+        let policy = &self.context.rules.policy;
+        if let Some(follower) = follower_that_lacks(&self.lane.mapping, policy, &intent.target, field) {
+            let reason = format!("{} cannot take it, so the sync does not bring it here", intent.target);
+            self.leave_alone(&follower, field, &value, reason);
+        }
+    }
+
+    fn leave_alone(&mut self, record: &RecordRef, field: Field, value: &Native, reason: String) {
+        if let Some(member) = self.lane.mapping.member_mut(record) {
             member.exempt.insert(field);
         }
         let (what_of, value) = (field.as_str().to_owned(), value.to_string());
-        self.note(&intent.target, AuditKind::NotCarried { what_of, value, reason });
+        self.note(record, AuditKind::NotCarried { what_of, value, reason });
     }
 
     /// Texts of which the record keeps no more than the beginning that it showed before, however often they are written. One

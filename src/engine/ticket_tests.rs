@@ -6,9 +6,10 @@ use super::lane::{FailureKind, Request, Step};
 use super::testing::{World, sends_until_the_end};
 use crate::connectors::{Declined, Depth};
 use crate::model::{
-    AuditKind, Comment, CommentKey, Comments, Field, IntentState, Native, RecordRef, Snapshot,
+    AuditKind, Comment, CommentKey, Comments, Field, IntentState, Native, RecordRef, Snapshot, SystemName,
 };
 use crate::reconcile::testing::{snapshot, ticket_rules};
+use crate::reconcile::{Late, NativeSync};
 
 /// A lane that begins with an open incident.
 fn opening() -> World {
@@ -147,6 +148,27 @@ fn a_write_of_which_a_ticket_takes_nothing_is_none() {
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), vec![declined]);
     assert!(world.lane.intents.is_empty() && !world.told("Wrote"), "{:?}", world.audit);
     assert!(world.told("no such user") && world.told("take nothing"), "{:?}", world.audit);
+}
+
+/// Found by the simulation (seed 200955374): the follower lacked it, and nobody said so.
+#[test]
+fn what_the_writer_of_a_synced_pair_cannot_take_does_not_come_to_its_follower_and_is_told() {
+    let mut world = opening();
+    let [writer, follower] = ["defender", "sentinel"].map(|name| SystemName::new(name).unwrap());
+    let deadline = SignedDuration::from_mins(15);
+    world.rules.policy.native_sync = Some(NativeSync { writer, follower, deadline, late: Late::Report });
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
+    let twin = Snapshot { record: "sentinel/incident/g".parse().unwrap(), ..incident(5, "New") };
+    world.observe(vec![Snapshot { links: vec![incident(5, "active").record], ..twin }]);
+    world.observe(vec![renamed_to(ticket(9, "new"))]);
+    world.audit.clear();
+    let sent = world.read(Ok(incident(5, "active"))).unwrap();
+    let declined = Declined { field: Field::Title, reason: "too long".to_owned() };
+    world.wrote(&sent, Ok(Some(incident(5, "active"))), vec![declined]);
+    let told: Vec<String> = world.audit.iter().map(|(record, _)| record.to_string()).collect();
+    assert_eq!(told, ["defender/incident/1", "sentinel/incident/g", "defender/incident/1"]);
+    assert!(world.told("the sync does not bring it here"), "{:?}", world.audit);
 }
 
 #[test]

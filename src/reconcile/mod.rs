@@ -41,7 +41,7 @@ mod ticket_tests;
 pub use comments::CopyWish;
 pub use decide::{Decision, Observed, Rules, decide};
 pub use marker::{Mark, MarkerKey, copy_name};
-pub use needs::{Wish, patch_for};
+pub use needs::{Wish, follower_that_lacks, patch_for};
 pub use policy::{
     ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
     TicketPolicy, is_beginning,

@@ -152,6 +152,19 @@ pub(super) fn native_twin(mapping: &Mapping, policy: &Policy, at: usize) -> Opti
     })
 }
 
+/// The follower of a natively synced pair, where it lacks what its writer cannot take: the sync brings it nothing.
+pub fn follower_that_lacks(
+    mapping: &Mapping,
+    policy: &Policy,
+    writer: &RecordRef,
+    field: Field,
+) -> Option<RecordRef> {
+    policy.native_sync.as_ref().filter(|pair| pair.writer == writer.system)?;
+    let at = mapping.members.iter().position(|member| member.record == *writer)?;
+    let follower = &mapping.members[native_twin(mapping, policy, at)?];
+    needs_field(mapping, policy, follower, field).then(|| follower.record.clone())
+}
+
 fn needs(mapping: &Mapping, policy: &Policy, at: usize) -> Vec<Field> {
     let member = &mapping.members[at];
     let follows_incident =
