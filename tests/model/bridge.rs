@@ -1,7 +1,7 @@
 //! The bridge between the two sides: its rules, the names of its records, and snapshots and requests in the engine's
 //! own words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -151,7 +151,11 @@ fn rules(scenario: &Scenario) -> Rules {
         bridge: BridgeName::new("model").expect("not blank"),
         systems: vec![policy_of(0), policy_of(1)],
         native_sync: None,
-        create_in: if scenario.created { BTreeSet::from([system(1)]) } else { BTreeSet::new() },
+        // A ticket is always one of ours.
+        create_in: (scenario.created || scenario.flavours[1] == Flavour::Ticket)
+            .then(|| system(1))
+            .into_iter()
+            .collect(),
         since: Timestamp::UNIX_EPOCH,
         filter: Filter::default(),
         fields: BTreeMap::new(),

@@ -220,11 +220,15 @@ impl Model for Protocol {
         let missing = Record { versions: Vec::new(), settled: -1, settling: -1, cursor: -1 };
         let records = [there.clone(), if self.scenario.created { missing } else { there }];
         let sides = if self.scenario.created { 0..1 } else { 0..2 };
-        let seen = sides.map(|side| Seen { side, place: 0, version, fresh: true, deep: true }).collect();
-        let empty = self.lanes.empty();
-        let step = self.lanes.step(empty, Input::Observed(seen));
+        let mut lane = self.lanes.empty();
+        // One after the other: a ticket is routed here by its key, which is stored once its incident was met.
+        for side in sides {
+            let seen = Seen { side, place: 0, version, fresh: true, deep: true };
+            let step = self.lanes.step(lane, Input::Observed(vec![seen]));
+            lane = self.lanes.stepped(step).lane;
+        }
         State {
-            lane: self.lanes.stepped(step).lane,
+            lane,
             synced: None,
             worker: Worker::Idle,
             inbox: Vec::new(),
