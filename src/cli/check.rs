@@ -1,13 +1,16 @@
 //! `lockstep check`: what is wrong with the configuration and the world it names, and what to mend.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, BAD, DIM, Format, FormatArg, GOOD, WARN, clean, styled};
-use super::{ConfigArg, Exit, Global, connect};
+use super::worker::{self, Mailboxes};
+use super::{ConfigArg, Exit, Global};
 use crate::config::{Config, ConfigErrors};
+use crate::connectors::{Connector, connect};
 use crate::http::Http;
 use crate::reconcile::Policy;
 use crate::translate::{Translation, laws};
@@ -56,9 +59,9 @@ pub(super) async fn run(args: CheckArgs, global: &Global) -> anyhow::Result<Exit
         Ok(config) => config,
         Err(errors) => return faulty(errors, args.format),
     };
-    let mut found = offline(&config);
+    let (mut found, connectors) = offline(&config);
     if args.online {
-        online(&config, &mut found).await;
+        online(&connectors, &mut found).await;
     }
     let problems = found.iter().filter(|finding| finding.level == Level::Problem).count();
     args.format.print(&Findings { problems, findings: found }, render)?;
@@ -76,8 +79,8 @@ fn faulty(errors: ConfigErrors, format: FormatArg) -> anyhow::Result<Exit> {
     Ok(Exit::Configuration)
 }
 
-/// What can be found without a network.
-fn offline(config: &Config) -> Vec<Finding> {
+/// What can be found without a network, and the systems that can be asked for the rest.
+fn offline(config: &Config) -> (Vec<Finding>, Vec<Arc<dyn Connector>>) {
     let file = config.file.display();
     let mut found = vec![ok("configuration", format!("{file} is well formed"))];
     found.extend(config.warnings.iter().map(|warning| Finding {
@@ -92,11 +95,11 @@ fn offline(config: &Config) -> Vec<Finding> {
             Err(error) => problem(&place, error.to_string()),
         });
     }
-    credentials(config, &mut found);
+    let connectors = connectors(config, &mut found);
     for bridge in &config.bridges {
         translations(bridge, &mut found);
     }
-    found
+    (found, connectors)
 }
 
 fn store(path: &Path) -> Finding {
@@ -120,16 +123,22 @@ fn store(path: &Path) -> Finding {
     }
 }
 
-fn credentials(config: &Config, found: &mut Vec<Finding>) {
+fn connectors(config: &Config, found: &mut Vec<Finding>) -> Vec<Arc<dyn Connector>> {
     let http = match Http::new(&config.http) {
         Ok(http) => http,
-        Err(error) => return found.push(problem("http", error.to_string())),
+        Err(error) => {
+            found.push(problem("http", error.to_string()));
+            return Vec::new();
+        }
     };
+    let mut connectors = Vec::new();
     for system in &config.systems {
-        if let Err(error) = crate::connectors::connect(&system.settings, &http, None) {
-            found.push(problem(system.name.as_str(), error.to_string()));
+        match connect(&worker::settings(system, config, &Mailboxes::new()), &http, None) {
+            Ok(connector) => connectors.push(connector),
+            Err(error) => found.push(problem(system.name.as_str(), error.to_string())),
         }
     }
+    connectors
 }
 
 fn translations(bridge: &Policy, found: &mut Vec<Finding>) {
@@ -146,11 +155,7 @@ fn translations(bridge: &Policy, found: &mut Vec<Finding>) {
 }
 
 /// What only the systems themselves can tell.
-async fn online(config: &Config, found: &mut Vec<Finding>) {
-    let connectors = match connect::connectors(config, None) {
-        Ok(connectors) => connectors,
-        Err(error) => return found.push(problem("connectors", format!("{error:#}"))),
-    };
+async fn online(connectors: &[Arc<dyn Connector>], found: &mut Vec<Finding>) {
     for connector in connectors {
         let subject = connector.system().as_str();
         found.extend(connector.probe().await.into_iter().map(|probe| match probe.result {
@@ -199,7 +204,7 @@ mod tests {
 
     fn text(config: &str) -> String {
         let config = Config::parse(Path::new("lockstep.toml"), config).unwrap();
-        let findings = offline(&config);
+        let (findings, _) = offline(&config);
         let problems = findings.iter().filter(|finding| finding.level == Level::Problem).count();
         anstream::adapter::strip_str(&render(&Findings { problems, findings })).to_string()
     }

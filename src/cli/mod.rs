@@ -5,7 +5,6 @@
 
 mod check;
 mod completions;
-mod connect;
 mod dead_letters;
 mod demo;
 mod emulate;
@@ -230,8 +229,19 @@ fn describe(error: &anyhow::Error) -> String {
                 if count == 1 { "problem" } else { "problems" }
             )
         }
-        None => format!("{error:#}"),
+        None => with_causes(error),
     }
+}
+
+/// A failure and its causes, each said once: some tell their cause themselves.
+fn with_causes(error: &anyhow::Error) -> String {
+    let causes = error.chain().skip(1).map(ToString::to_string);
+    causes.fold(
+        error.to_string(),
+        |told, cause| {
+            if told.contains(&cause) { told } else { format!("{told}: {cause}") }
+        },
+    )
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {
@@ -254,6 +264,17 @@ mod tests {
     #[test]
     fn the_arguments_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let told = io::Error::other("address in use");
+        let telling = anyhow::Error::from(told).context("cannot listen: address in use; end the other one");
+        assert_eq!(with_causes(&telling), "cannot listen: address in use; end the other one");
+        assert_eq!(
+            with_causes(&telling.context("no server")),
+            "no server: cannot listen: address in use; end the other one"
+        );
     }
 
     #[test]

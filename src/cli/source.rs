@@ -162,7 +162,7 @@ impl Worker {
     /// A view; `None` for 404. `locked` is why the store was not asked.
     async fn fetch<T: DeserializeOwned>(&self, path: &str, locked: &StoreError) -> anyhow::Result<Option<T>> {
         let both = |error: &dyn Display| anyhow!("{locked}; and no worker can be asked: {error}");
-        let (status, body) = self.get(path).await.map_err(|error| both(&format!("{error:#}")))?;
+        let (status, body) = self.get(path).await.map_err(|error| both(&super::with_causes(&error)))?;
         match status {
             200 => Ok(Some(serde_json::from_str(&body).map_err(|error| both(&error))?)),
             404 => Ok(None),

@@ -123,7 +123,7 @@ pub(super) fn rules(config: &Config, store: &dyn Store) -> anyhow::Result<BTreeM
 }
 
 /// The settings of a system, with what only the whole configuration tells.
-fn settings(system: &System, config: &Config, mailboxes: &Mailboxes) -> SystemSettings {
+pub(super) fn settings(system: &System, config: &Config, mailboxes: &Mailboxes) -> SystemSettings {
     let mut settings = system.settings.clone();
     match &mut settings {
         SystemSettings::Sentinel(sentinel) => {
