@@ -226,6 +226,33 @@ fn what_the_desk_says_as_well_is_not_the_pairs_to_take_back() {
 }
 
 #[test]
+fn whose_word_is_agreed_goes_from_the_pair_to_who_says_it_besides_and_to_nobody_else() {
+    let mut rules = synced();
+    let mut other = rules.policy.systems[1].clone();
+    other.name = system("other");
+    rules.policy.systems.push(other);
+    let third = |title| Snapshot {
+        record: "other/incident/x".parse().unwrap(),
+        ..titled(sentinel(6, "New", None), title)
+    };
+    let mapping = see(&met(&rules, false), &[third("Odd sign-in")], &rules).mapping;
+    let mut renamed = see(&mapping, &[titled(defender(5, "active", None), "Worse")], &rules).mapping;
+    // Nothing is foretold, so what the twin says is a person's.
+    renamed.member_mut(&SENTINEL.parse().unwrap()).unwrap().expected.clear();
+    let from = |mapping: &Mapping, seen: Snapshot, rules: &Rules| {
+        let decision = see(mapping, &[seen], rules);
+        (title_of(&decision).1, decision.mapping)
+    };
+    let twin = from(&renamed, titled(sentinel(6, "New", None), "Worse"), &rules);
+    assert_eq!(twin.0, "defender");
+    let desk = from(&renamed, ticket(6, "Worse"), &rules);
+    assert_eq!(desk.0, "tickets");
+    assert_eq!(from(&desk.1, third("Worse"), &rules).0, "tickets");
+    rules.policy.fields.insert(Field::Title, Direction::From(system("defender")));
+    assert_eq!(from(&renamed, ticket(6, "Worse"), &rules).0, "defender");
+}
+
+#[test]
 fn an_edit_of_what_stood_before_the_sync_settled_it_is_the_later_word() {
     let mut rules = synced();
     rules.policy.conflicts = Conflicts::Order;
