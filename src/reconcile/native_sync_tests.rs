@@ -277,12 +277,62 @@ fn an_edit_of_what_the_sync_settles_in_the_same_round_is_the_later_word() {
     let renamed = renamed_by_the_desk(&rules);
     let lost = see(&renamed, &[titled(sentinel(7, "New", None), "B")], &rules);
     assert_eq!(title_of(&lost).0, "B", "Sentinel has precedence over tickets");
-    let mut round = [titled(sentinel(8, "New", None), "From the desk"), ticket(9, "C")];
-    for _ in 0..2 {
-        let edited = see(&lost.mapping, &round, &rules);
-        assert_eq!(title_of(&edited), ("C".to_owned(), "tickets".to_owned()), "{:#?}", edited.audit);
-        assert!(!told(&edited, "lost a conflict"));
-        round.reverse();
+    // That somebody edits another field of one of the pair makes no difference.
+    for status in ["New", "Active"] {
+        let mut round = [titled(sentinel(8, status, None), "From the desk"), ticket(9, "C")];
+        for _ in 0..2 {
+            let edited = see(&lost.mapping, &round, &rules);
+            assert_eq!(title_of(&edited), ("C".to_owned(), "tickets".to_owned()), "{:#?}", edited.audit);
+            assert!(!told(&edited, "lost a conflict"));
+            round.reverse();
+        }
+    }
+}
+
+#[test]
+fn an_edit_that_saw_nothing_of_what_the_sync_settles_in_the_same_round_competes_with_it() {
+    let mut rules = synced();
+    rules.policy.conflicts = Conflicts::Order;
+    let first = see(&met(&rules, false), &[titled(defender(5, "active", None), "A")], &rules);
+    let second = see(&first.mapping, &[titled(sentinel(6, "New", None), "B")], &rules);
+    let round = [titled(sentinel(7, "New", None), "A"), ticket(8, "C")];
+    let settled = see(&second.mapping, &round, &rules);
+    assert_eq!(title_of(&settled).0, "A", "{:#?}", settled.audit);
+    assert!(told(&settled, "lost a conflict"));
+}
+
+#[test]
+fn what_one_of_the_pair_says_is_its_word_though_the_sync_brought_it_to_the_other_already() {
+    let rules = synced();
+    for sentinel_first in [false, true] {
+        let mut round =
+            [titled(defender(5, "active", None), "Worse"), titled(sentinel(6, "New", None), "Worse")];
+        if sentinel_first {
+            round.reverse();
+        }
+        let edited = see(&met(&rules, sentinel_first), &round, &rules);
+        assert_eq!(title_of(&edited).0, "Worse");
+        assert!(!told(&edited, "native sync settled it"), "{:#?}", edited.audit);
+    }
+}
+
+#[test]
+fn one_of_the_pair_that_keeps_only_the_beginning_settles_nothing() {
+    let rules = synced();
+    let (whole, cut) = ("Odd sign-in from a country far away", "Odd sign-in from a country");
+    let cut_at = |which: usize| {
+        let titles = if which == 0 { [cut, whole] } else { [whole, cut] };
+        [titled(defender(5, "active", None), titles[0]), titled(sentinel(6, "New", None), titles[1])]
+    };
+    for which in [0, 1] {
+        let mut round = cut_at(which).to_vec();
+        round.rotate_left(1 - which);
+        let edited = see(&met(&rules, false), &round, &rules);
+        assert_eq!(title_of(&edited).0, whole, "{:#?}", edited.audit);
+        let later = see(&edited.mapping, &[ticket(7, "Odd sign-in")], &rules);
+        for decision in [edited, later] {
+            assert!(!told(&decision, "native sync settled it"), "{:#?}", decision.audit);
+        }
     }
 }
 
