@@ -6,7 +6,8 @@ use super::lane::{FailureKind, Request, Step};
 use super::testing::{World, sends_until_the_end};
 use crate::connectors::{Declined, Depth};
 use crate::model::{
-    AuditKind, Comment, CommentKey, Comments, Field, IntentState, Native, RecordRef, Snapshot, SystemName,
+    AuditKind, Comment, CommentKey, Comments, Field, IntentState, Lifecycle, Native, RecordRef, Snapshot,
+    SystemName,
 };
 use crate::reconcile::testing::{snapshot, ticket_rules};
 use crate::reconcile::{Late, NativeSync};
@@ -148,6 +149,20 @@ fn a_write_of_which_a_ticket_takes_nothing_is_none() {
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), vec![declined]);
     assert!(world.lane.intents.is_empty() && !world.told("Wrote"), "{:?}", world.audit);
     assert!(world.told("no such user") && world.told("take nothing"), "{:?}", world.audit);
+}
+
+#[test]
+fn f21_a_ticket_that_is_deleted_before_it_was_met_and_says_so_is_not_opened_again() {
+    let mut world = opening();
+    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let key = sent.effect.as_ref().unwrap().target.clone();
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    let gone = Snapshot { lifecycle: Lifecycle::Gone, planned_as: Some(key), ..ticket(5, "new") };
+    let sends = sends_until_the_end(&mut world, &|| Ok(gone.clone()), &|| Err(FailureKind::Unknown));
+    assert_eq!(sends, 0, "{:?}", world.audit);
+    assert!(world.lane.intents.is_empty() && world.told("it is not there any more"), "{:?}", world.audit);
+    world.observe(vec![incident(9, "inProgress")]);
+    assert!(world.lane.intents.is_empty(), "{:?}", world.lane.intents);
 }
 
 /// Found by the simulation (seed 200955374): the follower lacked it, and nobody said so.

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::model::{AuditKind, Field, RecordKind, RecordRef};
 use crate::reconcile::{Direction, Reopen};
 
+use super::super::log::Wrote;
 use super::Facts;
 
 /// Calls that an edit, a failed call or a kill may cost in each system, reads and writes together.
@@ -68,9 +69,7 @@ impl Facts<'_> {
         for (wrote, name) in
             self.world.wrote.iter().filter_map(|wrote| Some((wrote, wrote.created.as_ref()?)))
         {
-            // One that was deleted before lockstep has met it, nobody can know of.
-            let lost = !wrote.told && self.world.remotes[wrote.system].current(&wrote.id).is_none();
-            *opened.entry(name).or_default() += usize::from(!lost);
+            *opened.entry(name).or_default() += usize::from(!self.was_never_met(wrote));
             if !self.world.names.contains_key(name) {
                 found.push(format!("{name} was created for no incident"));
             }
@@ -78,6 +77,11 @@ impl Facts<'_> {
         for (name, count) in opened.into_iter().filter(|(_, count)| *count > 1) {
             found.push(format!("{name} was created {count} times"));
         }
+    }
+
+    /// Whether a record was deleted before lockstep has met it: nobody can know of that.
+    fn was_never_met(&self, wrote: &Wrote) -> bool {
+        !wrote.told && self.world.remotes[wrote.system].current(&wrote.id).is_none()
     }
 
     fn calls(&self, found: &mut Vec<String>) {
@@ -133,10 +137,14 @@ impl Facts<'_> {
         }
     }
 
-    /// A write is given up only after many tries.
+    /// A write is given up only after many tries, or where the name of a ticket that is no more cannot be had again.
     fn dead_letters(&self, found: &mut Vec<String>) {
         for record in &self.dead {
             let at = self.world.at(&record.system);
+            let of = |wrote: &&Wrote| wrote.created.as_ref() == Some(record) && self.was_never_met(wrote);
+            if self.world.remotes[at].habits.unique_names && self.world.wrote.iter().any(|wrote| of(&wrote)) {
+                continue;
+            }
             let tries = self.world.doubts.unknown.get(&(at, record.id.clone())).copied().unwrap_or(0);
             let met = self.world.said.iter().filter(|said| said.system == at && said.id == record.id).count();
             if tries + met < TRIES {
