@@ -210,6 +210,21 @@ mod tests {
     }
 
     #[test]
+    fn who_can_be_asked_is_asked_though_the_credential_of_another_is_incomplete() {
+        let asked = |config: &str| {
+            let config = Config::parse(Path::new("lockstep.toml"), config).unwrap();
+            let names = offline(&config).1.iter().map(|c| c.system().to_string()).collect::<Vec<_>>();
+            (names, config.systems.len())
+        };
+        // No variable names the token's file here.
+        let (names, configured) = asked(EXAMPLE);
+        assert!(names.contains(&"defender".to_owned()) && names.len() < configured, "{names:?}");
+        let (names, configured) =
+            asked(&EXAMPLE.replace("kind = \"workload-identity\"", "kind = \"azure-cli\""));
+        assert_eq!(names.len(), configured);
+    }
+
+    #[test]
     fn each_finding_says_what_to_mend() {
         let config = EXAMPLE
             .replace("path = \"data\"", "path = \"/no/such/folder/data\"")

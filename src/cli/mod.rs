@@ -235,13 +235,13 @@ fn describe(error: &anyhow::Error) -> String {
 
 /// A failure and its causes, each said once: some tell their cause themselves.
 fn with_causes(error: &anyhow::Error) -> String {
-    let causes = error.chain().skip(1).map(ToString::to_string);
-    causes.fold(
-        error.to_string(),
-        |told, cause| {
-            if told.contains(&cause) { told } else { format!("{told}: {cause}") }
-        },
-    )
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn is_usage(error: &anyhow::Error) -> bool {

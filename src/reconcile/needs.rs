@@ -124,11 +124,10 @@ fn split_needs(mapping: &Mapping, policy: &Policy, at: usize) -> Split {
     };
     let is_writer =
         policy.native_sync.as_ref().is_some_and(|n| n.writer == mapping.members[at].record.system);
-    let pair = [&mapping.members[at].record.system, &mapping.members[twin].record.system];
     let by_sync = |field: &Field| {
         // What one of the pair was told, and what the writer says already, Microsoft's sync brings to the other. What the
         // follower says may be old, and about to be replaced.
-        mapping.agreed.get(field).is_some_and(|agreed| pair.contains(&&agreed.from))
+        mapping.agreed.get(field).is_some_and(|agreed| policy.is_natively_synced(&agreed.from))
             || !is_writer
                 && states(&mapping.members[twin], *field)
                 && satisfied(mapping, policy, &mapping.members[twin], *field)
