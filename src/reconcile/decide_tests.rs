@@ -137,6 +137,15 @@ fn of_two_versions_in_one_second_the_lower_count_is_the_older() {
 }
 
 #[test]
+fn of_two_who_say_the_same_the_winner_stands_for_it() {
+    let mut rules = rules();
+    rules.policy.conflicts = Conflicts::Latest;
+    let both = [defender(5, "inProgress", None), sentinel(9, "Active", None)];
+    let agreed = see(&linked(&rules), &both, &rules).mapping.agreed[&Field::Status].clone();
+    assert_eq!((agreed.from.as_str(), agreed.at), ("sentinel", both[1].modified));
+}
+
+#[test]
 fn a_close_beats_a_concurrent_reopening_and_the_loser_is_recorded() {
     let rules = rules();
     let both = [sentinel(5, "Active", None), defender(6, "resolved", Some("truePositive/malware"))];

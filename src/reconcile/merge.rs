@@ -156,8 +156,12 @@ impl Work<'_> {
 
     /// Who stands for what won. What somebody else says as well as a natively synced pair is not the pair's to take back.
     fn speaker<'r>(&self, rivals: &'r [Rival], winner: usize) -> &'r Rival {
+        let synced = |rival: &Rival| self.policy().is_natively_synced(&rival.from);
         let besides = |rival: &&Rival| {
-            rival.value == rivals[winner].value && !self.policy().is_natively_synced(&rival.from)
+            synced(&rivals[winner])
+                && !synced(rival)
+                && rival.contender.is_some()
+                && rival.value == rivals[winner].value
         };
         rivals.iter().find(besides).unwrap_or(&rivals[winner])
     }
