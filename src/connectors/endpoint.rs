@@ -8,9 +8,10 @@ use serde_json::Value;
 use url::Url;
 
 use super::Probe;
+use super::sound::{Asked, Meaning, Sound, Unsound};
 use crate::http::{
-    Answer, Budgets, Call, CallError, CallObserver, CallSite, CredentialError, Door, Http, NotSentCause,
-    RequestIds, RetryPolicy, Token, TokenSource,
+    Answer, Budgets, Call, CallError, CallObserver, CallSite, CredentialError, Door, Effect, Http,
+    NotSentCause, RequestIds, RetryPolicy, Token, TokenSource,
 };
 use crate::model::SystemName;
 
@@ -47,6 +48,7 @@ pub(super) struct Parts<'a> {
     pub(super) example: &'static str,
     pub(super) budgets: Budgets,
     pub(super) ids: RequestIds,
+    pub(super) sound: Box<dyn Sound>,
 }
 
 /// One system's address with its door.
@@ -55,6 +57,7 @@ pub(super) struct Endpoint {
     base: Url,
     door: Door,
     tokens: Arc<dyn TokenSource>,
+    sound: Box<dyn Sound>,
 }
 
 impl fmt::Debug for Endpoint {
@@ -86,7 +89,7 @@ impl Endpoint {
         if let Some(observer) = observer {
             door = door.with_observer(observer);
         }
-        Ok(Self { system, base, door, tokens })
+        Ok(Self { system, base, door, tokens, sound: parts.sound })
     }
 
     /// The address below the root that these segments name; ids in them are remote or configured text.
@@ -116,8 +119,32 @@ impl Endpoint {
         url.origin() == self.base.origin()
     }
 
+    /// Makes the call, and examines the answer before anybody reads from it.
     pub(super) async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        self.door.send(call).await
+        let examined = call.clone();
+        let asked = Asked::of(&examined);
+        match self.door.send(call).await {
+            Ok(answer) => match self.sound.success(&asked, &answer) {
+                Ok(()) => Ok(answer),
+                Err(unsound) => Err(self.unsound(&asked, &answer, unsound)),
+            },
+            Err(error) => Err(meant(self.sound.refusal(&asked, &error), error)),
+        }
+    }
+
+    /// The error behind a status of success. A write may have been carried out all the same.
+    fn unsound(&self, asked: &Asked<'_>, answer: &Answer, unsound: Unsound) -> CallError {
+        let (site, status) = (Box::new(self.site(asked.operation, Some(answer))), answer.status);
+        match unsound {
+            Unsound::Denied(message) | Unsound::Malformed(message) if asked.effect == Effect::Write => {
+                CallError::Unknown { site, status: Some(status), message, retry_after: None }
+            }
+            Unsound::Failed(message) => {
+                CallError::Unknown { site, status: Some(status), message, retry_after: None }
+            }
+            Unsound::Denied(message) => CallError::Denied { site, status, code: String::new(), message },
+            Unsound::Malformed(message) => CallError::Malformed { site, status, message, too_large: false },
+        }
     }
 
     pub(super) fn budget_left(&self) -> Vec<(&'static str, u32)> {
@@ -159,6 +186,7 @@ impl Endpoint {
             operation,
             request_id: answer.and_then(|a| a.request_id.clone()),
             client_request_id: answer.map(|a| a.client_request_id.clone()),
+            evidence: None,
         }
     }
 
@@ -199,6 +227,23 @@ impl Endpoint {
                 error => error.to_string(),
             });
         Probe { what: what.to_owned(), result }
+    }
+}
+
+/// An error answer by what it means.
+fn meant(meaning: Meaning, error: CallError) -> CallError {
+    let site = Box::new(error.site().clone());
+    let (status, code) = (error.status(), error.code().to_owned());
+    match (meaning, status) {
+        (Meaning::Gone, Some(status)) => {
+            CallError::Gone { site, status, code, message: error.words().to_owned() }
+        }
+        (Meaning::Denied(message), Some(status)) => CallError::Denied { site, status, code, message },
+        (Meaning::Failed(message), Some(_)) => {
+            CallError::Unknown { site, status, message, retry_after: error.retry_after() }
+        }
+        // Nothing was answered, so nothing can be meant.
+        (Meaning::AsStated, _) | (_, None) => error,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod request_tracker;
 pub mod sentinel;
 pub mod servicenow;
 pub mod sidecar;
+mod sound;
 mod stated;
 mod text;
 pub mod thehive;
@@ -171,7 +172,8 @@ pub trait Connector: Send + Sync {
         page: Option<&PageToken>,
     ) -> Result<Page, CallError>;
 
-    /// The record as it is now, read by id; one call, or two where `depth` asks for more than the record.
+    /// The record as it is now, read by id; one call, or two where `depth` asks for more than the record. It is
+    /// [`CallError::Gone`] only where the answer speaks of that very record, in the form that the service uses for it.
     async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError>;
 
     /// One conditional write (where the service offers a condition) of only the changed fields. `current` is the
@@ -179,12 +181,12 @@ pub trait Connector: Send + Sync {
     async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError>;
 
     /// Looks for a record that is planned under a name derived by us: the client-chosen id, or the key that a
-    /// ticket carries inside it. `None` says that there certainly is none; a look-up that fails is an error, and
-    /// stops the creation. Of several tickets with the key the oldest is it. The snapshot bears the record's own id.
+    /// ticket carries inside it. `None` says that there certainly is none, by a complete and coherent answer; anything
+    /// less is an error, and stops the creation. Of several tickets with the key the oldest is it. The snapshot bears the record's own id.
     async fn find(&self, planned: &RecordRef, depth: Depth) -> Result<Option<Snapshot>, CallError> {
         match self.read(planned, depth).await {
             Ok(snapshot) => Ok(Some(snapshot)),
-            Err(CallError::NotFound { .. }) => Ok(None),
+            Err(CallError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

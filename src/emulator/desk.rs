@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::faults::Plan;
 use super::ledger::{Actor, Api, Kind, Ledger, System, What};
 use super::options::CLIENT_SECRET;
-use super::wire::{Refusal, Reply, Request};
+use super::wire::{Body, Refusal, Reply, Request};
 
 /// The service user of every ticket system, and the id of its OAuth client. Password, token and client secret are all
 /// [`CLIENT_SECRET`].
@@ -69,6 +69,14 @@ pub(super) trait Desk: Send {
     /// An error of this status in the form of the system, for outages and faults (429 without `Retry-After`, which is
     /// added).
     fn failure(&self, status: u16) -> Reply;
+
+    /// The body with which the system reports an error although its status says success.
+    fn error_body(&self) -> Value {
+        match self.failure(500).body {
+            Body::Json(value) => value,
+            Body::Empty | Body::Raw(..) => json!({ "error": "the request failed" }),
+        }
+    }
 
     /// A ticket that people or other programs open; returns its id. `seed` is in the system's own words.
     fn open(&mut self, seed: &Value, actor: &Actor, around: &mut Surroundings<'_>)

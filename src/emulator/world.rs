@@ -1,7 +1,7 @@
 //! Everything the emulator knows, and the way of one request through it.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::clock::Time;
 use super::desk::{self, Desk, Desks, Surroundings};
@@ -177,7 +177,7 @@ impl World {
         match plan.action {
             Some(FaultKind::ErrorAfter { status }) => (self.failure(request, api, status), false),
             Some(FaultKind::DropAfter) => (reply, true),
-            Some(FaultKind::Malformed { how }) => (how.spoil(reply), false),
+            Some(FaultKind::Malformed { how }) => (how.spoil(reply, || self.error_body(api)), false),
             _ => (reply, false),
         }
     }
@@ -207,6 +207,16 @@ impl World {
             Api::ServiceNow | Api::Jira | Api::RequestTracker | Api::TheHive => {
                 let desk = api.ticketing().and_then(|system| self.desks.get(&system));
                 desk.map_or_else(|| Reply::empty(status), |desk| desk.failure(status))
+            }
+        }
+    }
+
+    /// The body with which an API reports an error although its status says success.
+    fn error_body(&self, api: Api) -> Value {
+        match api.ticketing().and_then(|system| self.desks.get(&system)) {
+            Some(desk) => desk.error_body(),
+            None => {
+                json!({ "error": { "code": "InternalServerError", "message": "An internal error occurred." } })
             }
         }
     }

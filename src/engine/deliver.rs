@@ -111,8 +111,8 @@ impl Run<'_, '_> {
 
     fn read_failed(&mut self, intent: &Intent, failure: &Failure) {
         match failure.kind {
-            FailureKind::NotFound if intent.action == Action::Create => self.create(intent),
-            FailureKind::NotFound => self.not_found(intent, failure),
+            FailureKind::Gone if intent.action == Action::Create => self.create(intent),
+            FailureKind::Gone => self.not_found(intent, failure),
             FailureKind::Refused | FailureKind::Conflict => {
                 self.failed(intent, failure);
                 self.count_attempt(intent.id);

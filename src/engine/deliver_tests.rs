@@ -176,9 +176,9 @@ fn a_target_that_cannot_be_read_is_told_once_and_asked_again_later_and_later() {
 #[test]
 fn a_target_that_is_not_found_twice_is_gone_and_is_not_created() {
     let mut world = closed();
-    assert!(world.read(Err(FailureKind::NotFound)).unwrap().effect.is_none());
+    assert!(world.read(Err(FailureKind::Gone)).unwrap().effect.is_none());
     assert_eq!(world.lane.mapping.members[1].state, MemberState::Linked, "once is no proof");
-    assert!(world.read(Err(FailureKind::NotFound)).unwrap().effect.is_none());
+    assert!(world.read(Err(FailureKind::Gone)).unwrap().effect.is_none());
     assert_eq!(world.lane.mapping.members[1].state, MemberState::Gone);
     assert!(world.lane.intents.is_empty() && world.told("it is not there any more"));
     assert!(world.lane.mapping.is_closed(), "nothing is concluded for the others");
@@ -249,7 +249,7 @@ fn an_incident_is_created_once_its_system_was_listed_after_the_plan() {
         let mut world = World::new(rules, vec![defender(1, "active")]);
         let planned = world.lane.intents[0].planned;
         world.listed = listed.map(|second| planned + SignedDuration::from_secs(second));
-        let step = world.read(Err(FailureKind::NotFound)).unwrap();
+        let step = world.read(Err(FailureKind::Gone)).unwrap();
         assert_eq!(step.effect.is_some(), creates, "{listed:?}");
     }
 }
@@ -260,7 +260,7 @@ fn an_incident_that_was_created_otherwise_than_asked_for_is_read_back() {
     creating(&mut rules);
     let mut world = World::new(rules, vec![defender(1, "active")]);
     world.listed = Some(Timestamp::MAX);
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     let effect = sent.effect.as_ref().unwrap();
     assert!(matches!(effect.request, Request::Create(_)));
     let answer = Snapshot { record: effect.target.clone(), ..sentinel(5, "Active") };
@@ -274,8 +274,7 @@ fn a_creation_that_never_shows_is_tried_eight_times() {
     creating(&mut rules);
     let mut world = World::new(rules, vec![defender(1, "active")]);
     world.listed = Some(Timestamp::MAX);
-    let sends =
-        sends_until_the_end(&mut world, &|| Err(FailureKind::NotFound), &|| Err(FailureKind::Unknown));
+    let sends = sends_until_the_end(&mut world, &|| Err(FailureKind::Gone), &|| Err(FailureKind::Unknown));
     assert_eq!(sends, 8);
     assert!(matches!(state(&world), IntentState::Dead { .. }));
 }

@@ -190,7 +190,7 @@ pub(super) async fn look_once(
         Ok(snapshot) if is_news(&mappings(shell, record)?, record, &snapshot) => {
             take_in(shell, snapshot).await
         }
-        Ok(_) | Err(CallError::NotFound { .. }) => Ok(Hinted::NothingNew),
+        Ok(_) | Err(CallError::Gone { .. }) => Ok(Hinted::NothingNew),
         Err(error) => {
             tracing::debug!(%record, %error, "a hint could not be followed; polling finds what changed");
             Ok(Hinted::Failed)

@@ -43,15 +43,10 @@ struct Scripted {
 
 impl Scripted {
     fn error(&self, answer: &Answer) -> CallError {
-        let site = Box::new(CallSite {
-            system: self.name.as_str().into(),
-            operation: "read",
-            request_id: None,
-            client_request_id: None,
-        });
+        let site = Box::new(CallSite::new(self.name.as_str(), "read"));
         let (code, message) = (String::new(), String::new());
         match answer {
-            Answer::Missing => CallError::NotFound { site, status: 404, code, message },
+            Answer::Missing => CallError::Gone { site, status: 404, code, message },
             _ => CallError::Denied { site, status: 403, code, message },
         }
     }

@@ -48,13 +48,13 @@ pub enum FailureKind {
     NotExecuted,
     /// The record moved: read it and decide again.
     Conflict,
-    /// The record is not there.
-    NotFound,
+    /// The service says of this very record that it is not there.
+    Gone,
     /// Permissions must change first.
     Denied,
     /// This request will never succeed.
     Refused,
-    /// It may have been executed.
+    /// Nothing may be concluded: a write may have been executed, a read says nothing of the record.
     Unknown,
 }
 

@@ -99,11 +99,11 @@ fn a_read_that_does_not_give_what_was_asked_for_ends_after_some_tries() {
 #[test]
 fn a_record_is_gone_when_two_reads_miss_it_with_settle_between_them() {
     let mut world = closed_in_defender();
-    world.read(Err(FailureKind::NotFound));
+    world.read(Err(FailureKind::Gone));
     let missed = world.now;
     world.next().unwrap();
     assert!(world.now.duration_since(missed) >= SignedDuration::from_secs(30), "both may come from one lag");
-    world.read(Err(FailureKind::NotFound));
+    world.read(Err(FailureKind::Gone));
     assert!(world.told("it is not there any more"), "{:?}", world.audit);
 }
 
@@ -112,7 +112,7 @@ fn a_conflict_is_no_read_that_missed_the_record() {
     let mut world = closed_in_defender();
     let sent = world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap();
     world.wrote(&sent, Err(FailureKind::Conflict), Vec::new());
-    world.read(Err(FailureKind::NotFound));
+    world.read(Err(FailureKind::Gone));
     assert!(!world.told("it is not there any more"), "one read may be stale");
     assert!(world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap().effect.is_some());
 }
@@ -120,9 +120,9 @@ fn a_conflict_is_no_read_that_missed_the_record() {
 #[test]
 fn only_reads_in_a_row_miss_a_record() {
     let mut world = closed_in_defender();
-    world.read(Err(FailureKind::NotFound));
+    world.read(Err(FailureKind::Gone));
     let sent = world.read(Ok(snapshot("sentinel/incident/g", 1, "New"))).unwrap();
     world.wrote(&sent, Err(FailureKind::NotExecuted), Vec::new());
-    world.read(Err(FailureKind::NotFound));
+    world.read(Err(FailureKind::Gone));
     assert!(!world.told("it is not there any more"), "it was there in between");
 }

@@ -98,13 +98,13 @@ impl System {
 
     pub(super) fn missing(&self) -> CallError {
         let (code, message) = (String::new(), String::new());
-        CallError::NotFound { site: Box::new(site(&self.name)), status: 404, code, message }
+        CallError::Gone { site: Box::new(site(&self.name)), status: 404, code, message }
     }
 }
 
 pub(super) fn site(system: &SystemName) -> CallSite {
     let request_id = Some("request-7".to_owned());
-    CallSite { system: system.as_str().into(), operation: "call", request_id, client_request_id: None }
+    CallSite { request_id, ..CallSite::new(system.as_str(), "call") }
 }
 
 #[async_trait]

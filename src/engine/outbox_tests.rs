@@ -150,7 +150,7 @@ fn intents_follow_a_ticket_from_its_key_to_its_id() {
         seen
     };
     let mut world = World::new(ticket_rules(), vec![incident]);
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     let key: RecordRef = sent.effect.as_ref().unwrap().target.clone();
     world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
     assert_eq!(world.lane.intents[0].target, key);

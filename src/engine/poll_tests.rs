@@ -30,12 +30,7 @@ struct Partly {
 
 impl Partly {
     fn denied(&self) -> CallError {
-        let site = CallSite {
-            system: self.name.as_str().into(),
-            operation: "list",
-            request_id: None,
-            client_request_id: None,
-        };
+        let site = CallSite::new(self.name.as_str(), "list");
         CallError::Denied { site: Box::new(site), status: 403, code: String::new(), message: String::new() }
     }
 

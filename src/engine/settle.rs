@@ -126,7 +126,7 @@ impl Run<'_, '_> {
                 self.transition(intent.id, IntentEvent::NotExecuted);
                 self.later(intent.id, Some(SignedDuration::from_secs(DENIED_WAIT)));
             }
-            FailureKind::Conflict | FailureKind::NotFound => {
+            FailureKind::Conflict | FailureKind::Gone => {
                 self.transition(intent.id, IntentEvent::NotExecuted);
                 self.count_attempt(intent.id);
                 let wait = backoff::after_conflict(intent.attempts, self.context.rng);

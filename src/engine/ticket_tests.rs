@@ -49,7 +49,7 @@ fn creates(step: &Step) -> bool {
 fn f16_a_ticket_is_looked_up_before_it_is_opened() {
     let mut world = opening();
     assert!(world.next().unwrap().1.id.as_str().starts_with("lockstep-"));
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     assert!(creates(&sent), "no list has to be awaited: nobody else opens a ticket for it");
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     assert_eq!(opened(&world), 1);
@@ -71,7 +71,7 @@ fn f03_f16_a_look_up_that_fails_opens_nothing() {
 fn f16_a_lost_answer_is_looked_up_twice_before_another_try_and_found_at_any_of_them() {
     for found_at in 1..=3 {
         let mut world = opening();
-        let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+        let sent = world.read(Err(FailureKind::Gone)).unwrap();
         let begun = world.now;
         world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
         let mut tries = 1;
@@ -79,7 +79,7 @@ fn f16_a_lost_answer_is_looked_up_twice_before_another_try_and_found_at_any_of_t
             let step = if look == found_at {
                 world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") })).unwrap()
             } else {
-                world.read(Err(FailureKind::NotFound)).unwrap()
+                world.read(Err(FailureKind::Gone)).unwrap()
             };
             if creates(&step) {
                 tries += 1;
@@ -103,7 +103,7 @@ fn key(sent: &Step) -> RecordRef {
 #[test]
 fn f05_an_incident_that_was_closed_while_the_answer_was_lost_gets_its_ticket_closed() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
     world.observe(vec![incident(9, "resolved")]);
     world.read(Ok(Snapshot { planned_as: Some(key(&sent)), ..ticket(5, "new") }));
@@ -122,7 +122,7 @@ fn f05_an_incident_closed_before_the_look_up_opens_none() {
 #[test]
 fn what_a_ticket_cannot_take_is_told_and_left_and_the_rest_is_done() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     let mut owned = incident(9, "inProgress");
     owned.native.insert(Field::Owner, Native::text(Some("ana@example.org")));
@@ -138,7 +138,7 @@ fn what_a_ticket_cannot_take_is_told_and_left_and_the_rest_is_done() {
 #[test]
 fn a_write_of_which_a_ticket_takes_nothing_is_none() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     let mut owned = incident(9, "active");
     owned.native.insert(Field::Owner, Native::text(Some("ana@example.org")));
@@ -154,7 +154,7 @@ fn a_write_of_which_a_ticket_takes_nothing_is_none() {
 #[test]
 fn f21_a_ticket_that_is_deleted_before_it_was_met_and_says_so_is_not_opened_again() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     let key = sent.effect.as_ref().unwrap().target.clone();
     world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
     let gone = Snapshot { lifecycle: Lifecycle::Gone, planned_as: Some(key), ..ticket(5, "new") };
@@ -172,7 +172,7 @@ fn what_the_writer_of_a_synced_pair_cannot_take_does_not_come_to_its_follower_an
     let [writer, follower] = ["defender", "sentinel"].map(|name| SystemName::new(name).unwrap());
     let deadline = SignedDuration::from_mins(15);
     world.rules.policy.native_sync = Some(NativeSync { writer, follower, deadline, late: Late::Report });
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     let twin = Snapshot { record: "sentinel/incident/g".parse().unwrap(), ..incident(5, "New") };
     world.observe(vec![Snapshot { links: vec![incident(5, "active").record], ..twin }]);
@@ -189,7 +189,7 @@ fn what_the_writer_of_a_synced_pair_cannot_take_does_not_come_to_its_follower_an
 #[test]
 fn f18_a_copy_is_looked_up_before_its_first_try() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     let note = Comment {
         key: CommentKey::from_id("c"),
@@ -216,7 +216,7 @@ fn f18_a_copy_is_looked_up_before_its_first_try() {
 #[test]
 fn a_closing_note_of_ours_is_nobodys_word_at_the_next_close_and_makes_room_for_the_next() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     world.observe(vec![incident(9, "resolved")]);
     let sent = world.read(Ok(ticket(5, "new"))).unwrap();
@@ -252,7 +252,7 @@ fn a_closing_note_of_ours_is_nobodys_word_at_the_next_close_and_makes_room_for_t
 #[test]
 fn an_update_of_a_ticket_whose_answer_does_not_show_it_is_read_back() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     world.observe(vec![incident(9, "inProgress")]);
     let sent = world.read(Ok(ticket(5, "new"))).unwrap();
@@ -263,7 +263,7 @@ fn an_update_of_a_ticket_whose_answer_does_not_show_it_is_read_back() {
 #[test]
 fn f16_what_a_system_made_of_a_ticket_is_judged_when_it_joins_and_the_ticket_is_there() {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     let mut answer = ticket(5, "new");
     answer.native.insert(Field::Title, Native::text(Some("INC: Odd sign-in")));
     world.wrote(&sent, Ok(Some(answer)), Vec::new());
@@ -274,7 +274,7 @@ fn f16_what_a_system_made_of_a_ticket_is_judged_when_it_joins_and_the_ticket_is_
 /// A ticket whose incident got a title that goes on where the ticket's ends.
 fn renamed() -> World {
     let mut world = opening();
-    let sent = world.read(Err(FailureKind::NotFound)).unwrap();
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
     world.wrote(&sent, Ok(Some(ticket(5, "new"))), Vec::new());
     world.observe(vec![renamed_to(incident(9, "active"))]);
     world

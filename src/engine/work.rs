@@ -106,7 +106,7 @@ async fn deliver(
     let result = if planned { find(shell, target, depth).await } else { read(shell, target, depth).await };
     let result = result.map_err(|mut failure| {
         if planned && planted!(FailureIsAbsence) {
-            failure.kind = FailureKind::NotFound;
+            failure.kind = FailureKind::Gone;
         }
         failure
     });
@@ -166,14 +166,14 @@ async fn find(shell: &Shell, planned: &RecordRef, depth: Depth) -> Result<Box<Sn
             Ok(Box::new(snapshot))
         }
         Ok(None) => Err(Failure {
-            kind: FailureKind::NotFound,
+            kind: FailureKind::Gone,
             message: format!("{planned}: there is none yet"),
             request_id: None,
             retry_after: None,
         }),
         Err(error) => {
             let mut failure = failure(planned, &error);
-            if failure.kind == FailureKind::NotFound {
+            if failure.kind == FailureKind::Gone {
                 failure.kind = FailureKind::Denied;
             }
             Err(failure)
@@ -238,10 +238,13 @@ fn failure(target: &RecordRef, error: &CallError) -> Failure {
         CallError::NotSent { cause: NotSentCause::Invalid(_), .. } => FailureKind::Refused,
         CallError::NotSent { .. } | CallError::Throttled { .. } => FailureKind::NotExecuted,
         CallError::Conflict { .. } => FailureKind::Conflict,
-        CallError::NotFound { .. } => FailureKind::NotFound,
+        CallError::Gone { .. } => FailureKind::Gone,
         CallError::Denied { .. } => FailureKind::Denied,
-        CallError::Refused { .. } | CallError::Malformed { .. } => FailureKind::Refused,
-        CallError::Unknown { .. } => FailureKind::Unknown,
+        CallError::Refused { .. } => FailureKind::Refused,
+        // A 404 that does not speak of the record, or an answer of no use, says no more than a 5xx.
+        CallError::Unknown { .. } | CallError::NotFound { .. } | CallError::Malformed { .. } => {
+            FailureKind::Unknown
+        }
     };
     Failure {
         kind,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 pub use reqwest::Method;
+use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
 
@@ -104,6 +105,15 @@ pub struct Answer {
     pub link: Option<String>,
     /// The `X-Total-Count` header.
     pub total_count: Option<u64>,
+    /// All headers.
+    pub headers: HeaderMap,
+}
+
+impl Answer {
+    /// The text of a header; the first, where there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 /// How a service wants our id of a request.

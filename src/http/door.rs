@@ -257,7 +257,7 @@ impl Door {
 
     fn site(&self, call: &Call) -> CallSite {
         let system = Arc::clone(&self.system);
-        CallSite { system, operation: call.operation, request_id: None, client_request_id: None }
+        CallSite::new(system, call.operation)
     }
 }
 

@@ -4,9 +4,35 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
 use super::token::TokenError;
 
-/// Which call it was, for texts and logs.
+/// The answer behind an error, for the connector, which knows the forms of its service. Never shown or logged: it may hold
+/// cookies and incident data.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Evidence {
+    /// The body, where it was JSON of at most 64 KiB.
+    pub body: Option<Value>,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl Evidence {
+    /// The text of a header; the first, where there are several.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+}
+
+impl fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Evidence").field("is_json", &self.body.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Which call it was, for texts and logs, and what was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallSite {
     /// Name of the system as configured.
@@ -17,6 +43,15 @@ pub struct CallSite {
     pub request_id: Option<String>,
     /// Our id of the last attempt; absent when none was made.
     pub client_request_id: Option<String>,
+    /// What the service answered, when it refused.
+    pub evidence: Option<Box<Evidence>>,
+}
+
+impl CallSite {
+    /// A call that was not answered.
+    pub fn new(system: impl Into<Arc<str>>, operation: &'static str) -> Self {
+        Self { system: system.into(), operation, request_id: None, client_request_id: None, evidence: None }
+    }
 }
 
 impl fmt::Display for CallSite {
@@ -86,12 +121,27 @@ pub enum CallError {
         /// The service's words.
         message: String,
     },
-    /// 404 or 410.
+    /// 404 or 410 that does not speak of the record: of a gateway, a scope, a table, or to a caller who may not see it.
+    /// Nothing follows from it but that the service cannot be asked now.
     #[error(
-        "{site}: not found ({}): {message}; check the id, or accept that the record is gone",
+        "{site}: not found ({}): {message}; this does not say that a record is gone: check address, names, permissions \
+         and what stands in front of the service",
         answer(*status, code)
     )]
     NotFound {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
+    /// The service says of the record that was asked for, in the form that it uses for that, that it is not there. Only a
+    /// connector concludes this.
+    #[error("{site}: the record is not there ({}): {message}", answer(*status, code))]
+    Gone {
         /// Which call.
         site: Box<CallSite>,
         /// HTTP status.
@@ -177,6 +227,7 @@ impl CallError {
             | Self::Throttled { site, .. }
             | Self::Conflict { site, .. }
             | Self::NotFound { site, .. }
+            | Self::Gone { site, .. }
             | Self::Denied { site, .. }
             | Self::Refused { site, .. }
             | Self::Unknown { site, .. }
@@ -208,6 +259,7 @@ impl CallError {
             Self::Unknown { status, .. } => *status,
             Self::Conflict { status, .. }
             | Self::NotFound { status, .. }
+            | Self::Gone { status, .. }
             | Self::Denied { status, .. }
             | Self::Refused { status, .. }
             | Self::Malformed { status, .. } => Some(*status),
@@ -219,9 +271,30 @@ impl CallError {
         match self {
             Self::Conflict { code, .. }
             | Self::NotFound { code, .. }
+            | Self::Gone { code, .. }
             | Self::Denied { code, .. }
             | Self::Refused { code, .. } => code,
             _ => "",
+        }
+    }
+
+    /// What the service answered, when it refused.
+    pub fn evidence(&self) -> Option<&Evidence> {
+        self.site().evidence.as_deref()
+    }
+
+    /// The service's words; empty where it did not answer.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::NotSent { .. } => "",
+            Self::Throttled { message, .. }
+            | Self::Conflict { message, .. }
+            | Self::NotFound { message, .. }
+            | Self::Gone { message, .. }
+            | Self::Denied { message, .. }
+            | Self::Refused { message, .. }
+            | Self::Unknown { message, .. }
+            | Self::Malformed { message, .. } => message,
         }
     }
 
@@ -237,6 +310,7 @@ impl CallError {
             Self::Throttled { .. } => "throttled",
             Self::Conflict { .. } => "conflict",
             Self::NotFound { .. } => "not-found",
+            Self::Gone { .. } => "gone",
             Self::Denied { .. } => "denied",
             Self::Refused { .. } => "refused",
             Self::Unknown { .. } => "unknown",

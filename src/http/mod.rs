@@ -38,7 +38,7 @@ pub use call::{Answer, Call, CallObserver, Effect, Method, RequestIds};
 pub use client::{ClientOptions, Http, HttpSetupError};
 pub use credential::{Credential, CredentialError, token_source};
 pub use door::Door;
-pub use error::{CallError, CallSite, NotSentCause};
+pub use error::{CallError, CallSite, Evidence, NotSentCause};
 pub use login::Login;
 pub use retry::{RetryPolicy, parse_retry_after};
 pub(crate) use retry::{Waits, growing};

@@ -9,11 +9,14 @@ use serde_json::Value;
 use super::call::{Answer, Effect};
 use super::client::{BodyError, Http};
 use super::decode::{self, RemoteError, shorten};
-use super::error::{CallError, CallSite};
+use super::error::{CallError, CallSite, Evidence};
 use super::retry::{parse_http_date, parse_retry_after};
 
 /// Where services put their id of a request, in order of preference.
 const RESPONSE_IDS: [&str; 4] = ["request-id", "x-ms-request-id", "x-request-id", "x-arequestid"];
+
+/// Largest body of a refusal that is kept as evidence, in bytes.
+const MAX_EVIDENCE: usize = 64 * 1024;
 
 /// A failed attempt, and whether a read may try again.
 pub(crate) struct Failed {
@@ -112,6 +115,7 @@ impl Reply {
                 etag: text(&self.headers, "etag").map(str::to_owned),
                 link: joined(&self.headers, "link"),
                 total_count: text(&self.headers, "x-total-count").and_then(|n| n.trim().parse().ok()),
+                headers: self.headers,
                 client_request_id: self.site.client_request_id.unwrap_or_default(),
                 request_id: self.site.request_id,
             }),
@@ -141,7 +145,10 @@ impl Reply {
         if message.is_empty() {
             "no explanation given".clone_into(&mut message);
         }
-        let site = Box::new(self.site);
+        let mut site = Box::new(self.site);
+        let body = self.body.ok().filter(|body| body.len() <= MAX_EVIDENCE);
+        let body = body.and_then(|body| serde_json::from_slice(&body).ok());
+        site.evidence = Some(Box::new(Evidence { body, headers: self.headers }));
         match status {
             // A renewal was tried before; sending it again would be refused again.
             401 | 403 => Failed::last(CallError::Denied { site, status, code, message }),

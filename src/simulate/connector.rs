@@ -59,7 +59,7 @@ impl SimConnector {
     }
 
     fn site(&self, operation: &'static str) -> CallSite {
-        CallSite { system: self.name.as_str().into(), operation, request_id: None, client_request_id: None }
+        CallSite::new(self.name.as_str(), operation)
     }
 
     pub(super) fn unknown(&self, operation: &'static str) -> CallError {
@@ -69,7 +69,7 @@ impl SimConnector {
 
     pub(super) fn not_found(&self, operation: &'static str) -> CallError {
         let (site, message) = (Box::new(self.site(operation)), "simulated".to_owned());
-        CallError::NotFound { site, status: 404, code: String::new(), message }
+        CallError::Gone { site, status: 404, code: String::new(), message }
     }
 
     pub(super) fn refused(&self, refusal: Refusal, operation: &'static str) -> CallError {
@@ -77,7 +77,7 @@ impl SimConnector {
         match refusal {
             Refusal::Conflict => CallError::Conflict { site, status: 412, code, message },
             Refusal::Invalid => CallError::Refused { site, status: 400, code, message },
-            Refusal::NotFound => CallError::NotFound { site, status: 404, code, message },
+            Refusal::NotFound => CallError::Gone { site, status: 404, code, message },
         }
     }
 
@@ -218,7 +218,7 @@ impl Connector for SimConnector {
     async fn find(&self, planned: &RecordRef, depth: Depth) -> Result<Option<Snapshot>, CallError> {
         match or_killed(self.read_now(planned, depth, true)).await {
             Ok(snapshot) => Ok(Some(snapshot)),
-            Err(CallError::NotFound { .. }) => Ok(None),
+            Err(CallError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }

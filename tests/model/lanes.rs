@@ -312,7 +312,7 @@ fn failure(failed: Failed) -> Failure {
     let kind = match failed {
         Failed::Throttled => FailureKind::NotExecuted,
         Failed::Conflict => FailureKind::Conflict,
-        Failed::NotFound => FailureKind::NotFound,
+        Failed::NotFound => FailureKind::Gone,
         Failed::Unknown => FailureKind::Unknown,
     };
     Failure { kind, message: String::new(), request_id: None, retry_after: None }

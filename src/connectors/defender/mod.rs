@@ -5,6 +5,7 @@ mod hint;
 mod list;
 mod paging;
 mod snapshot;
+mod sound;
 mod wire;
 mod write;
 
@@ -99,6 +100,7 @@ impl Defender {
             example: "https://graph.microsoft.com",
             budgets: Budgets::new(GRAPH_BUDGETS, settings.budget_factor),
             ids: RequestIds::GRAPH,
+            sound: Box::new(sound::Answers),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         Ok(Self { endpoint, settle: settings.settle, overlap: settings.overlap, hook: settings.hook.clone() })

@@ -312,7 +312,7 @@ async fn reads_encode_ids_and_refuse_answers_about_others() {
     let bare = connector.read(&record("3"), Depth::Comments).await.unwrap_err();
     assert!(bare.to_string().contains("no list of comments"), "{bare}");
     let gone = connector.read(&record("4"), Depth::Record).await.unwrap_err();
-    assert!(matches!(gone, CallError::NotFound { .. }));
+    assert!(matches!(gone, CallError::Gone { .. }));
     let before = server.seen().len();
     assert!(connector.read(&record(".."), Depth::Record).await.is_err());
     assert_eq!(server.seen().len(), before);

@@ -609,7 +609,7 @@ async fn archived_ones_leave_the_search_and_deleted_ones_are_gone() {
     pair.read(&ticket).await;
     pair.edit(&ticket, &json!({"delete": true}));
     let gone = pair.jira.read(&ticket.record, Depth::Record).await;
-    assert!(matches!(gone, Err(CallError::NotFound { .. })), "{gone:?}");
+    assert!(matches!(gone, Err(CallError::Gone { .. })), "{gone:?}");
     assert!(pair.jira.find(&key(1), Depth::Record).await.unwrap().is_none());
 }
 

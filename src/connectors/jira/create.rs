@@ -184,7 +184,7 @@ impl Jira {
         };
         match kept {
             // Nobody needs the key of an issue that is not there any more.
-            Ok(true) | Err(CallError::NotFound { .. }) => {
+            Ok(true) | Err(CallError::Gone { .. }) => {
                 *lock(&self.keys.lost) = None;
                 Ok(())
             }

@@ -13,6 +13,7 @@ mod list;
 mod probe;
 mod settings;
 mod snapshot;
+mod sound;
 mod transition;
 mod update;
 mod users;
@@ -80,6 +81,7 @@ impl Jira {
             example: "https://example.atlassian.net",
             budgets: Budgets::new(BUDGETS, system.budget_factor),
             ids: RequestIds::GRAPH,
+            sound: Box::new(sound::Answers),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         Ok(Self { endpoint, settings: settings.clone(), keys: Keys::default(), users: Users::default() })
@@ -182,7 +184,7 @@ impl Connector for Jira {
         if let Some(known) = self.keys.known(planned.id.as_str()) {
             // Read by its id, since a search may not show it yet.
             match self.read(&known, depth).await {
-                Err(CallError::NotFound { .. }) => self.keys.forget(planned.id.as_str()),
+                Err(CallError::Gone { .. }) => self.keys.forget(planned.id.as_str()),
                 read => return read.map(Some),
             }
         }

@@ -334,10 +334,7 @@ async fn merged_and_deleted_tickets_show_as_what_they_are() {
     let listed = stage.list(since).await;
     let of = |record: &RecordRef| &listed.iter().find(|s| s.record == *record).unwrap().lifecycle;
     assert_eq!((of(&merged), of(&deleted), of(&into)), (&redirected, &Lifecycle::Gone, &Lifecycle::Present));
-    assert!(matches!(
-        stage.connector.read(&record("99"), Depth::Record).await,
-        Err(CallError::NotFound { .. })
-    ));
+    assert!(matches!(stage.connector.read(&record("99"), Depth::Record).await, Err(CallError::Gone { .. })));
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ impl RequestTracker {
                 Ok(Some(read))
             }
             // Shredded meanwhile, or out of this user's sight: a read of the record will tell.
-            Err(CallError::NotFound { .. } | CallError::Denied { .. }) => Ok(None),
+            Err(CallError::Gone { .. } | CallError::Denied { .. }) => Ok(None),
             Err(error @ CallError::Malformed { .. }) => {
                 page.malformed.push(Malformed { id: Some(id.to_string()), reason: error.to_string() });
                 Ok(None)

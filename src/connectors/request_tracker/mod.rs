@@ -12,6 +12,7 @@ mod key;
 mod people;
 mod probe;
 mod snapshot;
+mod sound;
 mod write;
 mod zone;
 
@@ -110,6 +111,7 @@ impl RequestTracker {
             example: "https://rt.example.org",
             budgets: Budgets::unlimited(),
             ids: RequestIds::GRAPH,
+            sound: Box::new(sound::Answers),
         };
         Ok(Self {
             endpoint: Endpoint::new(parts, tokens, http, observer)?,

@@ -4,6 +4,7 @@ mod brief;
 mod hint;
 mod list;
 mod snapshot;
+mod sound;
 mod wire;
 mod write;
 
@@ -111,6 +112,7 @@ impl Sentinel {
             example: "https://management.azure.com",
             budgets: Budgets::new(SENTINEL_BUDGETS, settings.budget_factor),
             ids: RequestIds::ARM,
+            sound: Box::new(sound::Answers),
         };
         let names = [&settings.subscription_id, &settings.resource_group, &settings.workspace];
         Ok(Self {

@@ -326,7 +326,7 @@ async fn a_deleted_ticket_is_not_found() {
     let rig = Rig::new();
     let made = rig.create(1).await.unwrap();
     rig.human(made.record.id.as_str(), &json!({"delete": true}));
-    assert!(matches!(rig.connector.read(&made.record, Depth::Record).await, Err(CallError::NotFound { .. })));
+    assert!(matches!(rig.connector.read(&made.record, Depth::Record).await, Err(CallError::Gone { .. })));
     assert_eq!(rig.connector.find(&planned(1), Depth::Record).await.unwrap(), None);
 }
 

@@ -80,7 +80,7 @@ impl ServiceNow {
         }
         let codes = match self.read_codes().await {
             Ok(codes) => codes,
-            Err(error @ (CallError::Denied { .. } | CallError::NotFound { .. })) => {
+            Err(error @ (CallError::Denied { .. } | CallError::NotFound { .. } | CallError::Gone { .. })) => {
                 tracing::warn!(system = %self.endpoint.system, %error, "close codes are taken for their own labels");
                 Codes::default()
             }

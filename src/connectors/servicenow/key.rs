@@ -125,7 +125,7 @@ impl ServiceNow {
         let body = json!({ field: key });
         match self.endpoint.send(Call::write(operation, CLASS, Method::PATCH, url, body)).await {
             Ok(answer) if stated(&answer.body["result"], field) == Some(&key) => {}
-            Err(CallError::NotFound { .. }) => {}
+            Err(CallError::Gone { .. }) => {}
             Err(error @ (CallError::NotSent { .. } | CallError::Throttled { .. })) => return Err(error),
             Ok(_) | Err(_) => {
                 let what = format!(

@@ -185,6 +185,7 @@ mod tests {
             etag: None,
             link: link.map(str::to_owned),
             total_count,
+            headers: reqwest::header::HeaderMap::new(),
         }
     }
 

@@ -15,6 +15,7 @@ mod people;
 mod probe;
 mod query;
 mod snapshot;
+mod sound;
 mod table;
 mod write;
 
@@ -109,6 +110,7 @@ impl ServiceNow {
             example: "https://example.service-now.com",
             budgets: Budgets::unlimited(),
             ids: RequestIds::GRAPH,
+            sound: Box::new(sound::Answers),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         let (codes, people, key) = (CodeCache::default(), People::default(), KeyState::default());

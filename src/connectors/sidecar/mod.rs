@@ -92,10 +92,10 @@ impl Sidecar {
     /// What a refusal of the mailbox lets the engine conclude.
     fn failed(&self, operation: &'static str, error: &MailboxError) -> CallError {
         let system = Arc::from(self.name.as_str());
-        let site = Box::new(CallSite { system, operation, request_id: None, client_request_id: None });
+        let site = Box::new(CallSite::new(system, operation));
         let (message, code) = (error.to_string(), String::new());
         match error {
-            MailboxError::Absent(_) => CallError::NotFound { site, status: 404, code, message },
+            MailboxError::Absent(_) => CallError::Gone { site, status: 404, code, message },
             MailboxError::Stale { .. } => CallError::Conflict { site, status: 409, code, message },
             MailboxError::Full(_) => CallError::Throttled { site, retry_after: None, message },
             MailboxError::Invalid(_) => CallError::Refused { site, status: 400, code, message },

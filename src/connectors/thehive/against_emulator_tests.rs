@@ -463,7 +463,7 @@ async fn a_deleted_case_is_not_found() {
     let case = rig.open().await;
     rig.person(&case, &json!({"delete": true}));
     let error = rig.hive.read(&case.record, Depth::Record).await.unwrap_err();
-    assert!(matches!(error, CallError::NotFound { .. }), "{error}");
+    assert!(matches!(error, CallError::Gone { .. }), "{error}");
 }
 
 #[tokio::test]

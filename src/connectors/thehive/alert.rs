@@ -55,7 +55,7 @@ impl TheHive {
         if let Some(id) = case_id(alert.as_ref()).and_then(|id| record_id(&id)) {
             match self.get(&RecordRef::ticket(self.endpoint_system(), id)).await {
                 Ok(snapshot) => return Ok(Some(snapshot)),
-                Err(CallError::NotFound { .. }) => {}
+                Err(CallError::Gone { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -173,7 +173,7 @@ impl TheHive {
             let mut with = body.clone();
             with["assignee"] = owner.as_str().into();
             match self.send(post(with)).await {
-                Err(error @ (CallError::Refused { .. } | CallError::NotFound { .. })) => {
+                Err(error @ (CallError::Refused { .. } | CallError::Gone { .. })) => {
                     declined = Some(Declined { field: Field::Owner, reason: error.to_string() });
                     self.send(post(body)).await?
                 }
@@ -223,7 +223,7 @@ impl TheHive {
         let case = RecordRef::ticket(self.endpoint_system(), id);
         let cured = match self.get(&case).await {
             Ok(snapshot) => !super::snapshot::keys(&snapshot.raw).is_empty(),
-            Err(CallError::NotFound { .. }) => true,
+            Err(CallError::Gone { .. }) => true,
             Err(error) => return Err(error),
         };
         if !cured {

@@ -183,7 +183,7 @@ impl TheHive {
             // The copy may have been met first; then both are there.
             match self.get(&old).await {
                 Ok(_) => {}
-                Err(CallError::NotFound { .. }) => merged.push(redirected(&old, snapshot)),
+                Err(CallError::Gone { .. }) => merged.push(redirected(&old, snapshot)),
                 Err(error) => return Err(error),
             }
         }

@@ -12,6 +12,7 @@ mod memory;
 mod probe;
 mod query;
 mod snapshot;
+mod sound;
 mod wire;
 mod write;
 
@@ -95,6 +96,7 @@ impl TheHive {
             example: "https://thehive.example.org",
             budgets: Budgets::unlimited(),
             ids: RequestIds::GRAPH,
+            sound: Box::new(sound::Answers),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         let memory = Memory::default();
@@ -196,7 +198,7 @@ impl TheHive {
         }
         match self.get(&RecordRef::ticket(self.endpoint_system(), id)).await {
             Ok(into) => Ok(Some(list::redirected(record, &into))),
-            Err(CallError::NotFound { .. }) => Ok(None),
+            Err(CallError::Gone { .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -248,7 +250,7 @@ impl Connector for TheHive {
     /// The comments are read after the case, so that they are never older than it.
     async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError> {
         let mut read = match self.get(record).await {
-            Err(gone @ CallError::NotFound { .. }) => {
+            Err(gone @ CallError::Gone { .. }) => {
                 return self.gone_where(record).await?.ok_or(gone);
             }
             read => read?,

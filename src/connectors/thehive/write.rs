@@ -176,7 +176,7 @@ fn tag_changes(current: &Snapshot, wanted: &Native) -> Map<String, Value> {
 
 /// Whether a refusal may be about a value in the request, and not about who we are.
 fn is_about_fields(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { .. } | CallError::NotFound { .. })
+    matches!(error, CallError::Refused { .. } | CallError::Gone { .. })
 }
 
 /// An owner who was to be taken off and is still there.
