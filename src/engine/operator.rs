@@ -151,6 +151,7 @@ impl Operator<'_> {
             attempts: 0,
             unreachable: 0,
             misses: 0,
+            missed: None,
             overtaken: false,
             causes: Vec::new(),
         }

@@ -34,6 +34,7 @@ fn intent(mapping: MappingId, number: u32, target: &str, state: IntentState) -> 
         attempts: 8,
         unreachable: 3,
         misses: 0,
+        missed: None,
         overtaken: false,
         causes: Vec::new(),
     }

@@ -240,6 +240,7 @@ fn failure(target: &RecordRef, error: &CallError) -> Failure {
         CallError::Conflict { .. } => FailureKind::Conflict,
         CallError::Gone { .. } => FailureKind::Gone,
         CallError::Denied { .. } => FailureKind::Denied,
+        CallError::Blocked { .. } => FailureKind::Blocked,
         CallError::Refused { .. } => FailureKind::Refused,
         // A 404 that does not speak of the record, or an answer of no use, says no more than a 5xx.
         CallError::Unknown { .. } | CallError::NotFound { .. } | CallError::Malformed { .. } => {

@@ -166,6 +166,19 @@ pub enum CallError {
         /// The service's words.
         message: String,
     },
+    /// Not executed, for a reason that can pass: an open dependency, a parent that is not closed, an approval. Only a
+    /// connector concludes this.
+    #[error("{site}: blocked for now ({}): {message}; it is tried again", answer(*status, code))]
+    Blocked {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
     /// Any other refusal: this request will not succeed as it is.
     #[error("{site}: refused ({}): {message}; the same request will not succeed later", answer(*status, code))]
     Refused {
@@ -228,6 +241,7 @@ impl CallError {
             | Self::Conflict { site, .. }
             | Self::NotFound { site, .. }
             | Self::Gone { site, .. }
+            | Self::Blocked { site, .. }
             | Self::Denied { site, .. }
             | Self::Refused { site, .. }
             | Self::Unknown { site, .. }
@@ -260,6 +274,7 @@ impl CallError {
             Self::Conflict { status, .. }
             | Self::NotFound { status, .. }
             | Self::Gone { status, .. }
+            | Self::Blocked { status, .. }
             | Self::Denied { status, .. }
             | Self::Refused { status, .. }
             | Self::Malformed { status, .. } => Some(*status),
@@ -272,6 +287,7 @@ impl CallError {
             Self::Conflict { code, .. }
             | Self::NotFound { code, .. }
             | Self::Gone { code, .. }
+            | Self::Blocked { code, .. }
             | Self::Denied { code, .. }
             | Self::Refused { code, .. } => code,
             _ => "",
@@ -291,6 +307,7 @@ impl CallError {
             | Self::Conflict { message, .. }
             | Self::NotFound { message, .. }
             | Self::Gone { message, .. }
+            | Self::Blocked { message, .. }
             | Self::Denied { message, .. }
             | Self::Refused { message, .. }
             | Self::Unknown { message, .. }
@@ -311,6 +328,7 @@ impl CallError {
             Self::Conflict { .. } => "conflict",
             Self::NotFound { .. } => "not-found",
             Self::Gone { .. } => "gone",
+            Self::Blocked { .. } => "blocked",
             Self::Denied { .. } => "denied",
             Self::Refused { .. } => "refused",
             Self::Unknown { .. } => "unknown",

@@ -42,6 +42,7 @@ impl Work<'_> {
             revision: snapshot.revision.clone(),
             modified: snapshot.modified,
             native,
+            hidden: snapshot.hidden.clone(),
             comments: kept.as_ref().map(|b| b.comments.clone()).unwrap_or_default(),
             comment_count: kept.as_ref().map_or(0, |b| b.comment_count),
             linked_at: kept.as_ref().map_or(linked_at, |b| b.linked_at),
@@ -126,6 +127,9 @@ impl Work<'_> {
         if !matches!(cause, Cause::Edit) {
             return;
         }
+        if let Some(reason) = self.came_with_our_close(at, snapshot, field, old.as_ref(), new) {
+            return self.leave_alone(at, field, new.to_string(), reason);
+        }
         if self.in_flight(at).any(|patch| patch.native.contains_key(&field)) {
             self.overtaken.push(snapshot.record.clone());
         }
@@ -148,6 +152,30 @@ impl Work<'_> {
         } else {
             self.judge_edit(at, snapshot, field, old, new);
         }
+    }
+
+    /// Why a verdict that came to show with a close of ours is nobody's word, if so. What the record had before, hidden while
+    /// it was open, nobody has set since. What the answer to the close shows besides is the doing of the system itself (a
+    /// business rule, a post function), as it is at each close; in a later read it may be a person's.
+    fn came_with_our_close(
+        &self,
+        at: usize,
+        snapshot: &Snapshot,
+        field: Field,
+        old: Option<&Native>,
+        new: &Native,
+    ) -> Option<&'static str> {
+        let ours = self.in_flight(at).any(|patch| {
+            patch.native.get(&Field::Status).is_some_and(|status| self.closes(at, Field::Status, status))
+        });
+        if field != Field::Verdict || old.is_some() || !ours || planted!(LeftOverIsAnEdit) {
+            return None;
+        }
+        let hidden = self.mapping.members[at].base.as_ref().and_then(|base| base.hidden.get(&field));
+        if hidden.is_some_and(|hidden| self.policy().same(&snapshot.record, field, hidden, new)) {
+            return Some("the record had it before, and kept it when it was closed");
+        }
+        self.observed.answered.then_some("the system set it by itself when it was closed")
     }
 
     /// An edit travels, or the history says why it does not.
@@ -173,6 +201,10 @@ impl Work<'_> {
                 "the others say so already, or are about to",
             );
         }
+        if self.is_vague(at, field, old.as_ref(), new) {
+            let reason = "the system wants a verdict at a close, and this one says nothing";
+            return self.not_carried(at, field, new.to_string(), reason);
+        }
         let same = |old: &Native| self.policy().same(&snapshot.record, field, old, new);
         if old.as_ref().is_some_and(same) && !planted!(SameMeaningIsAnEdit) {
             return self.not_carried(at, field, new.to_string(), "it means the same as before");
@@ -191,9 +223,35 @@ impl Work<'_> {
         let saw_agreed = !planted!(OlderWins)
             && (exempt
                 || spared
-                || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
+                || old
+                    .as_ref()
+                    .map_or_else(|| !self.closes_unseen(at, snapshot), |old| self.satisfied(at, field, old))
                 || self.twin_agreed(at, field));
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Whether somebody closes a record that somebody else has closed elsewhere, unseen: what one of them says with the close
+    /// is no answer to what the other said.
+    fn closes_unseen(&self, at: usize, snapshot: &Snapshot) -> bool {
+        self.mapping.is_closed() && self.is_closed_by_somebody(at, snapshot) && !planted!(ListsDecideVerdict)
+    }
+
+    /// Whether a snapshot shows that somebody closed a record since it was acknowledged.
+    fn is_closed_by_somebody(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let closes =
+            |native: Option<&Native>| native.is_some_and(|native| self.closes(at, Field::Status, native));
+        let ours = self.in_flight(at).any(|patch| closes(patch.native.get(&Field::Status)));
+        let before = self.mapping.members[at].native(Field::Status);
+        closes(snapshot.native.get(&Field::Status)) && !closes(before) && !ours
+    }
+
+    /// Whether a verdict came with a close and says nothing: where a close demands one, or brings one by itself, it stands
+    /// for none. Where it could have been left out it is a word.
+    pub(super) fn is_vague(&self, at: usize, field: Field, old: Option<&Native>, new: &Native) -> bool {
+        let record = &self.mapping.members[at].record;
+        let table = self.policy().translation(&record.system);
+        let vague = |native: &Native| table.is_some_and(|t| t.is_vague(record.kind, field, native));
+        field == Field::Verdict && vague(new) && old.is_none_or(vague) && !planted!(VagueVerdictCounts)
     }
 
     /// What somebody else says as well as a natively synced pair is not the pair's to take back.
@@ -215,7 +273,7 @@ impl Work<'_> {
         if self.policy().closing.reopen == Reopen::Ignore && self.reopens(at, field, old, value) {
             return Some("the bridge does not carry reopenings");
         }
-        (old.is_none() && value.is_empty()).then_some("it says nothing, and the agreed value stands")
+        None
     }
 
     /// Whether an edit reopens what was closed.
@@ -256,6 +314,8 @@ impl Work<'_> {
             modified: snapshot.modified,
             by: snapshot.modified_by.clone(),
             closing_comment: said,
+            with_close: self.is_closed_by_somebody(at, snapshot),
+            verdict: self.mapping.members[at].native(Field::Verdict).cloned(),
         });
     }
 

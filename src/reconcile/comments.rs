@@ -27,10 +27,10 @@ pub struct CopyWish {
 
 impl Work<'_> {
     /// Takes the comments in: what is new and not ours is copied to the other records.
-    /// `moved` says whether the record changed since it was acknowledged.
-    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, moved: bool) {
+    /// `joined` says whether the record joins right now, `moved` whether it changed since it was acknowledged.
+    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, (joined, moved): (bool, bool)) {
         let opened = self.opening(at).is_some();
-        let joined = self.mapping.members[at].state != MemberState::Linked && !opened;
+        let joined = joined && !opened;
         match &snapshot.comments {
             Comments::Untold => {
                 self.mapping.members[at].unread |= (moved || opened) && !joined && self.comments_travel(at);
@@ -112,7 +112,7 @@ impl Work<'_> {
             let member = &self.mapping.members[other];
             other != at
                 && Some(other) != twin
-                && member.state == MemberState::Linked
+                && (member.state == MemberState::Linked || member.is_missed())
                 && member.record.kind != RecordKind::Alert
                 && policy.comments.reaches(&member.record.system)
                 && !self.follows_natively(other)

@@ -28,6 +28,10 @@ pub(super) struct Contender {
     pub(super) by: Option<String>,
     /// The note that came with a close.
     pub(super) closing_comment: Option<String>,
+    /// Whether it was said in closing the record.
+    pub(super) with_close: bool,
+    /// The verdict that the record stated before.
+    pub(super) verdict: Option<Native>,
 }
 
 /// One of the values that compete, edit or agreed already.
@@ -36,6 +40,8 @@ struct Rival {
     from: SystemName,
     at: Timestamp,
     contender: Option<usize>,
+    /// Whether it was said in closing.
+    with_close: bool,
 }
 
 impl Work<'_> {
@@ -134,7 +140,11 @@ impl Work<'_> {
         let unseen = contenders.iter().all(|c| !c.saw_agreed);
         if let Some(agreed) = self.mapping.agreed.get(&field).filter(|_| unseen) {
             let Agreed { value, from, at } = agreed.clone();
-            rivals.push(Rival { value, from, at, contender: None });
+            let with_close = self.mapping.closing.as_ref().is_some_and(|closing| closing.system == from);
+            rivals.push(Rival { value, from, at, contender: None, with_close });
+        }
+        if field == Field::Verdict {
+            outrank(&mut rivals);
         }
         // Until a system is heard from which the field comes, the first one heard speaks for it.
         let direction = self.policy().direction(field);
@@ -168,7 +178,8 @@ impl Work<'_> {
 
     fn rival(&self, contender: &Contender, index: usize) -> Rival {
         let from = self.mapping.members[contender.member].record.system.clone();
-        Rival { value: contender.value.clone(), from, at: contender.modified, contender: Some(index) }
+        let Contender { modified, with_close, .. } = *contender;
+        Rival { value: contender.value.clone(), from, at: modified, contender: Some(index), with_close }
     }
 
     /// The bridge's conflict policy.
@@ -210,6 +221,7 @@ impl Work<'_> {
         let field = value.field();
         let from = record.system.clone();
         if field == Field::Status {
+            self.revoke_verdict(contender, &value);
             self.retire_tickets(contender, &value);
             self.mapping.closing = value.is_closed().then(|| Closing {
                 system: from.clone(),
@@ -227,6 +239,30 @@ impl Work<'_> {
             member.owed.remove(&field);
         }
         self.tell_of_closed_tickets(contender.member, field);
+    }
+
+    /// Who reopens an incident takes back the verdict that it was closed with, as far as that had reached the record: one that
+    /// was said elsewhere meanwhile was not seen, and stands.
+    fn revoke_verdict(&mut self, contender: &Contender, status: &Value) {
+        let field = Field::Verdict;
+        let Some(agreed) = self.mapping.agreed.get(&field).cloned() else { return };
+        let reopened = self.mapping.is_closed() && !status.is_closed();
+        let seen =
+            contender.verdict.as_ref().is_none_or(|said| self.satisfied(contender.member, field, said));
+        if !reopened || agreed.value.is_empty() || !seen || planted!(VerdictOutlivesReopening) {
+            return;
+        }
+        let record = self.mapping.members[contender.member].record.clone();
+        let value = Value::Verdict(Verdict::UNDETERMINED);
+        self.note(
+            &record,
+            AuditKind::Agreed { field, value: format!("{value} (the reopening revokes {})", agreed.value) },
+        );
+        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at: contender.modified });
+        for member in &mut self.mapping.members {
+            member.exempt.remove(&field);
+            member.owed.remove(&field);
+        }
     }
 
     fn tell_of_closed_tickets(&mut self, from: usize, field: Field) {
@@ -293,5 +329,16 @@ impl Work<'_> {
             let value = Value::Verdict(default);
             self.mapping.agreed.insert(Field::Verdict, Agreed { value, from: status.from, at: status.at });
         }
+    }
+}
+
+/// Of verdicts that compete, one that was said in closing outranks one that was not, and any outranks none.
+fn outrank(rivals: &mut Vec<Rival>) {
+    let says = |rival: &Rival| rival.with_close || !rival.value.is_empty();
+    if rivals.iter().any(says) {
+        rivals.retain(says);
+    }
+    if rivals.iter().any(|rival| rival.with_close) {
+        rivals.retain(|rival| rival.with_close);
     }
 }

@@ -57,6 +57,7 @@ impl SampleStore {
             attempts: 5,
             unreachable: 0,
             misses: 0,
+            missed: None,
             overtaken: false,
             causes: vec!["bob@example.org: comment in sentinel".into()],
         };
@@ -72,6 +73,7 @@ fn member(record: RecordRef, status: &str, url: Option<&str>) -> Member {
             modified: at(63),
             native: BTreeMap::from([(Field::Status, Native::Text(status.into())), (Field::Title, title)]),
             comments: BTreeSet::new(),
+            hidden: crate::model::Natives::new(),
             comment_count: 0,
             linked_at: at(0),
             created: None,
