@@ -39,7 +39,7 @@ impl Run<'_, '_> {
             return self.later(id, None);
         }
         if let IntentState::Unknown { patch } = &intent.state {
-            let patch = &self.without_left_alone(&intent.target, patch, &snapshot);
+            let patch = &self.without_left_alone(&intent, patch, &snapshot);
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
             } else if intent.misses + 1 < MISSES && !intent.overtaken {

@@ -91,7 +91,7 @@ impl Run<'_, '_> {
         let snapshot = Box::new(as_planned(intent, *snapshot));
         let decision = self.decide_answer(&snapshot, elsewhere);
         let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
-        let patch = &self.without_left_alone(&intent.target, patch, &snapshot);
+        let patch = &self.without_left_alone(intent, patch, &snapshot);
         // A 2xx is no proof where the API lies: the answer must show what was written.
         let current = decision.stale.is_empty();
         if planted!(AnswerBelieved) || current && self.shows(intent, patch, &snapshot) {
@@ -106,10 +106,10 @@ impl Run<'_, '_> {
     }
 
     /// What of a write is still expected to show: not what the record was left to differ in since.
-    pub(super) fn without_left_alone(&self, target: &RecordRef, patch: &Patch, snapshot: &Snapshot) -> Patch {
+    pub(super) fn without_left_alone(&self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) -> Patch {
         let mut patch = patch.clone();
-        let exempt = self.lane.mapping.member(target).map(|member| &member.exempt);
-        let left = |field: &Field| exempt.is_some_and(|exempt| exempt.contains(field));
+        let member = self.lane.mapping.member(&intent.target).filter(|_| intent.action != Action::Create);
+        let left = |field: &Field| member.is_some_and(|member| member.exempt.contains(field));
         patch.native.retain(|field, written| !left(field) || self.states(snapshot, *field, written));
         patch
     }

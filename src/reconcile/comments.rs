@@ -9,10 +9,14 @@ use crate::model::{
 };
 
 use super::decide::Work;
-use super::marker::{Mark, copy_name};
+use super::marker::{Mark, copy_name, quotations};
 
 /// Comments from before a record was opened that are carried over, per record.
 const MAX_BACKFILL: usize = 50;
+
+/// Copies that a comment may quote. A system that alters what we write makes a new comment of each copy, which quotes one
+/// more each time it comes round.
+const MAX_QUOTATIONS: usize = 12;
 
 /// A comment to be copied.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,7 +189,7 @@ impl Work<'_> {
         let marker = &self.rules.marker;
         let people: Vec<&&Comment> = earlier
             .iter()
-            .filter(|c| marker.read(&c.text) == Mark::None && !c.text.trim().is_empty())
+            .filter(|c| !matches!(marker.read(&c.text), Mark::Ours(_)) && !c.text.trim().is_empty())
             .collect();
         let too_many = people.len().saturating_sub(MAX_BACKFILL);
         for comment in &people[..too_many] {
@@ -200,17 +204,19 @@ impl Work<'_> {
     }
 
     fn new_comment(&mut self, at: usize, snapshot: &Snapshot, comment: &Comment, travel: bool) {
-        let mark = self.rules.marker.read(&comment.text);
-        if let Mark::Ours(_) = mark
+        if let Mark::Ours(_) = self.rules.marker.read(&comment.text)
             && !planted!(OwnMarkIgnored)
         {
             return;
         }
+        // A mark that does not fit the whole text proves nothing: somebody quotes a copy of ours in an answer.
         let key = comment.key.as_str().to_owned();
         self.note(&snapshot.record, AuditKind::Commented { by: comment.author.clone(), key });
-        if mark == Mark::Unproven {
-            let reason = "it carries a lockstep mark that does not fit its text (a quotation, or altered by the service)";
-            return self.comment_not_carried(at, comment, reason);
+        if quotations(&comment.text) > MAX_QUOTATIONS {
+            let reason = format!(
+                "it quotes more than {MAX_QUOTATIONS} copies; a system that alters our copies would send it round for ever"
+            );
+            return self.comment_not_carried(at, comment, &reason);
         }
         if !travel {
             return self.comment_not_carried(

@@ -180,6 +180,7 @@ impl History {
                 }
             }
             What::Comment(spot) => lock(&self.world).comment(*spot),
+            What::Quote(spot) => lock(&self.world).quote(*spot),
             What::Poll(system, trouble) => {
                 self.trouble(trouble);
                 let at = usize::from(*system) % self.policy.systems.len();

@@ -1,0 +1,118 @@
+//! Which verdict may stand: the table of docs/exactly-once.md, "Which verdict stands", read once more.
+
+use crate::model::{Field, Native};
+use crate::reconcile::{Conflicts, Direction, Reopen};
+
+use super::super::cases::Case;
+use super::super::log::Said;
+use super::Facts;
+
+/// Something said of a verdict.
+struct Word<'s> {
+    said: &'s Said,
+    /// What.
+    native: &'s Native,
+    /// Whether it was said in closing the record.
+    closing: bool,
+    /// Whether it says something, or takes back what was said.
+    is_real: bool,
+}
+
+impl Facts<'_> {
+    pub(super) fn verdict(&self, number: usize, case: &Case, found: &mut Vec<String>) {
+        if !self.is_plain(case) {
+            return;
+        }
+        let all: Vec<Word<'_>> = self.said_of_verdict(case);
+        let certain = |word: &&Word<'_>| self.is_certain(case, word.said);
+        if !all.iter().all(|word| certain(&word)) {
+            return;
+        }
+        let answered =
+            |word: &Word<'_>| all.iter().any(|later| self.answers(later.said, word.said, Field::Verdict));
+        let mut left: Vec<&Word<'_>> = all.iter().filter(|word| !answered(word)).collect();
+        for outranks in [|word: &Word<'_>| word.is_real || word.closing, |word: &Word<'_>| word.closing] {
+            if left.iter().any(|word| outranks(word)) {
+                left.retain(|word| outranks(word));
+            }
+        }
+        if self.policy.conflicts != Conflicts::Latest && !self.reconfigured {
+            // Records of one system follow each other; of several the order of the systems decides.
+            let first = left.iter().map(|word| word.said.system).min();
+            left.retain(|word| Some(word.said.system) == first);
+        }
+        if left.is_empty() {
+            return;
+        }
+        for (at, id) in self.members(case) {
+            let stands = self.says((at, id), Field::Verdict);
+            let Some(stands) = stands.filter(|_| !self.may_differ(case, (at, id), Field::Verdict)) else {
+                continue;
+            };
+            let means =
+                |word: &&Word<'_>| self.agree(Field::Verdict, (word.said.system, word.native), (at, stands));
+            if !left.iter().any(|word| means(word)) {
+                let words: Vec<String> = left.iter().map(|word| word.native.to_string()).collect();
+                let record = self.world.remotes[at].record(id);
+                let words = words.join(" or ");
+                found.push(format!(
+                    "case {number}: the verdict of {record} is {stands}, and what stands is {words}"
+                ));
+            }
+        }
+    }
+
+    /// Whether the rules apply to a case without more ado.
+    fn is_plain(&self, case: &Case) -> bool {
+        let both = |field| *self.policy.direction(field) == Direction::Both;
+        let whole = case.former.is_empty()
+            && case.detached.is_empty()
+            && case.left.is_empty()
+            && case.changed_hands.is_empty();
+        let coarse = self.world.remotes.iter().all(|remote| remote.words.carries(Field::Verdict));
+        whole
+            && coarse
+            && both(Field::Verdict)
+            && both(Field::Status)
+            && self.policy.native_sync.is_none()
+            && self.policy.closing.reopen == Reopen::Propagate
+            && self.world.stores_lost == 0
+            && self.dead.is_empty()
+    }
+
+    /// What people said of a case's verdict since the last rest, and what stood then.
+    fn said_of_verdict<'s>(&'s self, case: &'s Case) -> Vec<Word<'s>> {
+        const NONE: &Native = &Native::Empty;
+        let mut words = Vec::new();
+        for said in self.said(case, Field::Status).chain(self.said(case, Field::Verdict)) {
+            let vocabulary = &self.world.remotes[said.system].words;
+            let closing = self.is_close(said, Field::Status) && !vocabulary.is_closed(&said.changed.old);
+            let (old, new) = (said.changed.old.get(&Field::Verdict), said.changed.new.get(&Field::Verdict));
+            let is_vague = |native: Option<&Native>| native.is_none_or(|native| vocabulary.is_vague(native));
+            let mut add = |native: &'s Native, closing| {
+                let word = self.word(said.system, Field::Verdict, native);
+                let is_real = word.is_some_and(|word| word != "undetermined");
+                words.push(Word { said, native, closing, is_real });
+            };
+            match new {
+                Some(new)
+                    if !(is_vague(Some(new)) && is_vague(old)) && !self.reopens(said, Field::Status) =>
+                {
+                    add(new, closing);
+                }
+                _ if self.reopens(said, Field::Status) => add(new.unwrap_or(NONE), false),
+                _ => {}
+            }
+        }
+        words.sort_by_key(|word| word.said.seq);
+        words.dedup_by_key(|word| word.said.seq);
+        words
+    }
+
+    /// Whether nothing about an edit is in doubt.
+    fn is_certain(&self, case: &Case, said: &Said) -> bool {
+        let field =
+            if said.changed.new.contains_key(&Field::Verdict) { Field::Verdict } else { Field::Status };
+        said.overrun.is_empty() && said.in_doubt.is_empty() && !said.joined && self.counts(case, said, field)
+    }
+}
