@@ -176,7 +176,11 @@ impl Run<'_, '_> {
             (member.state, member.unread) = (MemberState::Gone, !planted!(GoneForGood));
         }
         self.note(&intent.target, AuditKind::Left { reason });
-        self.remove(intent.id);
+        if let Action::Comment { .. } = intent.action {
+            self.found(intent); // it waits until the record is found
+        } else {
+            self.remove(intent.id);
+        }
         let decision = self.decide(&[], &[]);
         self.plan(decision.wishes, decision.copies);
         let look = |i: &&mut Intent| i.target == intent.target && i.action == Action::Fetch;

@@ -138,10 +138,9 @@ impl SimConnector {
         });
         let (now, size) = (world.clock.now(), world.scene.page);
         let remote = &world.remotes[self.at];
-        let (mut snapshots, more) = remote.list(now, kind, since, after.as_ref(), size);
+        let (snapshots, more) = remote.list(now, kind, since, after.as_ref(), size);
         let last = snapshots.last().map(|s| PageToken(format!("{} {}", s.modified, s.record.id)));
         let server_time = Some(now + remote.skew);
-        snapshots.retain(|snapshot| !world.is_hidden(self.at, &snapshot.record.id));
         let page = Page { snapshots, server_time, next: last.filter(|_| more), ..Page::default() };
         Self::answer(&mut world, Ok(page))
     }

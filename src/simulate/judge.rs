@@ -216,11 +216,12 @@ impl Facts<'_> {
             || self.dead.contains(&remote.record(id))
     }
 
-    /// Whether the worker was not told that it had opened a record: what is edited in it meanwhile may pass for what it was
-    /// opened with.
+    /// Whether the worker was not told that it had opened a record, or people were at work in it just then: what is edited in
+    /// it meanwhile may pass for what its system made of the opening.
     fn was_opened_blindly(&self, (at, id): (usize, &RecordId)) -> bool {
         let of = |w: &&Wrote| w.system == at && w.id == *id && w.created.is_some();
-        self.world.wrote.iter().filter(of).any(|wrote| !wrote.told)
+        let amid = self.world.opened_amid.contains(&(at, id.clone()));
+        amid || self.world.wrote.iter().filter(of).any(|wrote| !wrote.told)
     }
 
     /// Whether Microsoft's own sync keeps a system in agreement with another one.

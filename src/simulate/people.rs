@@ -85,6 +85,7 @@ impl World {
         let (Some(case), Ok(at)) = (case, u8::try_from(*system)) else { return };
         for edit in self.take_openings() {
             self.pass_moment();
+            self.opened_amid.insert(place.clone());
             let before = self.said.len();
             self.edit(Edit { spot: Spot { case, system: at }, ..edit });
             let words = self.remotes[*system].words.clone();

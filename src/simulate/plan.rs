@@ -57,7 +57,7 @@ pub enum What {
     /// A system answers the worker as it answers a stranger for some minutes: to him no record is there, in the very form in
     /// which it says that one is gone, and he may list nothing.
     Stranger(u8, u16),
-    /// A record is out of the worker's sight for some minutes: not listed, and said to be gone.
+    /// Whoever asks for a record by its id is told for some minutes that it is gone. Lists show what changes in it.
     Hide(Spot, u16),
     /// A record cannot be closed for some minutes: something that it depends on is open.
     Block(Spot, u16),

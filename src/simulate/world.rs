@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) wrote: Vec<Wrote>,
     /// What the worker cannot know.
     pub(crate) doubts: Doubts,
+    /// Tickets in which somebody was at work before anybody was told that they are there.
+    pub(crate) opened_amid: BTreeSet<(usize, RecordId)>,
     /// Records that nobody may write to: copies, other people's tickets.
     pub(crate) strangers: BTreeSet<(usize, RecordId)>,
     /// Records that an operator took out, and since when in the order of everything.
@@ -146,6 +148,7 @@ impl World {
             said: Vec::new(),
             wrote: Vec::new(),
             doubts: Doubts::default(),
+            opened_amid: BTreeSet::new(),
             strangers: BTreeSet::new(),
             apart: BTreeMap::new(),
             rested: 0,

@@ -54,8 +54,7 @@ impl Facts<'_> {
         // A reopening takes the verdict back on every side.
         let revokes = |said: &&Said| {
             let none = self.word(wrote.system, field, native).as_deref() == Some("undetermined");
-            let elsewhere = (said.system, &said.id) != (wrote.system, &wrote.id) && said.seq < wrote.seq;
-            field == Field::Verdict && none && elsewhere && self.reopens(said, Field::Status)
+            field == Field::Verdict && none && said.seq < wrote.seq && self.reopens(said, Field::Status)
         };
         let fits = fits.chain(self.said(case, Field::Status).filter(revokes));
         let Some(seq) = fits.filter(|said| !used.contains(&said.seq)).map(|said| said.seq).last() else {

@@ -233,6 +233,8 @@ impl Facts<'_> {
         else {
             return false;
         };
+        let of = |said: &Said| self.world.case_of(said.system, &said.id);
+        let in_case = |said: &Said| of(said).is_none() || of(said) == of(later);
         // Somebody else's same word may be the one that was brought.
         let another = self.world.said.iter().any(|s| {
             let same = s
@@ -240,7 +242,7 @@ impl Facts<'_> {
                 .new
                 .get(&field)
                 .is_some_and(|w| self.agree(field, (s.system, w), (later.system, brought)));
-            same && s.seq < wrote.seq && s.seq > earlier.since.0 && !same_record(s, earlier)
+            same && s.seq < wrote.seq && s.seq > earlier.since.0 && !same_record(s, earlier) && in_case(s)
         });
         wrote.told
             && !another

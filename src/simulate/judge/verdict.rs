@@ -113,6 +113,18 @@ impl Facts<'_> {
     fn is_certain(&self, case: &Case, said: &Said) -> bool {
         let field =
             if said.changed.new.contains_key(&Field::Verdict) { Field::Verdict } else { Field::Status };
-        said.overrun.is_empty() && said.in_doubt.is_empty() && !said.joined && self.counts(case, said, field)
+        let seen = !self.reopens(said, Field::Status) || self.was_closed_at_rest(said);
+        seen && said.overrun.is_empty()
+            && said.in_doubt.is_empty()
+            && !said.joined
+            && self.counts(case, said, field)
+    }
+
+    /// Whether a record was closed when everything rested last: else nobody need have seen the close that was taken back.
+    fn was_closed_at_rest(&self, said: &Said) -> bool {
+        let remote = &self.world.remotes[said.system];
+        let versions = remote.records.get(&said.id).into_iter().flatten();
+        let then = versions.take_while(|version| version.at <= said.since.1).last();
+        then.is_some_and(|version| remote.words.is_closed(&version.native))
     }
 }
