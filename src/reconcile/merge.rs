@@ -140,7 +140,7 @@ impl Work<'_> {
         let unseen = contenders.iter().all(|c| !c.saw_agreed);
         if let Some(agreed) = self.mapping.agreed.get(&field).filter(|_| unseen) {
             let Agreed { value, from, at } = agreed.clone();
-            let with_close = self.mapping.closing.as_ref().is_some_and(|closing| closing.system == from);
+            let with_close = self.was_said_in_closing(&from, at);
             rivals.push(Rival { value, from, at, contender: None, with_close });
         }
         if field == Field::Verdict {
@@ -174,6 +174,12 @@ impl Work<'_> {
                 && rival.value == rivals[winner].value
         };
         rivals.iter().find(besides).unwrap_or(&rivals[winner])
+    }
+
+    /// Whether what a system said at a time came with the close that is agreed.
+    fn was_said_in_closing(&self, from: &SystemName, at: Timestamp) -> bool {
+        let status = self.mapping.agreed.get(&Field::Status).filter(|status| status.value.is_closed());
+        status.is_some_and(|status| status.from == *from && status.at == at)
     }
 
     fn rival(&self, contender: &Contender, index: usize) -> Rival {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use crate::model::{Field, Native, Natives, Patch};
+use crate::reconcile::Conflicts;
 
 use super::doubt::Place;
 use super::plan::{Edit, Spot};
@@ -89,9 +90,11 @@ impl World {
             let before = self.said.len();
             self.edit(Edit { spot: Spot { case, system: at }, ..edit });
             let words = self.remotes[*system].words.clone();
+            // Until everything was met, another record may join with another word, and the policy prefer that.
+            let certain = self.rested > 0 || self.scene.policy.conflicts == Conflicts::CloseWins;
             for said in &mut self.said[before..] {
                 // What its system makes of the rest cannot be told from what a person makes of it.
-                said.joined = !(words.is_closed(&said.changed.new));
+                said.joined = !(certain && words.is_closed(&said.changed.new));
             }
         }
     }

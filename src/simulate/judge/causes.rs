@@ -56,6 +56,17 @@ impl Facts<'_> {
             let none = self.word(wrote.system, field, native).as_deref() == Some("undetermined");
             field == Field::Verdict && none && said.seq < wrote.seq && self.reopens(said, Field::Status)
         };
+        // Where a close with a verdict that says nothing followed, a record's own earlier word is brought back to it.
+        let vague = self.said(case, Field::Verdict).any(|said| {
+            let words = &self.world.remotes[said.system].words;
+            (said.system, &said.id) == (wrote.system, &wrote.id)
+                && said.seq < wrote.seq
+                && said.changed.new.get(&Field::Verdict).is_some_and(|native| words.is_vague(native))
+        });
+        let own = self.said(case, field).filter(|said| vague && said.seq < wrote.seq).filter(|said| {
+            self.agree(field, (said.system, &said.changed.new[&field]), (wrote.system, native))
+        });
+        let fits = fits.chain(own.filter(|_| field == Field::Verdict));
         let fits = fits.chain(self.said(case, Field::Status).filter(revokes));
         let Some(seq) = fits.filter(|said| !used.contains(&said.seq)).map(|said| said.seq).last() else {
             return false;

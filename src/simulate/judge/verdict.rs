@@ -86,7 +86,7 @@ impl Facts<'_> {
         let mut words = Vec::new();
         for said in self.said(case, Field::Status).chain(self.said(case, Field::Verdict)) {
             let vocabulary = &self.world.remotes[said.system].words;
-            let closing = self.is_close(said, Field::Status) && !vocabulary.is_closed(&said.changed.old);
+            let closing = self.just_closed(case, said);
             let (old, new) = (said.changed.old.get(&Field::Verdict), said.changed.new.get(&Field::Verdict));
             let is_vague = |native: Option<&Native>| native.is_none_or(|native| vocabulary.is_vague(native));
             let mut add = |native: &'s Native, closing| {
@@ -113,11 +113,29 @@ impl Facts<'_> {
     fn is_certain(&self, case: &Case, said: &Said) -> bool {
         let field =
             if said.changed.new.contains_key(&Field::Verdict) { Field::Verdict } else { Field::Status };
-        let seen = !self.reopens(said, Field::Status) || self.was_closed_at_rest(said);
+        let seen = !self.reopens(said, Field::Status)
+            || self.was_closed_at_rest(said) && !self.said_again(case, said);
         seen && said.overrun.is_empty()
             && said.in_doubt.is_empty()
             && !said.joined
             && self.counts(case, said, field)
+    }
+
+    /// Whether a record's status was changed once more in the same stretch: what stood in between nobody need have seen.
+    fn said_again(&self, case: &Case, said: &Said) -> bool {
+        let again = |later: &Said| later.seq > said.seq && later.since == said.since;
+        self.said(case, Field::Status)
+            .any(|later| (later.system, &later.id) == (said.system, &said.id) && again(later))
+    }
+
+    /// Whether a record was closed in the same stretch before: what is said then passes for said in closing.
+    fn just_closed(&self, case: &Case, said: &Said) -> bool {
+        let before = |close: &Said| close.seq <= said.seq && close.since == said.since;
+        self.said(case, Field::Status).any(|close| {
+            (close.system, &close.id) == (said.system, &said.id)
+                && before(close)
+                && self.is_close(close, Field::Status)
+        })
     }
 
     /// Whether a record was closed when everything rested last: else nobody need have seen the close that was taken back.
