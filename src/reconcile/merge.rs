@@ -252,7 +252,10 @@ impl Work<'_> {
     fn revoke_verdict(&mut self, contender: &Contender, status: &Value) {
         let field = Field::Verdict;
         let Some(agreed) = self.mapping.agreed.get(&field).cloned() else { return };
-        let reopened = self.mapping.is_closed() && !status.is_closed();
+        // Who loses a close to a record that was never closed has not been reopened.
+        let was_closed =
+            contender.old.as_ref().is_some_and(|old| self.closes(contender.member, Field::Status, old));
+        let reopened = was_closed && self.mapping.is_closed() && !status.is_closed();
         let seen =
             contender.verdict.as_ref().is_none_or(|said| self.satisfied(contender.member, field, said));
         if !reopened || agreed.value.is_empty() || !seen || planted!(VerdictOutlivesReopening) {

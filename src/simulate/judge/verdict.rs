@@ -28,8 +28,22 @@ impl Facts<'_> {
         if !all.iter().all(|word| certain(&word)) {
             return;
         }
-        let answered =
-            |word: &Word<'_>| all.iter().any(|later| self.answers(later.said, word.said, Field::Verdict));
+        let revokes = |later: &Word<'_>| self.reopens(later.said, Field::Status);
+        // A word and a reopening between two rests: which of them had seen the other is not known.
+        let unclear = |revoking: &Word<'_>| {
+            all.iter()
+                .any(|word| word.said.seq != revoking.said.seq && word.said.since == revoking.said.since)
+        };
+        let untold = self.world.wrote.iter().any(|wrote| !wrote.told && wrote.created.is_none());
+        if untold || all.iter().any(|word| revokes(word) && unclear(word)) {
+            return;
+        }
+        let answered = |word: &Word<'_>| {
+            all.iter().any(|later| {
+                self.answers(later.said, word.said, Field::Verdict)
+                    || revokes(later) && word.said.seq < later.said.since.0
+            })
+        };
         let mut left: Vec<&Word<'_>> = all.iter().filter(|word| !answered(word)).collect();
         for outranks in [|word: &Word<'_>| word.is_real || word.closing, |word: &Word<'_>| word.closing] {
             if left.iter().any(|word| outranks(word)) {
