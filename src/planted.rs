@@ -138,6 +138,20 @@ mod defects {
         VagueVerdictCounts,
         /// A reopened incident is closed again with the verdict that was revoked.
         VerdictOutlivesReopening,
+        /// A text that was cut excuses whatever comes to stand in its place.
+        CutExcusesAnything,
+        /// A 404 of a gateway is taken for the service's word that a record is gone.
+        ElsewhereIsGone,
+        /// An answer of no use makes a dead letter.
+        NonsenseIsRefused,
+        /// What is said while a record is out of sight is not brought to it when it is found.
+        GoneForgetsComments,
+        /// A write that is blocked for now is given up.
+        BlockedIsRefused,
+        /// What a system sets by itself at our close passes for somebody's word.
+        SystemsWordIsAnEdit,
+        /// A comment that quotes a copy of ours is not carried.
+        QuotationDropped,
         /// A ticket that somebody closes before we have met it is taken to have begun closed.
         ClosedAtOpening,
     }

@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::decide::Work;
 use super::merge::Contender;
 use super::needs::{self, is_outcome};
-use super::policy::Reopen;
+use super::policy::{Reopen, is_beginning};
 
 impl Work<'_> {
     /// Compares the stated fields with the base, and acknowledges them.
@@ -125,6 +125,10 @@ impl Work<'_> {
             return self.leave_alone(at, field, new.to_string(), reason);
         }
         if !matches!(cause, Cause::Edit) {
+            if old.as_ref().is_some_and(|old| self.was_cut(at, field, old)) && !planted!(CutExcusesAnything) {
+                // What took the place of the cut text is not what was left to differ.
+                self.mapping.members[at].exempt.remove(&field);
+            }
             return;
         }
         if let Some(reason) = self.came_with_our_close(at, snapshot, field, old.as_ref(), new) {
@@ -154,6 +158,14 @@ impl Work<'_> {
         }
     }
 
+    /// Whether a record was left to differ because its system kept only the beginning of what is agreed.
+    fn was_cut(&self, at: usize, field: Field, old: &Native) -> bool {
+        let member = &self.mapping.members[at];
+        let table = self.policy().translation(&member.record.system);
+        let written = self.mapping.agreed(field).zip(table).and_then(|(v, t)| t.write(member.record.kind, v));
+        member.exempt.contains(&field) && written.is_some_and(|written| is_beginning(old, &written))
+    }
+
     /// Why a verdict that came to show with a close of ours is nobody's word, if so. What the record had before, hidden while
     /// it was open, nobody has set since. What the answer to the close shows besides is the doing of the system itself (a
     /// business rule, a post function), as it is at each close; in a later read it may be a person's.
@@ -175,7 +187,8 @@ impl Work<'_> {
         if hidden.is_some_and(|hidden| self.policy().same(&snapshot.record, field, hidden, new)) {
             return Some("the record had it before, and kept it when it was closed");
         }
-        self.observed.answered.then_some("the system set it by itself when it was closed")
+        let answered = self.observed.answered && !planted!(SystemsWordIsAnEdit);
+        answered.then_some("the system set it by itself when it was closed")
     }
 
     /// An edit travels, or the history says why it does not.

@@ -116,7 +116,8 @@ impl Work<'_> {
             let member = &self.mapping.members[other];
             other != at
                 && Some(other) != twin
-                && (member.state == MemberState::Linked || member.is_missed())
+                && (member.state == MemberState::Linked
+                    || member.is_missed() && !planted!(GoneForgetsComments))
                 && member.record.kind != RecordKind::Alert
                 && policy.comments.reaches(&member.record.system)
                 && !self.follows_natively(other)
@@ -212,6 +213,9 @@ impl Work<'_> {
         // A mark that does not fit the whole text proves nothing: somebody quotes a copy of ours in an answer.
         let key = comment.key.as_str().to_owned();
         self.note(&snapshot.record, AuditKind::Commented { by: comment.author.clone(), key });
+        if self.rules.marker.read(&comment.text) == Mark::Unproven && planted!(QuotationDropped) {
+            return;
+        }
         if quotations(&comment.text) > MAX_QUOTATIONS {
             let reason = format!(
                 "it quotes more than {MAX_QUOTATIONS} copies; a system that alters our copies would send it round for ever"
