@@ -49,6 +49,9 @@ pub struct Agreed {
     pub from: SystemName,
     /// That system's time of the edit (UTC).
     pub at: Timestamp,
+    /// Whether it was said of a record that was closed, or in closing it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
 }
 
 /// How the incident was closed.

@@ -319,6 +319,11 @@ impl Work<'_> {
     ) {
         // A note of ours, left over from an earlier close, is not what whoever closes now has to say.
         let said = snapshot.closing_comment.clone().filter(|note| !self.mapping.members[at].wrote_note(note));
+        let field = value.field();
+        let is_closed =
+            snapshot.native.get(&Field::Status).is_some_and(|s| self.closes(at, Field::Status, s));
+        let says_nothing =
+            snapshot.native.get(&field).is_some_and(|new| self.is_vague(at, field, old.as_ref(), new));
         self.contenders.push(Contender {
             member: at,
             value,
@@ -327,7 +332,7 @@ impl Work<'_> {
             modified: snapshot.modified,
             by: snapshot.modified_by.clone(),
             closing_comment: said,
-            with_close: self.is_closed_by_somebody(at, snapshot),
+            closed: is_closed && !says_nothing,
             verdict: self.mapping.members[at].native(Field::Verdict).cloned(),
         });
     }

@@ -63,7 +63,7 @@ impl Work<'_> {
                 modified,
                 by: Some("all alerts closed".to_owned()),
                 closing_comment: None,
-                with_close: true,
+                closed: true,
                 verdict: None,
             });
         }

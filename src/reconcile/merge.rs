@@ -28,8 +28,8 @@ pub(super) struct Contender {
     pub(super) by: Option<String>,
     /// The note that came with a close.
     pub(super) closing_comment: Option<String>,
-    /// Whether it was said in closing the record.
-    pub(super) with_close: bool,
+    /// Whether the record is closed, by whomever.
+    pub(super) closed: bool,
     /// The verdict that the record stated before.
     pub(super) verdict: Option<Native>,
 }
@@ -40,8 +40,8 @@ struct Rival {
     from: SystemName,
     at: Timestamp,
     contender: Option<usize>,
-    /// Whether it was said in closing.
-    with_close: bool,
+    /// Whether it was said of a closed record.
+    closed: bool,
 }
 
 impl Work<'_> {
@@ -120,7 +120,7 @@ impl Work<'_> {
         let (record, modified) = (member.record.clone(), member.base.as_ref().map(|base| base.modified));
         self.note(&record, AuditKind::Agreed { field, value: format!("{value} (native sync settled it)") });
         let at = modified.unwrap_or_default();
-        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at });
+        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at, closed: false });
         let answers = |c: &Contender| {
             c.value.field() == field && c.old.as_ref().is_some_and(|old| self.satisfied(c.member, field, old))
         };
@@ -139,9 +139,8 @@ impl Work<'_> {
         let mut rivals: Vec<Rival> = contenders.iter().enumerate().map(|(i, c)| self.rival(c, i)).collect();
         let unseen = contenders.iter().all(|c| !c.saw_agreed);
         if let Some(agreed) = self.mapping.agreed.get(&field).filter(|_| unseen) {
-            let Agreed { value, from, at } = agreed.clone();
-            let with_close = self.was_said_in_closing(&from, at);
-            rivals.push(Rival { value, from, at, contender: None, with_close });
+            let Agreed { value, from, at, closed } = agreed.clone();
+            rivals.push(Rival { value, from, at, contender: None, closed });
         }
         if field == Field::Verdict {
             outrank(&mut rivals);
@@ -176,16 +175,10 @@ impl Work<'_> {
         rivals.iter().find(besides).unwrap_or(&rivals[winner])
     }
 
-    /// Whether what a system said at a time came with the close that is agreed.
-    fn was_said_in_closing(&self, from: &SystemName, at: Timestamp) -> bool {
-        let status = self.mapping.agreed.get(&Field::Status).filter(|status| status.value.is_closed());
-        status.is_some_and(|status| status.from == *from && status.at == at)
-    }
-
     fn rival(&self, contender: &Contender, index: usize) -> Rival {
         let from = self.mapping.members[contender.member].record.system.clone();
-        let Contender { modified, with_close, .. } = *contender;
-        Rival { value: contender.value.clone(), from, at: modified, contender: Some(index), with_close }
+        let Contender { modified, closed, .. } = *contender;
+        Rival { value: contender.value.clone(), from, at: modified, contender: Some(index), closed }
     }
 
     /// The bridge's conflict policy.
@@ -239,7 +232,8 @@ impl Work<'_> {
         if known || contender.old.is_some() {
             self.note(&record, AuditKind::Agreed { field, value: value.to_string() });
         }
-        self.mapping.agreed.insert(field, Agreed { value, from, at: contender.modified });
+        let (at, closed) = (contender.modified, contender.closed);
+        self.mapping.agreed.insert(field, Agreed { value, from, at, closed });
         for member in &mut self.mapping.members {
             member.exempt.remove(&field);
             member.owed.remove(&field);
@@ -256,8 +250,9 @@ impl Work<'_> {
         let was_closed =
             contender.old.as_ref().is_some_and(|old| self.closes(contender.member, Field::Status, old));
         let reopened = was_closed && self.mapping.is_closed() && !status.is_closed();
-        let seen =
-            contender.verdict.as_ref().is_none_or(|said| self.satisfied(contender.member, field, said));
+        let differs = self.mapping.members[contender.member].exempt.contains(&field);
+        let says = |said| self.satisfied(contender.member, field, said);
+        let seen = differs || contender.verdict.as_ref().is_none_or(says);
         if !reopened || agreed.value.is_empty() || !seen || planted!(VerdictOutlivesReopening) {
             return;
         }
@@ -267,7 +262,9 @@ impl Work<'_> {
             &record,
             AuditKind::Agreed { field, value: format!("{value} (the reopening revokes {})", agreed.value) },
         );
-        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at: contender.modified });
+        self.mapping
+            .agreed
+            .insert(field, Agreed { value, from: record.system, at: contender.modified, closed: false });
         for member in &mut self.mapping.members {
             member.exempt.remove(&field);
             member.owed.remove(&field);
@@ -336,18 +333,20 @@ impl Work<'_> {
         let Some(status) = self.mapping.agreed.get(&Field::Status).cloned() else { return };
         if default != Verdict::UNDETERMINED && without && status.value.is_closed() {
             let value = Value::Verdict(default);
-            self.mapping.agreed.insert(Field::Verdict, Agreed { value, from: status.from, at: status.at });
+            self.mapping
+                .agreed
+                .insert(Field::Verdict, Agreed { value, from: status.from, at: status.at, closed: false });
         }
     }
 }
 
-/// Of verdicts that compete, one that was said in closing outranks one that was not, and any outranks none.
+/// Of verdicts that compete, one that was said in closing or since outranks one that was not, and any outranks none.
 fn outrank(rivals: &mut Vec<Rival>) {
-    let says = |rival: &Rival| rival.with_close || !rival.value.is_empty();
+    let says = |rival: &Rival| rival.closed || !rival.value.is_empty();
     if rivals.iter().any(says) {
         rivals.retain(says);
     }
-    if rivals.iter().any(|rival| rival.with_close) {
-        rivals.retain(|rival| rival.with_close);
+    if rivals.iter().any(|rival| rival.closed) {
+        rivals.retain(|rival| rival.closed);
     }
 }

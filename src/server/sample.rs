@@ -43,7 +43,7 @@ impl SampleStore {
             member(sentinel(), "Closed", None),
         ];
         let from = SystemName::new("sentinel").unwrap();
-        let agreed = Agreed { value: Value::Status(Status::Closed), from, at: at(60) };
+        let agreed = Agreed { value: Value::Status(Status::Closed), from, at: at(60), closed: true };
         mapping.agreed = BTreeMap::from([(Field::Status, agreed)]);
         let (first, second) = (mapping.take_intent_id(), mapping.take_intent_id());
         let audit = history(mapping.id, first, second);

@@ -12,7 +12,7 @@ struct Word<'s> {
     said: &'s Said,
     /// What.
     native: &'s Native,
-    /// Whether it was said in closing the record.
+    /// Whether it was said of a closed record.
     closing: bool,
     /// Whether it says something, or takes back what was said.
     is_real: bool,
@@ -29,31 +29,19 @@ impl Facts<'_> {
             return;
         }
         let revokes = |later: &Word<'_>| self.reopens(later.said, Field::Status);
-        // A word and a reopening between two rests: which of them had seen the other is not known.
-        let unclear = |revoking: &Word<'_>| {
-            all.iter()
-                .any(|word| word.said.seq != revoking.said.seq && word.said.since == revoking.said.since)
-        };
+        // What was said before the last rest is known to all, and so answered by whatever was said since.
+        let now: Vec<&Word<'_>> = all.iter().filter(|word| word.said.seq > self.world.rested).collect();
         let untold = self.world.wrote.iter().any(|wrote| !wrote.told && wrote.created.is_none());
-        if untold || all.iter().any(|word| revokes(word) && unclear(word)) {
+        // Which of a word and a reopening had seen the other is not known.
+        if untold || now.len() > 1 && now.iter().any(|word| revokes(word)) {
             return;
         }
-        let answered = |word: &Word<'_>| {
-            all.iter().any(|later| {
-                self.answers(later.said, word.said, Field::Verdict)
-                    || revokes(later) && word.said.seq < later.said.since.0
-            })
-        };
-        let mut left: Vec<&Word<'_>> = all.iter().filter(|word| !answered(word)).collect();
-        for outranks in [|word: &Word<'_>| word.is_real || word.closing, |word: &Word<'_>| word.closing] {
-            if left.iter().any(|word| outranks(word)) {
-                left.retain(|word| outranks(word));
-            }
-        }
-        if self.policy.conflicts != Conflicts::Latest && !self.reconfigured {
-            // Records of one system follow each other; of several the order of the systems decides.
-            let first = left.iter().map(|word| word.said.system).min();
-            left.retain(|word| Some(word.said.system) == first);
+        let answered =
+            |word: &Word<'_>| now.iter().any(|later| self.answers(later.said, word.said, Field::Verdict));
+        let mut left: Vec<&Word<'_>> = now.iter().copied().filter(|word| !answered(word)).collect();
+        // Who answers one of several may or may not have beaten the others with it.
+        if left.len() == now.len() {
+            self.rank(&mut left);
         }
         if left.is_empty() {
             return;
@@ -73,6 +61,20 @@ impl Facts<'_> {
                     "case {number}: the verdict of {record} is {stands}, and what stands is {words}"
                 ));
             }
+        }
+    }
+
+    /// Of words that nobody answered those that the rules prefer.
+    fn rank(&self, left: &mut Vec<&Word<'_>>) {
+        for outranks in [|word: &Word<'_>| word.is_real || word.closing, |word: &Word<'_>| word.closing] {
+            if left.iter().any(|word| outranks(word)) {
+                left.retain(|word| outranks(word));
+            }
+        }
+        if self.policy.conflicts != Conflicts::Latest && !self.reconfigured {
+            // Words on one record follow each other; of several the order of the systems decides.
+            let first = left.iter().map(|word| word.said.system).min();
+            left.retain(|word| Some(word.said.system) == first);
         }
     }
 
@@ -100,7 +102,7 @@ impl Facts<'_> {
         let mut words = Vec::new();
         for said in self.said(case, Field::Status).chain(self.said(case, Field::Verdict)) {
             let vocabulary = &self.world.remotes[said.system].words;
-            let closing = self.just_closed(case, said);
+            let closing = self.was_closed(said);
             let (old, new) = (said.changed.old.get(&Field::Verdict), said.changed.new.get(&Field::Verdict));
             let is_vague = |native: Option<&Native>| native.is_none_or(|native| vocabulary.is_vague(native));
             let mut add = |native: &'s Native, closing| {
@@ -142,14 +144,12 @@ impl Facts<'_> {
             .any(|later| (later.system, &later.id) == (said.system, &said.id) && again(later))
     }
 
-    /// Whether a record was closed in the same stretch before: what is said then passes for said in closing.
-    fn just_closed(&self, case: &Case, said: &Said) -> bool {
-        let before = |close: &Said| close.seq <= said.seq && close.since == said.since;
-        self.said(case, Field::Status).any(|close| {
-            (close.system, &close.id) == (said.system, &said.id)
-                && before(close)
-                && self.is_close(close, Field::Status)
-        })
+    /// Whether a record was closed when something was said of it.
+    fn was_closed(&self, said: &Said) -> bool {
+        let remote = &self.world.remotes[said.system];
+        let versions = remote.records.get(&said.id).into_iter().flatten();
+        let then = versions.take_while(|version| version.at <= said.at).last();
+        then.is_some_and(|version| remote.words.is_closed(&version.native))
     }
 
     /// Whether a record was closed when everything rested last: else nobody need have seen the close that was taken back.
