@@ -205,8 +205,11 @@ impl Work<'_> {
         let Some(value) = self.read(at, field, new) else { return };
         let leaves = self.policy().direction(field).leaves(system);
         if self.says_agreed(at, field, new, &value) && !(leaves && self.another_differs(at, field)) {
-            self.mapping.members[at].exempt.remove(&field);
+            if self.mapping.members[at].exempt.remove(&field) && field == Field::Status {
+                self.closed_again.insert(at);
+            }
             self.second(at, field);
+            self.second_verdict(at, field);
             return self.not_carried(
                 at,
                 field,
@@ -246,7 +249,11 @@ impl Work<'_> {
     /// Whether somebody closes a record that somebody else has closed elsewhere, unseen: what one of them says with the close
     /// is no answer to what the other said.
     fn closes_unseen(&self, at: usize, snapshot: &Snapshot) -> bool {
-        self.mapping.is_closed() && self.is_closed_by_somebody(at, snapshot) && !planted!(ListsDecideVerdict)
+        let anew = self.closed_again.contains(&at);
+        self.mapping.is_closed()
+            && self.is_closed_by_somebody(at, snapshot)
+            && !anew
+            && !planted!(ListsDecideVerdict)
     }
 
     /// Whether a snapshot shows that somebody closed a record since it was acknowledged.
@@ -274,6 +281,19 @@ impl Work<'_> {
         let besides = policy.direction(field).leaves(&system) && !policy.is_natively_synced(&system);
         let theirs = |agreed: &&mut Agreed| besides && policy.is_natively_synced(&agreed.from);
         if let Some(agreed) = self.mapping.agreed.get_mut(&field).filter(theirs) {
+            agreed.from = system;
+        }
+    }
+
+    /// Of several systems that say the same verdict the first in the bridge's order stands for it, whichever was heard first.
+    fn second_verdict(&mut self, at: usize, field: Field) {
+        let system = self.mapping.members[at].record.system.clone();
+        let policy = self.policy();
+        let goes_first = |agreed: &&mut Agreed| policy.rank(&system) < policy.rank(&agreed.from);
+        if field == Field::Verdict
+            && !policy.is_natively_synced(&system)
+            && let Some(agreed) = self.mapping.agreed.get_mut(&field).filter(goes_first)
+        {
             agreed.from = system;
         }
     }

@@ -85,6 +85,8 @@ pub(super) struct Work<'a> {
     pub(super) audit: Vec<(RecordRef, AuditKind)>,
     stale: Vec<RecordRef>,
     pub(super) overtaken: Vec<RecordRef>,
+    /// Records that were reopened by themselves, and are closed again: who closes them has seen how the incident was closed.
+    pub(super) closed_again: BTreeSet<usize>,
     /// Alerts that were closed in what was just read.
     pub(super) closed_alerts: BTreeSet<RecordRef>,
 }
@@ -100,6 +102,7 @@ impl<'a> Work<'a> {
             audit: Vec::new(),
             stale: Vec::new(),
             overtaken: Vec::new(),
+            closed_again: BTreeSet::new(),
             closed_alerts: BTreeSet::new(),
         }
     }

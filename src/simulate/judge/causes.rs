@@ -84,7 +84,15 @@ impl Facts<'_> {
         let here = |said: &&Said| said.by_service && said.system == at && said.id == *id;
         let replaced = self.said(case, field).filter(here).count();
         let unknown = self.world.doubts.unknown.get(&(at, id.clone())).copied().unwrap_or(0);
-        unknown + untold + replaced + self.late(case, field) + self.world.stores_lost
+        // A close whose verdict says nothing is brought the agreed one again.
+        let vague = |said: &&Said| {
+            let words = &self.world.remotes[said.system].words;
+            said.system == at
+                && said.id == *id
+                && said.changed.new.get(&Field::Verdict).is_some_and(|native| words.is_vague(native))
+        };
+        let vague = if field == Field::Verdict { self.said(case, field).filter(vague).count() } else { 0 };
+        unknown + untold + vague + replaced + self.late(case, field) + self.world.stores_lost
     }
 
     /// Writes that were carried out over what a person had set since they were sent: they pass for a person's.

@@ -102,7 +102,7 @@ impl Facts<'_> {
         let mut words = Vec::new();
         for said in self.said(case, Field::Status).chain(self.said(case, Field::Verdict)) {
             let vocabulary = &self.world.remotes[said.system].words;
-            let closing = self.was_closed(said);
+            let closing = self.was_closed(said) || self.closes_later(case, said);
             let (old, new) = (said.changed.old.get(&Field::Verdict), said.changed.new.get(&Field::Verdict));
             let is_vague = |native: Option<&Native>| native.is_none_or(|native| vocabulary.is_vague(native));
             let mut add = |native: &'s Native, closing| {
@@ -142,6 +142,16 @@ impl Facts<'_> {
         let again = |later: &Said| later.seq > said.seq && later.since == said.since;
         self.said(case, Field::Status)
             .any(|later| (later.system, &later.id) == (said.system, &said.id) && again(later))
+    }
+
+    /// Whether a record was closed later in the same stretch: what is seen at once passes for said at once.
+    fn closes_later(&self, case: &Case, said: &Said) -> bool {
+        let later = |close: &Said| close.seq > said.seq && close.since == said.since;
+        self.said(case, Field::Status).any(|close| {
+            (close.system, &close.id) == (said.system, &said.id)
+                && later(close)
+                && self.is_close(close, Field::Status)
+        })
     }
 
     /// Whether a record was closed when something was said of it.
