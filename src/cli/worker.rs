@@ -17,7 +17,7 @@ use crate::http::{CallObserver, Http};
 use crate::model::{BridgeName, SystemName};
 use crate::reconcile::{MarkerKey, Rules};
 use crate::server::{self, AppState, Hooks};
-use crate::sidecar::{Service, StoreMailbox};
+use crate::sidecar::{SecretFault, Service, SigningKey, StoreMailbox};
 use crate::store::{SledStore, Store};
 use crate::telemetry::{Event, Telemetry};
 
@@ -33,6 +33,9 @@ pub(super) async fn run(
     telemetry: &Telemetry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
+    if let Some((system, fault)) = unfit_webhook_secrets(config).into_iter().next() {
+        anyhow::bail!("{system}: {fault}");
+    }
     let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
     let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
     let mailboxes = mailboxes(config, &store)?;
@@ -41,6 +44,9 @@ pub(super) async fn run(
         for kind in watched.connector.collections() {
             telemetry.health().watch(name, *kind, watched.poll);
         }
+    }
+    for ((system, kind), cursor) in store.cursors()? {
+        telemetry.set_cursor(&system, kind, cursor);
     }
     let listener = server::bind(config.server.listen).await?;
     tracing::info!(listen = %listener.local_addr().context("the server has no address")?, "lockstep runs; the status page is at /");
@@ -150,6 +156,17 @@ pub(super) fn mailboxes(config: &Config, store: &Arc<dyn Store>) -> anyhow::Resu
         }
     }
     Ok(mailboxes)
+}
+
+/// The webhooks' secrets with which no message could ever be signed. One that cannot be read now is none of them: a
+/// file may still come.
+pub(super) fn unfit_webhook_secrets(config: &Config) -> Vec<(SystemName, SecretFault)> {
+    let fault = |system: &System| {
+        let SystemSettings::Sidecar(settings) = &system.settings else { return None };
+        let secret = settings.webhook.as_ref()?.secret.resolve().ok()?;
+        Some((system.name.clone(), SigningKey::parse(&secret).err()?))
+    };
+    config.systems.iter().filter_map(fault).collect()
 }
 
 /// Takes the addresses of all sidecars' APIs.
