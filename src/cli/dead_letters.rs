@@ -98,6 +98,9 @@ mod tests {
         let action = Action::Update { closing: true };
         let update = Intent { action, state, attempts: 1, ..comment.clone() };
         let text = render(&[IntentView::from(&update), IntentView::from(&comment)]);
-        insta::assert_snapshot!(anstream::adapter::strip_str(&text), @"");
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text), @r"
+        86a7db672ae38118-1  update of defender/incident/4711 (status, title): refused (400): title must not be empty  1 try, last 2026-11-24 09:01:10Z
+        86a7db672ae38118-1  comment of defender/incident/4711: refused (400 BadRequest)  5 tries, last 2026-11-24 09:01:10Z
+        ");
     }
 }

@@ -14,7 +14,9 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// Why a secret can never sign. The texts say how to make one that can, and never show the secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the webhook's secret {0}; make one with `echo \"whsec_$(openssl rand -base64 32)\"`, and give the adapter the same")]
+#[error(
+    "the webhook's secret {0}; make one with `echo \"whsec_$(openssl rand -base64 32)\"`, and give the adapter the same"
+)]
 pub struct SecretFault(&'static str);
 
 /// A key that signs messages. It is wiped from memory when dropped.

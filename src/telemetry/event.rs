@@ -156,7 +156,10 @@ impl Event<'_> {
                 error!(%mapping, ?what, "a defect in lockstep: the mapping rests until the next start; please report it");
             }
             Self::StoreFailed { error } => {
-                error!(error, "the store failed, the worker stops; check the disk, then start it again");
+                error!(
+                    error,
+                    "the store failed, the worker stops; see the error for what to mend, then start it again"
+                );
             }
             _ => {}
         }

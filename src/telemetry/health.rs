@@ -229,8 +229,8 @@ impl Health {
             *seen = (seen.0.min(since), seen.1.max(collection.patience()));
         }
         let stalled = systems.into_iter().filter(|(_, (since, patience))| since > patience);
-        let stalled =
-            stalled.map(|(system, (since, _))| format!("{system} has not been polled for {} s", since.as_secs()));
+        let stalled = stalled
+            .map(|(system, (since, _))| format!("{system} has not been polled for {} s", since.as_secs()));
         inner.store_failure().chain(stalled).collect()
     }
 
@@ -353,7 +353,11 @@ mod tests {
         );
         fails(&health, &system, PollFailureKind::Failed, "no route", 2);
         let later = view(&health);
-        assert_eq!((later.state, later.since), (CollectionState::Denied, Some(since)), "an outage mends nothing");
+        assert_eq!(
+            (later.state, later.since),
+            (CollectionState::Denied, Some(since)),
+            "an outage mends nothing"
+        );
         assert_eq!(later.last_error.unwrap().message, "no route");
         succeeds(&health, &system);
         assert!(health.not_ready().is_empty());
@@ -375,7 +379,11 @@ mod tests {
         assert_eq!(failing.error.as_deref(), Some("it answered 503"));
         assert_eq!(failing.last_error.unwrap().message, "it answered 503");
         fails(&health, &system, PollFailureKind::Denied, "denied (403)", 4);
-        assert_eq!(view(&health).error.as_deref(), Some("denied (403)"), "being denied is the graver trouble");
+        assert_eq!(
+            view(&health).error.as_deref(),
+            Some("denied (403)"),
+            "being denied is the graver trouble"
+        );
     }
 
     #[tokio::test(start_paused = true)]

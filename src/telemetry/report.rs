@@ -132,8 +132,7 @@ mod tests {
         let mut sample = SampleStore::new();
         let (at, kind) = (sample.audit[0].at, AuditKind::Left { reason: "it is not there any more".into() });
         let entry = AuditEntry { at, mapping: sample.mapping.id, record: defender(), kind };
-        let states =
-            [MemberState::Gone, MemberState::Gone, MemberState::Redirected, MemberState::Superseded];
+        let states = [MemberState::Gone, MemberState::Gone, MemberState::Redirected, MemberState::Superseded];
         for state in states {
             sample.mapping.member_mut(&defender()).unwrap().state = state;
             telemetry.history(&entry, &sample.mapping);
