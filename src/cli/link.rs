@@ -30,8 +30,7 @@ pub(super) async fn link(
     changes(joining)?;
     let joining = if unchecked { joining.clone() } else { existing(config, &store, joining).await? };
     store.commit(changes(&joining)?).await?;
-    let when = if unchecked { "it is read" } else { "it is taken in" };
-    print(&format!("{joining} is linked to {record}; {when} at the next start of the worker"))?;
+    print(&format!("{joining} is linked to {record}; the worker reads it at its next start"))?;
     Ok(())
 }
 
