@@ -263,6 +263,16 @@ fn a_write_without_effect_is_tried_eight_times() {
 }
 
 #[test]
+fn a_refusal_at_the_first_try_is_one_try() {
+    let mut world = closed();
+    let sent = world.read(Ok(sentinel(1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Refused), Vec::new());
+    let dead = &world.lane.intents[0];
+    assert!(matches!(&dead.state, IntentState::Dead { patch, .. } if !patch.is_empty()), "{dead:?}");
+    assert_eq!(dead.attempts, 1);
+}
+
+#[test]
 fn a_dead_letter_rests_until_something_else_is_to_be_written() {
     let mut world = closed();
     sends_until_the_end(&mut world, &|| Ok(sentinel(1, "New")), &|| Err(FailureKind::Conflict));

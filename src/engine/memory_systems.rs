@@ -210,7 +210,7 @@ impl Report for Ear {
     fn polled(&self, _: &SystemName, _: RecordKind, news: usize, _: Duration, _: Option<Timestamp>) {
         self.polled.lock().unwrap().push(news);
     }
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {
         *self.malformed.lock().unwrap() += 1;
     }

@@ -9,13 +9,14 @@ use crate::model::{RecordKind, SystemName};
 use crate::store::StoreError;
 
 use super::crash;
+use super::report::{PollFailure, PollFailureKind};
 use super::shell::{Shell, Watched};
 use super::watch::Watch;
 
 /// Pages of one cycle at most; what is left comes with the next cycle, since the cursor stays.
 const MAX_PAGES: usize = 2_000;
-/// Longest rest after failures.
-const MAX_REST: Duration = Duration::from_mins(5);
+/// Longest rest after failures, unless a system is polled less often than that.
+pub const LONGEST_REST: Duration = Duration::from_mins(5);
 
 /// One collection and when it is listed next. A collection that cannot be listed waits longer and longer, and with it
 /// those after it (an alert is known by its incident), but none before it.
@@ -67,9 +68,9 @@ async fn listed(
             turn.failures = 0;
             report.polled(system, kind, *news, stopwatch.elapsed(), turn.watch.cursor());
         }
-        Err(error) => {
+        Err(failure) => {
             turn.failures += 1;
-            report.poll_failed(system, kind, error, turn.failures);
+            report.poll_failed(system, kind, failure, turn.failures);
         }
     }
     turn.due = turn_began + rest_after(watched.poll, turn.failures);
@@ -82,7 +83,7 @@ pub(super) async fn list_once(
     watched: &Watched,
     kind: RecordKind,
     watch: &mut Watch,
-) -> Result<Result<usize, String>, StoreError> {
+) -> Result<Result<usize, PollFailure>, StoreError> {
     let began = shell.now();
     let outcome = cycle(shell, watched, kind, watch).await?;
     match &outcome {
@@ -95,7 +96,7 @@ pub(super) async fn list_once(
 
 /// The poll interval, doubled with each failure in a row.
 fn rest_after(poll: Duration, failures: u32) -> Duration {
-    poll.saturating_mul(1 << failures.min(6)).min(MAX_REST.max(poll))
+    poll.saturating_mul(1 << failures.min(6)).min(LONGEST_REST.max(poll))
 }
 
 /// One cycle: all pages since the cursor. The inner error is the system's, the outer one the store's.
@@ -104,7 +105,7 @@ pub(super) async fn cycle(
     watched: &Watched,
     kind: RecordKind,
     watch: &mut Watch,
-) -> Result<Result<usize, String>, StoreError> {
+) -> Result<Result<usize, PollFailure>, StoreError> {
     let (since, mut page, mut news) = (watch.since(), None, 0);
     let system: &SystemName = watched.connector.system();
     for _ in 0..MAX_PAGES {
@@ -117,7 +118,7 @@ pub(super) async fn cycle(
             Err(_) if planted!(BrokenListCounts) => {
                 Page { server_time: Some(shell.now()), ..Page::default() }
             }
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(PollFailure::from(&error))),
         };
         for malformed in &listed.malformed {
             shell.parts.report.malformed(system, malformed);
@@ -137,5 +138,6 @@ pub(super) async fn cycle(
             return Ok(Ok(news));
         }
     }
-    Ok(Err(format!("more than {MAX_PAGES} pages in one cycle; narrow the bridge's `since`")))
+    let message = format!("more than {MAX_PAGES} pages in one cycle; narrow the bridge's `since`");
+    Ok(Err(PollFailure { kind: PollFailureKind::Failed, message }))
 }

@@ -91,7 +91,7 @@ pub(super) struct Nobody;
 
 impl Report for Nobody {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
     fn hinted(&self, _: &SystemName, _: super::Hinted) {}
     fn history(&self, _: &AuditEntry, _: &Mapping) {}
@@ -163,7 +163,7 @@ struct Budgets(Mutex<usize>);
 
 impl Report for Budgets {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
     fn hinted(&self, _: &SystemName, _: super::Hinted) {}
     fn history(&self, _: &AuditEntry, _: &Mapping) {}

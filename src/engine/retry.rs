@@ -25,6 +25,10 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn give_up(&mut self, intent: &Intent, reason: String, wanted: Patch) {
+        if matches!(intent.state, IntentState::Sending { .. }) {
+            // Refused for good: the request that was refused is a try as any other.
+            self.count_attempt(intent.id);
+        }
         self.transition(intent.id, IntentEvent::GiveUp { reason: reason.clone(), wanted });
         self.note(&intent.target, AuditKind::Dead { intent: intent.id, reason });
     }

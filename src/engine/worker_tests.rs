@@ -143,7 +143,7 @@ async fn a_ticket_is_looked_up_opened_and_described() {
     world.system("defender").state.lock().unwrap().brief = Some(Ok(brief));
     let failing = CallError::NotSent {
         site: Box::new(site(&SystemName::new("sentinel").unwrap())),
-        cause: NotSentCause::Breaker,
+        cause: NotSentCause::Breaker("no route".into()),
         retry_after: None,
     };
     world.system("sentinel").state.lock().unwrap().brief = Some(Err(failing));

@@ -11,7 +11,7 @@ use tracing::{Instrument, Span, field};
 use url::Url;
 use uuid::Uuid;
 
-use super::breaker::{Breaker, Permit};
+use super::breaker::{Breaker, Permit, Rest};
 use super::budget::Budgets;
 use super::call::{Answer, Call, CallObserver, Effect, Method, RequestIds};
 use super::client::{Http, describe};
@@ -159,7 +159,8 @@ impl Door {
     /// One request, if breaker and budget let it out.
     async fn exchange(&self, call: &Call, url: &Url, token: &Token, attempt: u32) -> Result<Reply, Failed> {
         let refused = |cause, wait| Failed::last(not_sent(self.site(call), cause, Some(wait)));
-        let permit = self.breaker.admit().map_err(|wait| refused(NotSentCause::Breaker, wait))?;
+        let resting = |Rest { wait, last }| refused(NotSentCause::Breaker(last), wait);
+        let permit = self.breaker.admit().map_err(resting)?;
         let patience = self.retry.budget_wait;
         let budget = self.budgets.take(call.class, patience).await;
         budget.map_err(|wait| refused(NotSentCause::Budget(call.class), wait))?;
@@ -281,11 +282,20 @@ fn lost(call: &Call, error: &reqwest::Error, site: CallSite) -> Failed {
 /// Tells the breaker. A request that could not even be built says nothing about the system.
 fn settle(permit: Permit<'_>, result: &Result<Reply, Failed>) {
     match result {
-        Ok(reply) if reply.is_system_failure() => permit.failure(),
+        Ok(reply) if reply.is_system_failure() => permit.failure(&format!("it answered {}", reply.status)),
         Ok(_) => permit.success(),
         Err(Failed { error: CallError::NotSent { cause: NotSentCause::Invalid(_), .. }, .. }) => {
             drop(permit);
         }
-        Err(_) => permit.failure(),
+        Err(Failed { error, .. }) => permit.failure(&happened(error)),
+    }
+}
+
+/// What kept an answer from coming, without the call that it was.
+fn happened(error: &CallError) -> String {
+    match error {
+        CallError::NotSent { cause, .. } => cause.to_string(),
+        CallError::Unknown { message, .. } => message.clone(),
+        other => other.to_string(),
     }
 }

@@ -237,7 +237,8 @@ async fn the_breaker_opens_and_closes_again() {
         assert_eq!(door.send(write(&server.url)).await.unwrap_err().kind(), "unknown");
     }
     let error = door.send(write(&server.url)).await.unwrap_err();
-    assert!(matches!(error, CallError::NotSent { cause: NotSentCause::Breaker, .. }), "{error}");
+    assert!(matches!(&error, CallError::NotSent { cause: NotSentCause::Breaker(_), .. }), "{error}");
+    assert!(error.is_held_back() && error.to_string().contains("(last: it answered 503)"), "{error}");
     assert_eq!(server.seen().len(), 5);
     tokio::time::sleep(error.retry_after().unwrap()).await;
     door.send(write(&server.url)).await.unwrap();

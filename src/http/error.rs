@@ -81,9 +81,9 @@ pub enum NotSentCause {
     /// The budget of this class is used up, or the service asked for a pause.
     #[error("the budget of class {0} is used up; it refills by itself (budget_factor raises it)")]
     Budget(&'static str),
-    /// The system failed repeatedly and is left alone for a while.
-    #[error("the system failed repeatedly and is given a rest; lockstep tries again by itself")]
-    Breaker,
+    /// The system failed repeatedly and is left alone for a while. Its last failure, in words.
+    #[error("the system failed repeatedly and is given a rest (last: {0}); lockstep tries again by itself")]
+    Breaker(Arc<str>),
 }
 
 /// How a call failed. Each text says what happened, to which operation, and what to do.
@@ -313,6 +313,21 @@ impl CallError {
             | Self::Unknown { message, .. }
             | Self::Malformed { message, .. } => message,
         }
+    }
+
+    /// Whether the caller is not let in: the service said so, or the token service did. A person must mend the credential or
+    /// its permissions.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied { .. } => true,
+            Self::NotSent { cause: NotSentCause::Token(error), .. } => error.is_permanent(),
+            _ => false,
+        }
+    }
+
+    /// Whether lockstep held the request back by itself: that says nothing new of the system.
+    pub fn is_held_back(&self) -> bool {
+        matches!(self, Self::NotSent { cause: NotSentCause::Budget(_) | NotSentCause::Breaker(_), .. })
     }
 
     /// Whether a read failed only because its answer was larger than the client takes.
