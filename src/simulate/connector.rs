@@ -242,8 +242,4 @@ impl Connector for SimConnector {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }
