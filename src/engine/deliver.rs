@@ -6,13 +6,25 @@ use crate::model::{
 };
 use crate::reconcile::{Late, patch_for};
 
-use super::lane::{Effect, Failure, FailureKind, Request, Run};
+use super::lane::{Effect, Failure, FailureKind, Lane, Request, Run};
 
 /// Fresh reads that must agree that a request of unknown outcome had no effect: one alone may be stale. Where it shows
 /// what somebody else wrote since, it is enough.
 const MISSES: u32 = 2;
 /// Reads in a row that must say "not found" before a record counts as gone, with `settle` between them.
 const NOT_FOUND: u32 = 2;
+
+impl Lane {
+    /// Whether a look-up that finds nothing is followed by the creation.
+    pub(super) fn opens_next(&self, id: IntentId) -> bool {
+        let creates = |intent: &&Intent| intent.id == id && intent.action == Action::Create;
+        self.intents.iter().find(creates).is_some_and(|intent| match intent.state {
+            IntentState::Planned => true,
+            IntentState::Unknown { .. } => intent.misses + 1 >= MISSES,
+            IntentState::Sending { .. } | IntentState::Dead { .. } => false,
+        })
+    }
+}
 
 impl Run<'_, '_> {
     /// The target was read. Anything the read shows is decided first, so that no edit is written over unseen.

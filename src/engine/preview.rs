@@ -51,7 +51,7 @@ pub async fn preview(parts: Parts) -> Result<Preview, StoreError> {
     for (system, watched) in shell.parts.systems.clone() {
         for (kind, mut watch) in super::watches(&shell, &system, &watched)? {
             if let Err(error) = poll::cycle(&shell, &watched, kind, &mut watch).await? {
-                preview.unreached.push(error);
+                preview.unreached.push(error.to_string());
             }
         }
     }
