@@ -329,7 +329,8 @@ mod tests {
     async fn who_gives_up_waits_no_more() {
         let budgets = used_up().await;
         budgets.take(&claim(Priority::Poll), Duration::from_millis(10)).await.unwrap_err();
-        let long = budgets.take(&claim(Priority::Poll), Duration::from_secs(9));
+        let poll = claim(Priority::Poll);
+        let long = budgets.take(&poll, Duration::from_secs(9));
         tokio::time::timeout(Duration::from_millis(10), long).await.unwrap_err();
         budgets.take(&claim(Priority::Detail), Duration::from_secs(1)).await.unwrap();
     }
