@@ -147,8 +147,8 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.door.budget_left()
+    pub(super) fn budgets(&self) -> &Budgets {
+        self.door.budgets()
     }
 
     /// A request that lockstep must not send.

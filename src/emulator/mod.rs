@@ -164,6 +164,12 @@ impl Emulator {
         Ok(Self { shared, server })
     }
 
+    /// Answers a request without a network, for tests whose clock does not pass by itself.
+    #[cfg(test)]
+    pub(crate) fn answer_in_process(&self, request: &reqwest::Request) -> reqwest::Response {
+        serve::in_process(&self.shared, request)
+    }
+
     /// Stops; open connections are closed.
     pub fn stop(mut self) {
         self.server.stop();

@@ -7,7 +7,7 @@ use crate::model::{
 use crate::reconcile::{Late, patch_for};
 
 use super::backoff;
-use super::lane::{Effect, Failure, FailureKind, Request, Run};
+use super::lane::{Effect, Failure, FailureKind, Lane, Request, Run};
 
 /// Fresh reads that must agree that a request of unknown outcome had no effect: one alone may be stale. Where it shows
 /// what somebody else wrote since, it is enough.
@@ -17,6 +17,18 @@ const MISSES: u32 = 2;
 const GONE: u32 = 2;
 /// Looks for a record that was taken for gone, after 1 hour, doubling to a day: some 40 days.
 const LOOKS: u32 = 44;
+
+impl Lane {
+    /// Whether a look-up that finds nothing is followed by the creation.
+    pub(super) fn opens_next(&self, id: IntentId) -> bool {
+        let creates = |intent: &&Intent| intent.id == id && intent.action == Action::Create;
+        self.intents.iter().find(creates).is_some_and(|intent| match intent.state {
+            IntentState::Planned => true,
+            IntentState::Unknown { .. } => intent.misses + 1 >= MISSES,
+            IntentState::Sending { .. } | IntentState::Dead { .. } => false,
+        })
+    }
+}
 
 impl Run<'_, '_> {
     /// The target was read. Anything the read shows is decided first, so that no edit is written over unseen.

@@ -99,10 +99,6 @@ impl Connector for Scripted {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }
 
 /// Hears what became of hints.

@@ -190,10 +190,6 @@ impl Connector for System {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }
 
 /// Remembers what it is told.

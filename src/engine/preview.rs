@@ -64,8 +64,8 @@ pub async fn preview(parts: Parts) -> Result<Preview, StoreError> {
     let mut preview = Preview::default();
     for (system, watched) in shell.parts.systems.clone() {
         for (kind, mut watch) in super::watches(&shell, &system, &watched)? {
-            if let Err(failure) = poll::cycle(&shell, &watched, kind, &mut watch).await? {
-                preview.unreached.push(failure.message);
+            if let Err(unlisted) = poll::cycle(&shell, &watched, kind, &mut watch).await? {
+                preview.unreached.push(unlisted.failure.message);
             }
         }
     }

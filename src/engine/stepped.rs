@@ -53,7 +53,7 @@ impl Stepped {
             return Ok(Err(format!("{system} has no such collection")));
         };
         let listed = poll::list_once(&self.shell, &watched, kind, watch).await?;
-        Ok(listed.map_err(|failure| failure.message))
+        Ok(listed.map_err(|unlisted| unlisted.failure.message))
     }
 
     /// Routes what is in the inbox.

@@ -73,9 +73,9 @@ impl Door {
         &self.system
     }
 
-    /// Calls that may leave at once, per budget class.
-    pub fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.budgets.left()
+    /// What its calls are paid from.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// Makes the call. A read is tried again a few times; a write leaves at most once, or twice when the
@@ -112,7 +112,7 @@ impl Door {
         }
         let own = waits.next(&mut rand::rng());
         match failed.error.retry_after() {
-            Some(asked) if asked > self.retry.short_wait => None,
+            Some(asked) if asked > self.retry.longest_advice(call.priority) => None,
             Some(asked) if matches!(failed.error, CallError::Throttled { .. }) => Some(asked),
             Some(asked) => Some(asked.max(own)),
             None => Some(own),
@@ -161,8 +161,7 @@ impl Door {
         let refused = |cause, wait| Failed::last(not_sent(self.site(call), cause, Some(wait)));
         let resting = |Rest { wait, last }| refused(NotSentCause::Breaker(last), wait);
         let permit = self.breaker.admit().map_err(resting)?;
-        let patience = self.retry.budget_wait;
-        let budget = self.budgets.take(call.class, patience).await;
+        let budget = self.budgets.take(&call.claim(), self.retry.patience(call.priority)).await;
         budget.map_err(|wait| refused(NotSentCause::Budget(call.class), wait))?;
         let mut site = self.site(call);
         let id = Uuid::new_v4().to_string();
@@ -242,11 +241,12 @@ impl Door {
 
     fn note_throttling(&self, call: &Call, reply: Reply) -> Reply {
         if reply.status == 429 {
-            let wait = self.budgets.pause(call.class, reply.retry_after());
-            tracing::warn!(system = %self.system, class = call.class, ?wait, "throttled; the class pauses");
+            let scope = reply.throttled(call);
+            tracing::warn!(system = %self.system, class = call.class, ?scope, "throttled; what it speaks of pauses");
+            let wait = self.budgets.pause(scope, reply.retry_after());
             return reply.with_pause(wait);
         }
-        self.budgets.served(call.class);
+        self.budgets.served(&call.claim());
         reply
     }
 

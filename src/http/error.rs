@@ -265,6 +265,16 @@ impl CallError {
         }
     }
 
+    /// How long to wait, where nothing stands in the way of the call but a limit: lockstep's own budget, or a pause that
+    /// the service asked for.
+    pub fn only_delayed(&self) -> Option<Duration> {
+        match self {
+            Self::NotSent { cause: NotSentCause::Budget(_), retry_after, .. }
+            | Self::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// HTTP status, when there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -255,8 +255,4 @@ impl Connector for SimConnector {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }

@@ -233,7 +233,7 @@ impl Connector for Defender {
         probes
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }

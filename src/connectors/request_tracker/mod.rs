@@ -234,7 +234,7 @@ impl Connector for RequestTracker {
         self.probes().await
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }

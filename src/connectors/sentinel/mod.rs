@@ -251,7 +251,7 @@ impl Connector for Sentinel {
         probes
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }
