@@ -62,6 +62,10 @@ pub struct Facts {
     /// Whether it links to records that only a read at the depth of links would name.
     #[serde(default)]
     pub more_links: bool,
+    /// What the fields said before that the system changed by itself, in answer to a write of ours, where it tells. Their
+    /// values now are nobody's word; those before are the last that anybody said.
+    #[serde(default, skip_serializing_if = "Natives::is_empty")]
+    pub before_reaction: Natives,
 }
 
 /// Whether a record is there.

@@ -10,7 +10,7 @@ use super::actions::Change;
 use super::ticket::{DELETED, Line, NOBODY, Ticket, second};
 
 /// The words of seeds and edits.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "title",
     "status",
     "verdict",
@@ -27,6 +27,7 @@ const WORDS: [&str; 16] = [
     "html",
     "merge_into",
     "queue",
+    "depends_on",
 ];
 const STATUSES: [(&str, &str); 3] = [("new", "new"), ("active", "open"), ("closed", "resolved")];
 const SEVERITIES: [(&str, i64); 4] = [("high", 75), ("medium", 50), ("low", 25), ("informational", i64::MIN)];
@@ -82,6 +83,13 @@ impl RequestTracker {
         actor: &Actor,
         around: &Surroundings<'_>,
     ) -> Result<(), Refusal> {
+        if let Some(others) = edit["depends_on"].as_array() {
+            for other in others.iter().filter_map(Value::as_u64) {
+                let uri = format!("fsck.com-rt://emulator/ticket/{other}");
+                change.lines.push(("AddLink", "DependsOn".to_owned(), String::new(), uri));
+                change.next.depends_on.push(other);
+            }
+        }
         let status = match edit["status"].as_str() {
             None => edit["state"].clone(),
             Some(word) => match STATUSES.iter().find(|(own, _)| *own == word) {
