@@ -672,21 +672,21 @@ async fn what_a_scrip_does_in_answer_to_us_is_marked_as_nobodys_word() {
         let since = stage.emulator.now();
         stage.set(&json!({"comment_opens": true}));
         let opened = stage.connector.create(&record(KEY), &opening()).await.unwrap().snapshot.unwrap();
-        assert_eq!(by_itself(&opened), []);
+        assert!(by_itself(&opened).is_empty());
         stage.connector.comment(&opened, &CommentKey::from_id("k"), "copied").await.unwrap();
         if listed_first {
             let listed = stage.list(since).await;
             assert_eq!(by_itself(listed.last().unwrap()), [was_new.clone()]);
         }
         let read = stage.read(&opened.record).await;
-        assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![was_new]));
+        assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![was_new.clone()]));
         // Whoever sets it then says something.
         stage.edit(&opened.record, &json!({"state": "stalled"}));
-        assert_eq!(by_itself(stage.list(since).await.last().unwrap()), []);
+        assert!(by_itself(stage.list(since).await.last().unwrap()).is_empty());
         stage.edit(&opened.record, &json!({"status": "new", "reply": "hers"}));
         let read = stage.read(&opened.record).await;
         assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![]));
-        assert_eq!(by_itself(stage.list(since).await.last().unwrap()), []);
+        assert!(by_itself(stage.list(since).await.last().unwrap()).is_empty());
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::snapshot::number;
 use crate::connectors::sound::{Asked, Meaning, Sound, Unsound};
 use crate::connectors::text::shown;
+use crate::connectors::ticketing::is_log_in_page;
 use crate::http::{Answer, CallError, Effect};
 
 /// What it says where a right is missing.
@@ -108,7 +109,7 @@ impl Sound for Answers {
             (CallError::Refused { message, .. }, None) => {
                 Meaning::Failed(format!("{message} (this is not Request Tracker's form of a refusal)"))
             }
-            (CallError::Malformed { message, .. }, _) if is_log_in(message) => {
+            (CallError::Malformed { message, .. }, _) if is_log_in_page(message) => {
                 Meaning::Denied(format!("{message}; log in again: renew the token, or correct `url`"))
             }
             _ => Meaning::AsStated,
@@ -138,12 +139,6 @@ fn names_ticket(asked: &Asked<'_>) -> bool {
     let mut path = asked.url.path_segments().into_iter().flatten().rev();
     let is_number = path.next().is_some_and(|last| last.parse::<u64>().is_ok());
     is_number && path.next() == Some("ticket")
-}
-
-/// The title of a web page that asks for a log-in; Request Tracker's own is `Login`.
-fn is_log_in(message: &str) -> bool {
-    let message = message.to_lowercase();
-    message.contains("web page") && ["login", "log in", "sign in", "anmeld"].iter().any(|word| message.contains(word))
 }
 
 fn are_sentences(body: &Value) -> bool {

@@ -23,7 +23,8 @@ impl Change {
     }
 
     fn say(&mut self, text: &str) {
-        self.sentences.push(format!("Ticket {}: {text}", self.next.id));
+        let colon = if text.starts_with("depends on") { "" } else { ":" };
+        self.sentences.push(format!("Ticket {}{colon} {text}", self.next.id));
     }
 
     fn line(&mut self, kind: &'static str, field: &str, old: &str, new: &str) {
@@ -148,6 +149,12 @@ impl RequestTracker {
         if !self.settings.drop_fields {
             self.change_fields(&mut change, &body["CustomFields"]);
         }
+        let other = body["DependsOn"].as_u64().or_else(|| body["DependsOn"].as_str()?.parse().ok());
+        let other = other.and_then(|other| self.survivor(other)).map(|found| found.current().id);
+        if let Some(other) = other {
+            change.say(&format!("depends on Ticket {other}."));
+            self.depend(&mut change, other, actor, around);
+        }
         let merges = !body["MergeInto"].is_null();
         let only_merges = merges && change.lines.is_empty();
         let mut sentences =
@@ -247,6 +254,20 @@ impl RequestTracker {
             change.next.resolved = Some(now);
         }
         next.clone_into(&mut change.next.status);
+    }
+
+    /// From now on a ticket is closed only after another one.
+    pub(super) fn depend(
+        &mut self,
+        change: &mut Change,
+        other: u64,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) {
+        let uri = |id: u64| format!("fsck.com-rt://emulator/ticket/{id}");
+        change.line("AddLink", "DependsOn", "", &uri(other));
+        change.next.depends_on.push(other);
+        self.add(other, actor, around.now, &Line("AddLink", "DependedOnBy", "", &uri(change.next.id)));
     }
 
     fn has_open_dependencies(&self, ticket: &Ticket) -> bool {

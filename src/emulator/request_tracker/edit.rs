@@ -66,6 +66,9 @@ impl RequestTracker {
         let Some(current) = found else { return Err(Refusal::new(404, "NotFound", "no such ticket")) };
         let mut change = Change::new(&current);
         self.apply(&mut change, edit, actor, around)?;
+        for other in edit["depends_on"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+            self.depend(&mut change, other, actor, around);
+        }
         if !change.lines.is_empty() {
             self.carry_out(change, actor, around);
         }
@@ -83,13 +86,6 @@ impl RequestTracker {
         actor: &Actor,
         around: &Surroundings<'_>,
     ) -> Result<(), Refusal> {
-        if let Some(others) = edit["depends_on"].as_array() {
-            for other in others.iter().filter_map(Value::as_u64) {
-                let uri = format!("fsck.com-rt://emulator/ticket/{other}");
-                change.lines.push(("AddLink", "DependsOn".to_owned(), String::new(), uri));
-                change.next.depends_on.push(other);
-            }
-        }
         let status = match edit["status"].as_str() {
             None => edit["state"].clone(),
             Some(word) => match STATUSES.iter().find(|(own, _)| *own == word) {
