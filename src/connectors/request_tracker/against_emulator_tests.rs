@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::connectors::testing::http;
-use crate::emulator::{Api, Emulator, EmulatorOptions, Fault, FaultKind, System};
+use crate::emulator::{Api, Emulator, EmulatorOptions, Fault, FaultKind, System, When};
 use crate::http::Login;
 use crate::http::secret::SecretRef;
 use crate::model::{Field, Lifecycle, Native, RecordId};
@@ -312,7 +312,7 @@ async fn a_public_comment_on_a_new_or_closed_ticket_is_internal_since_a_reply_wo
     let ticket = stage.open(&json!({"title": "t"}));
     let new = stage.read(&ticket).await;
     stage.connector.comment(&new, &CommentKey::from_id("n"), "internal").await.unwrap();
-    assert_eq!((&stage.common(&ticket)["status"], stage.writes()), (&json!("new"), 1), "nobody has begun");
+    assert_eq!(stage.common(&ticket)["status"], "new", "nobody has begun");
     stage.edit(&ticket, &json!({"status": "active"}));
     let open = stage.read(&ticket).await;
     stage.connector.comment(&open, &CommentKey::from_id("a"), "public").await.unwrap();
@@ -474,7 +474,8 @@ async fn a_gateways_page_says_nothing_of_a_ticket() {
     let current = stage.read(&ticket).await;
     for status in [404, 400, 410] {
         for operation in REST {
-            stage.fail(FaultKind::Html { status }, operation);
+            let page = Fault::new(FaultKind::Html { status }).on(Api::RequestTracker, operation);
+            stage.emulator.add_fault(page.when(When::Always));
         }
         for (operation, error) in stage.all(&current).await {
             let error = error.expect(operation);
@@ -513,9 +514,12 @@ async fn empty_answers_to_who_may_not_see_tickets_prove_nothing() {
     stage.lacks(&["ShowTicket"]);
     stage.edit(&ticket, &json!({"status": "closed"}));
     for (operation, error) in stage.all(&current).await {
-        let error = error.unwrap_or_else(|| panic!("{operation} was believed"));
         // A comment is taken all the same, as the service does.
-        assert!(is_denied(&error) || operation == "comment", "{operation}: {error}");
+        let Some(error) = error else {
+            assert_eq!(operation, "comment");
+            continue;
+        };
+        assert!(is_denied(&error), "{operation}: {error}");
         assert!(error.to_string().contains("ShowTicket"), "{operation}: {error}");
     }
     assert!(is_denied(&stage.connector.find(&record(KEY), Depth::Record).await.unwrap_err()));
@@ -551,7 +555,7 @@ async fn a_queue_out_of_sight_is_no_empty_queue() {
 
 #[tokio::test]
 async fn a_witness_that_left_the_queue_is_replaced() {
-    for edit in [json!({"delete": true}), json!({"queue": "Helpdesk"}), json!({"merge_into": 2})] {
+    for edit in [json!({"delete": true}), json!({"queue": "Helpdesk"}), json!({"merge_into": 1})] {
         let stage = Stage::new();
         let [witness, _] = [0; 2].map(|_| stage.open(&json!({"title": "t", "comment": "seen"})));
         stage.read(&witness).await;
@@ -597,13 +601,18 @@ async fn an_answer_that_is_none_loses_nothing() {
         for operation in REST {
             stage.fail(FaultKind::Malformed { how }, operation);
         }
-        let whole = [HalfList, OtherRecord].contains(&how);
         for (operation, error) in stage.all(&current).await {
             let is_write = ["update", "comment"].contains(&operation);
-            if whole && (is_write || operation == "comments") {
-                continue; // there is no list, or no record, in what these are answered with
-            }
-            let error = error.unwrap_or_else(|| panic!("{operation} {how:?} was believed"));
+            // The read before it took the fault of its first call; and not every answer has a list, or a record.
+            let spoilt = match how {
+                HalfList => ["list", "find"].contains(&operation),
+                OtherRecord => ["read", "find"].contains(&operation),
+                _ => operation != "comments",
+            };
+            let Some(error) = error else {
+                assert!(!spoilt, "{operation} {how:?} was believed");
+                continue;
+            };
             assert!(!matches!(error, CallError::Gone { .. } | CallError::Refused { .. }), "{operation}: {error}");
             assert!(!is_write || matches!(error, CallError::Unknown { .. }), "{operation}: {error}");
         }

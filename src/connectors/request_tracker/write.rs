@@ -42,7 +42,7 @@ impl RequestTracker {
         let (record, mut declined) = (&current.record, Vec::new());
         let number = self.number(operation, record)?;
         let id = number.to_string();
-        let mut body = self.body(operation, record, patch, &mut declined).await?;
+        let (mut body, later) = self.body(operation, record, patch, &mut declined).await?;
         if let Some(note) = self.note(current, patch) {
             put_field(&mut body, note.0, note.1);
         }
@@ -73,7 +73,8 @@ impl RequestTracker {
                 let what = format!("{record}: nothing was changed; the service says: {sentences}");
                 return Err(self.stayed(operation, &answer, what));
             }
-            declined.extend(left(current, &after, patch, &sentences, &declined));
+            let left = left(current, &after, patch, &sentences, &declined);
+            declined.extend(left.into_iter().filter(|one| !later.contains(&one.field)));
         }
         let written = Written::new(Some(after), answer.request_id);
         Ok(Written { declined, ..written })
@@ -109,7 +110,7 @@ impl RequestTracker {
         }
         self.key_field_works().await?;
         let mut declined = Vec::new();
-        let mut body = self.body(operation, planned, &opening.patch, &mut declined).await?;
+        let (mut body, _) = self.body(operation, planned, &opening.patch, &mut declined).await?;
         body.insert("Queue".to_owned(), self.settings.queue.as_str().into());
         body.insert("ContentType".to_owned(), "text/plain".into());
         body.insert("Content".to_owned(), cut(&opening.description, MAX_DESCRIPTION).into());
@@ -197,15 +198,16 @@ impl RequestTracker {
         Ok(Written::new(None, answer.request_id))
     }
 
-    /// The members that a patch becomes. What this ticket cannot take goes to `declined`.
+    /// The members that a patch becomes, and the fields that must follow in a write of their own. What this ticket cannot
+    /// take goes to `declined`.
     async fn body(
         &self,
         operation: &'static str,
         record: &RecordRef,
         patch: &Patch,
         declined: &mut Vec<Declined>,
-    ) -> Result<Map<String, Value>, CallError> {
-        let mut body = Map::new();
+    ) -> Result<(Map<String, Value>, Vec<Field>), CallError> {
+        let (mut body, mut later) = (Map::new(), Vec::new());
         for (field, native) in &patch.native {
             let illegal =
                 || self.endpoint.invalid(operation, format!("{record}: {field} cannot be `{native}`"));
@@ -222,6 +224,7 @@ impl RequestTracker {
                     // The owner follows in a write of its own; a close does not wait for it.
                     Err(error) if patch.native.contains_key(&Field::Status) => {
                         tracing::warn!(%record, %error, "the owner could not be looked up, and is written later");
+                        later.push(*field);
                     }
                     Err(error) => return Err(error),
                 },
@@ -236,7 +239,7 @@ impl RequestTracker {
                 _ => return Err(illegal()),
             }
         }
-        Ok(body)
+        Ok((body, later))
     }
 }
 

@@ -118,9 +118,10 @@ impl TheHive {
                 .map_err(|e| self.endpoint.invalid(LIST, format!("foreign page token: {e}")))?,
         };
         let (mut rows, answer) = self.query(LIST, &cursor.steps(|condition| self.or_witness(condition))).await?;
+        let got = rows.len();
         if cursor.phase == Phase::Both {
             // A full page need not hold it; its rows show as much.
-            if rows.len() < cursor.size && self.memory.witness().is_some() && !rows.iter().any(|row| self.is_witness(row))
+            if got < cursor.size && self.memory.witness().is_some() && !rows.iter().any(|row| self.is_witness(row))
             {
                 self.still_sees(LIST).await?;
             }
@@ -134,7 +135,7 @@ impl TheHive {
             Half::Comments => self.take_comments(&rows, since, &mut result).await?,
         }
         let last = rows.iter().filter_map(|row| cursor.date(row)).max();
-        let next = cursor.after(rows.len(), last).map_err(|e| self.endpoint.malformed(LIST, &answer, e))?;
+        let next = cursor.after(got, last).map_err(|e| self.endpoint.malformed(LIST, &answer, e))?;
         result.next = self.next(&cursor, next)?;
         Ok(result)
     }

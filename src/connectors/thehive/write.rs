@@ -20,8 +20,8 @@ const COMMENT: &str = "comments.create";
 
 impl TheHive {
     /// One PATCH of what changed; refused ones change nothing. A field that the service refuses by name is left out and
-    /// told, and the rest sent again. Where it names none, a close goes alone with what it demands, and the rest is what the
-    /// next read still lacks.
+    /// told, and the rest sent again. Where it names none, the status goes alone with what a close demands, and the rest is
+    /// what the next read still lacks.
     pub(super) async fn patch(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         let record = &current.record;
         let body = self.body(current, patch);
@@ -39,13 +39,13 @@ impl TheHive {
                 return Err(advised(error, current, patch));
             }
             let mut left: Vec<String> = named(&error, body.keys()).into_iter().map(str::to_owned).collect();
-            if left.is_empty() && closes(current, patch) {
+            if left.is_empty() && body.contains_key("status") {
                 let rest = body.keys().filter(|member| !OF_CLOSE.contains(&member.as_str()));
                 let rest: Vec<String> = rest.cloned().collect();
                 if rest.is_empty() {
                     return Err(advised(error, current, patch));
                 }
-                tracing::warn!(%record, %error, "the close is written alone; the rest follows");
+                tracing::warn!(%record, %error, "the status is written alone; the rest follows");
                 rest.iter().for_each(|member| drop(body.remove(member)));
                 continue;
             }

@@ -165,6 +165,7 @@ fn flat(ticket: &Ticket, fields: &[String]) -> serde_json::Value {
     put("Priority", ticket.priority.into());
     put("Owner", ticket.owner.as_str().into());
     put("MergedInto", ticket.merged_into.into());
+    put("DependsOn", ticket.depends_on.clone().into());
     for (at, name) in fields.iter().enumerate() {
         put(name, ticket.field(at).into());
     }
