@@ -74,11 +74,8 @@ impl Witnesses {
 
     /// Whether a transaction is one of them.
     pub(super) fn include(&self, row: &Value) -> bool {
-        self.is_ticket(row) || self.is_comment(row)
-    }
-
-    pub(super) fn is_ticket(&self, row: &Value) -> bool {
-        row["Type"] == "Create" && self.ticket.is_some() && number(&row["ObjectId"]) == self.ticket
+        let is_ticket = row["Type"] == "Create" && number(&row["ObjectId"]) == self.ticket;
+        self.ticket.is_some() && is_ticket || self.is_comment(row)
     }
 
     pub(super) fn is_comment(&self, row: &Value) -> bool {

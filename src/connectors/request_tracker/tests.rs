@@ -145,7 +145,7 @@ async fn a_service_that_ignores_what_was_asked_is_not_believed() {
     let connector = connector(&server);
     // A search by key that brings a ticket of somebody else.
     let mut foreign = ticket();
-    foreign["CustomFields"][1]["values"] = json!(["lockstep-2"]);
+    (foreign["id"], foreign["CustomFields"][1]["values"]) = (json!(8), json!(["lockstep-2"]));
     server.then(200, items(&[ticket(), foreign]));
     let error = connector.find(&record(KEY), Depth::Record).await.unwrap_err();
     assert!(

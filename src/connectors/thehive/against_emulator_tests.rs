@@ -372,6 +372,8 @@ async fn a_comment_that_its_index_shows_late_is_told_late_and_not_lost() {
     let rig = rig();
     let case = rig.open().await;
     rig.poll(BEFORE).await;
+    // The case has been in the index for long.
+    rig.emulator.advance(60.0);
     rig.set(&json!({"index_lag": 60.0}));
     rig.person(&case, &json!({"comment": "late"}));
     for _ in 0..2 {
