@@ -96,8 +96,8 @@ impl RequestTracker {
         self.ask(LIST, &["transactions"], &query).await
     }
 
-    /// Whether the first page shows that this user still sees what the feed is about: some row of a ticket, and the internal
-    /// comment that it was asked for.
+    /// Whether the first page shows that this user still sees what the feed is about: some row of a ticket, and the
+    /// internal comment that it was asked for.
     async fn check_sight(&self, rows: &[Value], answer: &Answer) -> Result<(), CallError> {
         let witnesses = self.sight.get();
         let is_full = rows.len().to_string() == PER_PAGE;

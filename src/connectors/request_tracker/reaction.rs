@@ -1,9 +1,10 @@
 //! What Request Tracker does by itself in answer to a write of ours, which is nobody's word.
 //!
-//! A scrip acts as `RT_System`, by a transaction of its own that follows the one which set it off, in the same second: a
-//! reply opens a ticket that is not active (seen on 5.0.3), and a queue's own scrips do whatever they like. The ticket itself
-//! does not tell: it names the one who set the scrip off as the last to change it. So it is the transactions that are read,
-//! which the feed brings anyway; a read by number asks for them only where it shows a field that we did not leave so.
+//! A scrip acts as `RT_System`, by a transaction of its own that follows the one which set it off, in the same
+//! second: a reply opens a ticket that is not active (seen on 5.0.3), and a queue's own scrips do whatever they like.
+//! The ticket itself does not tell: it names the one who set the scrip off as the last to change it. So it is the
+//! transactions that are read, which the feed brings anyway; a read by number asks for them only where it shows a
+//! field that we did not leave so.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -135,8 +136,8 @@ fn what(row: &Value) -> Option<String> {
 }
 
 impl RequestTracker {
-    /// Says of a ticket which fields the system set by itself, and what they said before. No call, unless it shows what we did not leave so before the
-    /// feed told why.
+    /// Says of a ticket which fields the system set by itself, and what they said before. No call, unless it shows
+    /// what we did not leave so before the feed told why.
     pub(super) async fn explained(&self, ticket: u64, mut read: Snapshot) -> Result<Snapshot, CallError> {
         if let Some(creator) = read.raw["Creator"]["id"].as_str().filter(|_| read.planned_as.is_some()) {
             self.reactions.set_account(creator, false);

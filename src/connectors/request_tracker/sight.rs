@@ -1,9 +1,10 @@
 //! Whether this user still sees the queue's tickets and their comments.
 //!
-//! Who loses the right to see them is answered 200 and an empty list, by searches, the feed and histories alike; a ticket
-//! can even still be opened, and only a read by number says 403 (seen on 5.0.3). So an empty answer proves nothing by
-//! itself. Each search by key, and each first page of the feed, therefore also asks for a *witness*: a ticket that this user
-//! saw before, and a comment. That costs no call. A witness that is missing is looked into before anything is concluded.
+//! Who loses the right to see them is answered 200 and an empty list, by searches, the feed and histories alike; a
+//! ticket can even still be opened, and only a read by number says 403 (seen on 5.0.3). So an empty answer proves
+//! nothing by itself. Each search by key, and each first page of the feed, therefore also asks for a *witness*: a
+//! ticket that this user saw before, and a comment. That costs no call. A witness that is missing is looked into
+//! before anything is concluded.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -113,8 +114,8 @@ impl RequestTracker {
         self.sees_empty_queue(before).await
     }
 
-    /// Whether a queue without a ticket to be seen is an empty one. It must be there itself, and what was seen before must
-    /// be gone from it, and not out of sight: deleted, moved or merged, which a read by number shows.
+    /// Whether a queue without a ticket to be seen is an empty one. It must be there itself, and what was seen before
+    /// must be gone from it, and not out of sight: deleted, moved or merged, which a read by number shows.
     pub(super) async fn sees_empty_queue(&self, before: Option<u64>) -> Result<(), CallError> {
         self.queue_fields().await?;
         if let Some(before) = before {

@@ -13,8 +13,8 @@ use crate::connectors::{Audience, Declined, Opening, Written};
 use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Field, Lifecycle, Native, Patch, RecordId, RecordRef, Snapshot};
 
-/// Statuses in which a public reply changes nothing. In all others a scrip that comes with the service opens the ticket: a
-/// closed one would be reopened, and a new one would count as begun, though nobody has (seen on 5.0.3).
+/// Statuses in which a public reply changes nothing. In all others a scrip that comes with the service opens the
+/// ticket: a closed one would be reopened, and a new one would count as begun, though nobody has (seen on 5.0.3).
 const ACTIVE: [&str; 2] = ["open", "stalled"];
 /// What it says of a close while a ticket that this one depends on is open. It can be closed as soon as that one is.
 const BLOCKED: &str = "unresolved dependencies";
@@ -172,8 +172,9 @@ impl RequestTracker {
         Ok(Some(read))
     }
 
-    /// POST of a comment: internal, or public where the configuration wants that and the ticket is in work. On a closed or a
-    /// new one it is internal, since a reply would open it; that is nobody's word, and would be carried as one.
+    /// POST of a comment: internal, or public where the configuration wants that and the ticket is in work. On a
+    /// closed or a new one it is internal, since a reply would open it; that is nobody's word, and would be carried
+    /// as one.
     pub(super) async fn post_comment(&self, current: &Snapshot, text: &str) -> Result<Written, CallError> {
         let operation = "comments.create";
         let number = self.number(operation, &current.record)?;
@@ -198,8 +199,8 @@ impl RequestTracker {
         Ok(Written::new(None, answer.request_id))
     }
 
-    /// The members that a patch becomes, and the fields that must follow in a write of their own. What this ticket cannot
-    /// take goes to `declined`.
+    /// The members that a patch becomes, and the fields that must follow in a write of their own. What this ticket
+    /// cannot take goes to `declined`.
     async fn body(
         &self,
         operation: &'static str,

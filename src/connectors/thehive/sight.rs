@@ -1,9 +1,9 @@
 //! Whether this account still sees lockstep's cases, and the index still shows them.
 //!
-//! A case that an account may not see is answered as one that is not there, and lists just leave it out: after its default
-//! organisation was changed, say, or while the index is rebuilt. So that there is none is believed only while a *witness* is
-//! shown: a case of lockstep's that a list brought before. Lists and look-ups ask for it beside what they want, which costs no
-//! call; one that is missing is looked into.
+//! A case that an account may not see is answered as one that is not there, and lists just leave it out: after its
+//! default organisation was changed, say, or while the index is rebuilt. So that there is none is believed only while
+//! a *witness* is shown: a case of lockstep's that a list brought before. Lists and look-ups ask for it beside what
+//! they want, which costs no call; one that is missing is looked into.
 
 use serde_json::{Value, json};
 
@@ -14,8 +14,8 @@ use crate::http::{Call, CallError};
 use crate::model::RecordId;
 
 impl TheHive {
-    /// Makes sure that this account still sees cases that lockstep opened, where an answer did not show the witness. One
-    /// call, or three where none is to be seen.
+    /// Makes sure that this account still sees cases that lockstep opened, where an answer did not show the witness.
+    /// One call, or three where none is to be seen.
     pub(super) async fn still_sees(&self, operation: &'static str) -> Result<(), CallError> {
         let before = self.memory.witness();
         let newest = json!({"_name": "sort", "_fields": [{"_createdAt": "desc"}]});

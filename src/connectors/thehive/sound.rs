@@ -1,5 +1,5 @@
-//! What TheHive's answers mean. Its errors are objects `{"type","message"}` (`ticketing.md` 4); a few more forms come from
-//! the framework below it, which is open source.
+//! What TheHive's answers mean. Its errors are objects `{"type","message"}` (`ticketing.md` 4); a few more forms come
+//! from the framework below it, which is open source.
 //!
 //! | it says | by |
 //! | --- | --- |

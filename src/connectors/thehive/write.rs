@@ -19,9 +19,9 @@ const UPDATE: &str = "tickets.update";
 const COMMENT: &str = "comments.create";
 
 impl TheHive {
-    /// One PATCH of what changed; refused ones change nothing. A field that the service refuses by name is left out and
-    /// told, and the rest sent again. Where it names none, the status goes alone with what a close demands, and the rest is
-    /// what the next read still lacks.
+    /// One PATCH of what changed; refused ones change nothing. A field that the service refuses by name is left out
+    /// and told, and the rest sent again. Where it names none, the status goes alone with what a close demands, and
+    /// the rest is what the next read still lacks.
     pub(super) async fn patch(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         let record = &current.record;
         let body = self.body(current, patch);
@@ -239,7 +239,8 @@ fn still_owned(patch: &Patch, now: &Snapshot) -> Option<Declined> {
     })
 }
 
-/// A refusal with what to do about it. One that a person can undo, by a permission or by filling in a field, is tried again.
+/// A refusal with what to do about it. One that a person can undo, by a permission or by filling in a field, is tried
+/// again.
 fn advised(error: CallError, current: &Snapshot, patch: &Patch) -> CallError {
     let status = patch.native.contains_key(&Field::Status);
     match error {

@@ -4,10 +4,10 @@
 //! Root `/request-tracker`, then `/REST/2.0/...`. The service user is `lockstep` (`Authorization: token
 //! emulator-secret`, or basic). Whatever is refused in a PUT is answered by 200 and a sentence.
 //!
-//! What it does by itself: a reply opens a ticket that is not active, a new one too, by a transaction of `RT_System` in the
-//! same second. What it refuses for a while: a close of a ticket that depends on an open one, with 200 and a sentence. How it
-//! treats who may not see tickets (`lacks`): searches, feed and histories answer 200 and nothing, a creation and a comment
-//! still work, and only a read by number says 403.
+//! What it does by itself: a reply opens a ticket that is not active, a new one too, by a transaction of `RT_System`
+//! in the same second. What it refuses for a while: a close of a ticket that depends on an open one, with 200 and a
+//! sentence. How it treats who may not see tickets (`lacks`): searches, feed and histories answer 200 and nothing, a
+//! creation and a comment still work, and only a read by number says 403.
 //!
 //! # Settings
 //!

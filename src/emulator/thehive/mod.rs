@@ -1,15 +1,15 @@
 //! TheHive 5: alerts, cases and comments of one organisation (`ticketing.md` 4 and 8).
 //!
-//! What it does that a client gets wrong if it were kinder: cases have no key; an alert's (type, source, sourceRef) is
-//! unique, but promoting one twice makes two cases; PATCH answers 204 and shows nothing; the search index lags behind
-//! the database; a comment does not move the date of its case; whoever opens a case is its assignee; closing is refused
-//! while mandatory custom fields are empty; reopening needs a permission; a merge makes a new case and the old ones are
-//! gone; `closedDate` stays after a reopening; a case that the caller may not see is answered as one that is not there; a part
-//! that failed is a success of 207 with a `MultiError`. [`Settings`] switches the rest.
+//! What it does that a client gets wrong if it were kinder: cases have no key; an alert's (type, source, sourceRef)
+//! is unique, but promoting one twice makes two cases; PATCH answers 204 and shows nothing; the search index lags
+//! behind the database; a comment does not move the date of its case; whoever opens a case is its assignee; closing
+//! is refused while mandatory custom fields are empty; reopening needs a permission; a merge makes a new case and the
+//! old ones are gone; `closedDate` stays after a reopening; a case that the caller may not see is answered as one
+//! that is not there; a part that failed is a success of 207 with a `MultiError`. [`Settings`] switches the rest.
 //!
 //! Seeds and edits of people are in the words common to all ticket systems (`title`, `status`, `verdict`, `severity`,
-//! `owner`, `tags`, `comment`, `notes`, `key`, `delete`), and `merge_into` (an id), `native_status` (a status value) and
-//! `untag` (a list of tags, lockstep's own among them).
+//! `owner`, `tags`, `comment`, `notes`, `key`, `delete`), and `merge_into` (an id), `native_status` (a status value)
+//! and `untag` (a list of tags, lockstep's own among them).
 
 mod edit;
 mod query;
