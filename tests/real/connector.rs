@@ -302,7 +302,8 @@ async fn a_public_comment_opens_nothing_and_what_the_system_does_by_itself_is_to
     let id = opened.record.id.as_str();
     let path = format!("/ticket/{id}/history?fields=Type&per_page=100&orderby=id");
     let history = by_hand(&real, "GET", &path, &Value::Null).await;
-    let kinds: Vec<&str> = history["items"].as_array().unwrap().iter().filter_map(|t| t["Type"].as_str()).collect();
+    let kinds: Vec<&str> =
+        history["items"].as_array().unwrap().iter().filter_map(|t| t["Type"].as_str()).collect();
     assert!(kinds.contains(&"Comment") && kinds.contains(&"Correspond"), "{kinds:?}");
 
     // A reply that meets a close reopens the ticket, and that is nobody's word: in lists and in reads.
@@ -342,7 +343,8 @@ async fn a_close_waits_for_what_the_ticket_depends_on() {
 #[ignore = "needs a real Request Tracker: scripts/real-rt"]
 async fn who_may_not_see_tickets_is_denied_and_opens_one_at_most() {
     let Some(real) = Real::find() else { return };
-    let (connector, unseeing) = (connector_as(&real.url, &real.lockstep), connector_as(&real.url, &real.unseeing));
+    let (connector, unseeing) =
+        (connector_as(&real.url, &real.lockstep), connector_as(&real.url, &real.unseeing));
     let opened = open(&*connector, &new_key()).await;
     let read = unseeing.read(&opened.record, Depth::Record).await.unwrap_err();
     assert!(matches!(read, CallError::Denied { .. }) && read.to_string().contains("ShowTicket"), "{read}");
@@ -352,7 +354,10 @@ async fn who_may_not_see_tickets_is_denied_and_opens_one_at_most() {
     assert!(matches!(second, CallError::Denied { .. }), "{second}");
     let nobody = connector_as(&real.url, "1-2-0123456789abcdef0123456789abcdef");
     let denied = nobody.list(RecordKind::Ticket, Timestamp::now(), None).await.unwrap_err();
-    assert!(matches!(denied, CallError::Denied { .. }) && denied.to_string().contains("new token"), "{denied}");
+    assert!(
+        matches!(denied, CallError::Denied { .. }) && denied.to_string().contains("new token"),
+        "{denied}"
+    );
     // Another address of the same server leads to the log-in page.
     let elsewhere = connector_as(&format!("{}/nope", real.url), &real.lockstep);
     let denied = elsewhere.read(&opened.record, Depth::Record).await.unwrap_err();

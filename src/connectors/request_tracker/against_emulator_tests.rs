@@ -479,7 +479,10 @@ async fn a_gateways_page_says_nothing_of_a_ticket() {
         }
         for (operation, error) in stage.all(&current).await {
             let error = error.expect(operation);
-            assert!(!matches!(error, CallError::Gone { .. } | CallError::Refused { .. }), "{operation}: {error}");
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
         }
         stage.emulator.clear_faults();
     }
@@ -614,7 +617,10 @@ async fn an_answer_that_is_none_loses_nothing() {
                 assert!(!spoilt, "{operation} {how:?} was believed");
                 continue;
             };
-            assert!(!matches!(error, CallError::Gone { .. } | CallError::Refused { .. }), "{operation}: {error}");
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
             assert!(!is_write || matches!(error, CallError::Unknown { .. }), "{operation}: {error}");
         }
         stage.emulator.clear_faults();
@@ -669,13 +675,17 @@ async fn a_close_does_not_wait_for_an_owner_who_cannot_be_looked_up() {
     let both = [(Field::Status, text("resolved")), (Field::Owner, text("ana@example.org"))];
     let written = stage.connector.update(&current, &patch(&both)).await.unwrap();
     let closed = written.snapshot.unwrap();
-    assert_eq!((&closed.native[&Field::Status], &closed.native[&Field::Owner]), (&text("resolved"), &Native::Empty));
+    assert_eq!(
+        (&closed.native[&Field::Status], &closed.native[&Field::Owner]),
+        (&text("resolved"), &Native::Empty)
+    );
     assert_eq!(written.declined, [], "it is still lacking, and written next");
 }
 
 #[tokio::test]
 async fn what_a_scrip_does_in_answer_to_us_is_marked_as_nobodys_word() {
-    let by_itself = |snapshot: &Snapshot| snapshot.facts.before_reaction.clone().into_iter().collect::<Vec<_>>();
+    let by_itself =
+        |snapshot: &Snapshot| snapshot.facts.before_reaction.clone().into_iter().collect::<Vec<_>>();
     let was_new = (Field::Status, text("new"));
     for listed_first in [true, false] {
         let stage = Stage::new();

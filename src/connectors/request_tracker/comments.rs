@@ -62,7 +62,11 @@ impl RequestTracker {
             let Some((first, end)) = ids().min().zip(ids().max()) else {
                 // What this user may not see is left out of a page, so a short page need not be the last. A history
                 // begins with the ticket's opening, so an empty one is out of sight.
-                return if last > 0 { Ok(all) } else { Err(bad("its history is empty; may the user see it?")) };
+                return if last > 0 {
+                    Ok(all)
+                } else {
+                    Err(bad("its history is empty; may the user see it?"))
+                };
             };
             if first <= last {
                 return Err(bad("a page of its history does not follow the one before"));
@@ -108,7 +112,9 @@ impl RequestTracker {
         let parts = self.items(operation, &answer)?;
         // Each has at least one, also without words; those of one that this user may not see are left out.
         if parts.is_empty() {
-            let what = format!("the text of transaction {id} is out of sight; grant ShowTicket and ShowTicketComments");
+            let what = format!(
+                "the text of transaction {id} is out of sight; grant ShowTicket and ShowTicketComments"
+            );
             return Err(self.endpoint.to_mend(operation, what));
         }
         Ok(body(parts))

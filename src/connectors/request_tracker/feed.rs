@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::comments::is_comment;
-use super::reaction::FIELDS;
 use super::key::{ROW, quoted};
+use super::reaction::FIELDS;
 use super::snapshot::{number, ticket};
 use super::zone::{self, Zone, sql};
 use super::{OWNER, PER_PAGE, RequestTracker};
@@ -104,12 +104,15 @@ impl RequestTracker {
         if let Some(ticket) = witnesses.ticket.filter(|_| rows.is_empty()) {
             self.still_sees_tickets(LIST).await?;
             if self.sight.get().ticket == Some(ticket) {
-                let what = format!("the feed does not show that ticket {ticket} was opened, and a search shows it");
+                let what =
+                    format!("the feed does not show that ticket {ticket} was opened, and a search shows it");
                 return Err(self.endpoint.malformed(LIST, answer, what));
             }
         }
         match witnesses.comment {
-            Some(comment) if rows.iter().any(|row| witnesses.is_comment(row)) => self.sight.saw_comment(comment),
+            Some(comment) if rows.iter().any(|row| witnesses.is_comment(row)) => {
+                self.sight.saw_comment(comment)
+            }
             // It may be behind this page; the next poll asks again.
             Some(comment) if !is_full => self.still_sees_comments(comment).await?,
             _ => {}

@@ -102,9 +102,11 @@ impl Sound for Answers {
                 denied(message).map_or(Meaning::AsStated, Meaning::Denied)
             }
             // REST 2.0 never redirects: this is the way to a log-in page, or to another address.
-            (CallError::Refused { message, .. }, None) if (300..400).contains(&status) => Meaning::Denied(
-                format!("{message}; does a log-in stand in front of Request Tracker, or is `url` another one?"),
-            ),
+            (CallError::Refused { message, .. }, None) if (300..400).contains(&status) => {
+                Meaning::Denied(format!(
+                    "{message}; does a log-in stand in front of Request Tracker, or is `url` another one?"
+                ))
+            }
             // Not the service's word, so nobody may conclude that the same request will be refused for good.
             (CallError::Refused { message, .. }, None) => {
                 Meaning::Failed(format!("{message} (this is not Request Tracker's form of a refusal)"))
@@ -184,7 +186,10 @@ fn rows(asked: &Asked<'_>, body: &Value) -> Result<(), String> {
         return Err(format!("the list says that it has {} rows, and has {count}", body["count"]));
     }
     if told("page") != Some(page) || count > size {
-        return Err(format!("asked for page {page} of {size} rows, got {count} rows of page {}", body["page"]));
+        return Err(format!(
+            "asked for page {page} of {size} rows, got {count} rows of page {}",
+            body["page"]
+        ));
     }
     // Searches tell how many there are in all, the feed and histories do not.
     let expected = told("total").map(|total| total.saturating_sub((page - 1) * size).min(size));
@@ -224,9 +229,7 @@ mod tests {
 
     #[test]
     fn what_a_sound_success_looks_like() {
-        let page = |rows: Value, count: Value, total: Value| {
-            json!({"items": rows, "count": count, "page": 1, "per_page": 100, "total": total, "pages": null})
-        };
+        let page = |rows: Value, count: Value, total: Value| json!({"items": rows, "count": count, "page": 1, "per_page": 100, "total": total, "pages": null});
         let row = json!({"id": "7"});
         let (read, write) = (Effect::Read, Effect::Write);
         for (effect, below, body) in [
@@ -307,10 +310,15 @@ mod tests {
         ] {
             assert_eq!(meant(below, 404, body), Meaning::AsStated, "{below}");
         }
-        for (status, text) in
-            [(401, "Unauthorized"), (403, "Forbidden"), (400, PERMISSION_DENIED), (403, "No permission to create")]
-        {
-            let Meaning::Denied(words) = meant("/ticket/7/comment", status, says(text)) else { panic!("{text}") };
+        for (status, text) in [
+            (401, "Unauthorized"),
+            (403, "Forbidden"),
+            (400, PERMISSION_DENIED),
+            (403, "No permission to create"),
+        ] {
+            let Meaning::Denied(words) = meant("/ticket/7/comment", status, says(text)) else {
+                panic!("{text}")
+            };
             assert!(words.starts_with(text), "{words}");
         }
         assert_eq!(meant("/ticket/7", 400, says("ContentType is a required field")), Meaning::AsStated);
@@ -327,7 +335,10 @@ mod tests {
             let error = CallError::Malformed { site, status: 200, message, too_large: false };
             Answers.refusal(&Asked { operation: "tickets.list", effect: Effect::Read, url: &url }, &error)
         };
-        assert!(matches!(page("Login"), Meaning::Denied(_)) && matches!(page("Sign in to SOC"), Meaning::Denied(_)));
+        assert!(
+            matches!(page("Login"), Meaning::Denied(_))
+                && matches!(page("Sign in to SOC"), Meaning::Denied(_))
+        );
         assert_eq!(page("503 backend"), Meaning::AsStated);
     }
 }

@@ -538,7 +538,10 @@ async fn a_gateways_page_says_nothing_of_a_case() {
         }
         for (operation, error) in rig.all(&case).await {
             let error = error.expect(operation);
-            assert!(!matches!(error, CallError::Gone { .. } | CallError::Refused { .. }), "{operation}: {error}");
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
         }
         rig.emulator.clear_faults();
     }
@@ -651,8 +654,14 @@ async fn an_answer_that_is_none_loses_nothing() {
                 assert!(!spoilt, "{operation} {how:?} was believed");
                 continue;
             };
-            assert!(!matches!(error, CallError::Gone { .. } | CallError::Refused { .. }), "{operation}: {error}");
-            assert!(operation != "comment" || matches!(error, CallError::Unknown { .. }), "{operation}: {error}");
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
+            assert!(
+                operation != "comment" || matches!(error, CallError::Unknown { .. }),
+                "{operation}: {error}"
+            );
         }
         rig.emulator.clear_faults();
     }
@@ -673,7 +682,10 @@ async fn a_refused_field_does_not_take_the_close_with_it() {
         let written = rig.hive.update(&case, &patch(&fields, Some("done"))).await.unwrap();
         let closed = written.snapshot.unwrap();
         assert_eq!(closed.native[&Field::Verdict], text("TruePositive"), "{names_refused}");
-        assert_eq!((&closed.native[&Field::Title], closed.closing_comment.as_deref()), (&text("Phishing"), Some("done")));
+        assert_eq!(
+            (&closed.native[&Field::Title], closed.closing_comment.as_deref()),
+            (&text("Phishing"), Some("done"))
+        );
         // Named, it is left and the rest is written with the close; else the rest is still lacking, and written next.
         let declined: Vec<Field> = written.declined.iter().map(|one| one.field).collect();
         let expected = if names_refused { (vec![Field::Title], "1") } else { (vec![], "3") };
@@ -692,7 +704,10 @@ async fn a_blank_title_is_left_as_it_is() {
     let written = rig.hive.update(&case, &patch(&fields, None)).await.unwrap();
     assert_eq!(written.declined[0].field, Field::Title);
     let closed = written.snapshot.unwrap();
-    assert_eq!((&closed.native[&Field::Status], &closed.native[&Field::Title]), (&text("Closed"), &text("Phishing")));
+    assert_eq!(
+        (&closed.native[&Field::Status], &closed.native[&Field::Title]),
+        (&text("Closed"), &text("Phishing"))
+    );
     rig.hive.create(&planned(OTHER), &opening(" ")).await.unwrap();
 }
 
@@ -705,5 +720,8 @@ async fn a_case_that_was_not_made_of_our_alert_never_gets_our_key() {
     assert!(matches!(error, CallError::Unknown { .. }), "{error}");
     rig.emulator.advance(1.0);
     let found = rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().unwrap();
-    assert_eq!((found.native[&Field::Title].clone(), rig.emulator.tickets(System::TheHive).len()), (text("Phishing"), 2));
+    assert_eq!(
+        (found.native[&Field::Title].clone(), rig.emulator.tickets(System::TheHive).len()),
+        (text("Phishing"), 2)
+    );
 }

@@ -117,11 +117,14 @@ impl TheHive {
             Some(token) => serde_json::from_str(&token.0)
                 .map_err(|e| self.endpoint.invalid(LIST, format!("foreign page token: {e}")))?,
         };
-        let (mut rows, answer) = self.query(LIST, &cursor.steps(|condition| self.or_witness(condition))).await?;
+        let (mut rows, answer) =
+            self.query(LIST, &cursor.steps(|condition| self.or_witness(condition))).await?;
         let got = rows.len();
         if cursor.phase == Phase::Both {
             // A full page need not hold it; its rows show as much.
-            if got < cursor.size && self.memory.witness().is_some() && !rows.iter().any(|row| self.is_witness(row))
+            if got < cursor.size
+                && self.memory.witness().is_some()
+                && !rows.iter().any(|row| self.is_witness(row))
             {
                 self.still_sees(LIST).await?;
             }

@@ -27,7 +27,9 @@ impl TheHive {
                 Ok(())
             }
             (Some(witness), _) => {
-                let what = format!("one query shows case {witness} and another one does not; is the index being rebuilt?");
+                let what = format!(
+                    "one query shows case {witness} and another one does not; is the index being rebuilt?"
+                );
                 Err(self.endpoint.malformed(operation, &answer, what))
             }
             (None, Some(before)) => {
@@ -39,7 +41,9 @@ impl TheHive {
                         Ok(())
                     }
                     Ok(_) => {
-                        let what = format!("case {before} is there, and no list shows it; is the index being rebuilt?");
+                        let what = format!(
+                            "case {before} is there, and no list shows it; is the index being rebuilt?"
+                        );
                         Err(self.endpoint.malformed(operation, &answer, what))
                     }
                     Err(error) => Err(error),

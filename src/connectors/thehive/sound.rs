@@ -30,7 +30,9 @@ impl Sound for Answers {
         if let Some((kind, message)) = error_of(body) {
             return Err(match denied(kind, message) {
                 Some(what) => Unsound::Denied(what),
-                None => Unsound::Failed(format!("it says success and means {}: {}", shown(kind), shown(message))),
+                None => {
+                    Unsound::Failed(format!("it says success and means {}: {}", shown(kind), shown(message)))
+                }
             });
         }
         let path: Vec<&str> = asked.url.path_segments().into_iter().flatten().collect();
@@ -38,12 +40,18 @@ impl Sound for Answers {
         let sound = match (asked.effect, path.as_slice()) {
             (_, [.., "query"]) => rows(body),
             (Effect::Read, [.., "case", id]) => is_case(body, id),
-            (Effect::Read, [.., "user", _]) if !has("login") && !has("_id") => Err("login is missing".to_owned()),
+            (Effect::Read, [.., "user", _]) if !has("login") && !has("_id") => {
+                Err("login is missing".to_owned())
+            }
             // A change is answered with nothing, or with the case.
             (Effect::Write, [.., "case", id]) if body["_id"].is_string() => is_case(body, id),
             (Effect::Write, [.., "case", _]) => Ok(()),
-            (Effect::Write, [.., "alert"]) if !has("sourceRef") => Err("the answer shows no alert".to_owned()),
-            (Effect::Write, [.., "comment"]) if !has("message") => Err("the answer shows no comment".to_owned()),
+            (Effect::Write, [.., "alert"]) if !has("sourceRef") => {
+                Err("the answer shows no alert".to_owned())
+            }
+            (Effect::Write, [.., "comment"]) if !has("message") => {
+                Err("the answer shows no comment".to_owned())
+            }
             (Effect::Write, _) if !has("_id") => Err("the answer does not name what was made".to_owned()),
             _ => Ok(()),
         };
@@ -63,9 +71,9 @@ impl Sound for Answers {
                 denied(kind, message).map_or(Meaning::AsStated, Meaning::Denied)
             }
             // Its API never redirects: this is the way to a log-in page, or to another address.
-            (CallError::Refused { message, .. }, None) if (300..400).contains(&status) => Meaning::Denied(format!(
-                "{message}; does a log-in stand in front of TheHive, or is `url` another one?"
-            )),
+            (CallError::Refused { message, .. }, None) if (300..400).contains(&status) => Meaning::Denied(
+                format!("{message}; does a log-in stand in front of TheHive, or is `url` another one?"),
+            ),
             // Not the service's word, so nobody may conclude that the same request will be refused for good.
             (CallError::Refused { message, .. }, None) => {
                 Meaning::Failed(format!("{message} (this is not TheHive's form of a refusal)"))
@@ -134,7 +142,8 @@ pub(super) fn named<'a>(error: &CallError, members: impl Iterator<Item = &'a Str
     let of_words = |name: &str| words.split(|c: char| !c.is_alphanumeric()).any(|word| word == name);
     let is_named = |member: &str| {
         let name = member.to_lowercase();
-        let by_list = listed.iter().any(|one| one.rsplit('.').next().unwrap_or(one).eq_ignore_ascii_case(&name));
+        let by_list =
+            listed.iter().any(|one| one.rsplit('.').next().unwrap_or(one).eq_ignore_ascii_case(&name));
         let by_words = match member {
             "assignee" => of_words("assignee") || of_words("user"),
             "addTags" | "removeTags" => of_words("tags") || of_words("tag") || of_words(&name),
@@ -142,7 +151,9 @@ pub(super) fn named<'a>(error: &CallError, members: impl Iterator<Item = &'a Str
         };
         by_list || listed.is_empty() && by_words
     };
-    let may_stay = |member: &&str| ["title", "severity", "assignee", "addTags", "removeTags", "summary"].contains(member);
+    let may_stay = |member: &&str| {
+        ["title", "severity", "assignee", "addTags", "removeTags", "summary"].contains(member)
+    };
     members.map(String::as_str).filter(may_stay).filter(|member| is_named(member)).collect()
 }
 
@@ -163,7 +174,8 @@ mod tests {
     fn judged(effect: Effect, below: &str, body: Value) -> Result<(), Unsound> {
         let (request_id, client_request_id, date, etag, link, total_count) = Default::default();
         let (status, headers) = (200, HeaderMap::new());
-        let answer = Answer { status, body, request_id, client_request_id, date, etag, link, total_count, headers };
+        let answer =
+            Answer { status, body, request_id, client_request_id, date, etag, link, total_count, headers };
         Answers.success(&Asked { operation: "x", effect, url: &url(below) }, &answer)
     }
 
@@ -216,7 +228,8 @@ mod tests {
     fn refused(status: u16, body: Option<Value>, message: &str) -> CallError {
         let site = CallSite::new("hive", "x");
         let evidence = Some(Box::new(Evidence { body, ..Evidence::default() }));
-        let (site, code, message) = (Box::new(CallSite { evidence, ..site }), String::new(), message.to_owned());
+        let (site, code, message) =
+            (Box::new(CallSite { evidence, ..site }), String::new(), message.to_owned());
         match status {
             401 | 403 => CallError::Denied { site, status, code, message },
             404 => CallError::NotFound { site, status, code, message },
@@ -245,7 +258,9 @@ mod tests {
         ] {
             assert_eq!(meant(below, 404, body), Meaning::AsStated, "{below}");
         }
-        for (status, kind) in [(401, "AuthenticationError"), (403, "AuthorizationError"), (400, "AuthorizationError")] {
+        for (status, kind) in
+            [(401, "AuthenticationError"), (403, "AuthorizationError"), (400, "AuthorizationError")]
+        {
             assert!(matches!(meant("/case/~1", status, says(kind, "x")), Meaning::Denied(_)), "{kind}");
         }
         assert_eq!(meant("/case/~1", 400, says("BadRequest", "x")), Meaning::AsStated);
@@ -257,9 +272,13 @@ mod tests {
     fn a_refusal_names_the_field_that_it_is_about() {
         let members = ["title", "severity", "assignee", "addTags", "status"].map(str::to_owned);
         let of = |body: Option<Value>, message: &str| {
-            named(&refused(400, body, message), members.iter()).into_iter().map(str::to_owned).collect::<Vec<_>>()
+            named(&refused(400, body, message), members.iter())
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
         };
-        let list = json!({"type": "AttributeCheckingError", "errors": [{"name": "case.severity", "type": "x"}]});
+        let list =
+            json!({"type": "AttributeCheckingError", "errors": [{"name": "case.severity", "type": "x"}]});
         assert_eq!(of(Some(list), "a title"), ["severity"]);
         assert_eq!(of(None, "title cannot be set to \" \""), ["title"]);
         assert_eq!(of(None, "User eve not found"), ["assignee"]);

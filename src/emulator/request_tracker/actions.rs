@@ -319,7 +319,9 @@ impl RequestTracker {
         let found = id.parse().ok().and_then(|id| self.survivor(id)).map(|v| v.current().id);
         let right = if way == "comment" { "CommentOnTicket" } else { "ReplyToTicket" };
         // Nor is a ticket that does not exist told from one that may not be commented on.
-        let Some(ticket) = found.filter(|_| !self.lacks(right)) else { return error(400, "Permission Denied") };
+        let Some(ticket) = found.filter(|_| !self.lacks(right)) else {
+            return error(400, "Permission Denied");
+        };
         let Some(body) = request.json().filter(Value::is_object) else {
             return error(400, "JSON parse error: malformed JSON string");
         };

@@ -120,7 +120,10 @@ fn a_reply_opens_a_new_ticket_by_the_systems_own_hand() {
     assert_eq!(caller.get("/ticket/1").value()["Status"], "new");
     caller.call("POST", "/ticket/1/correspond", None, &text);
     let ticket = caller.get("/ticket/1");
-    assert_eq!((&ticket.value()["Status"], &ticket.value()["LastUpdatedBy"]["id"]), (&json!("open"), &json!("lockstep")));
+    assert_eq!(
+        (&ticket.value()["Status"], &ticket.value()["LastUpdatedBy"]["id"]),
+        (&json!("open"), &json!("lockstep"))
+    );
     let history = caller.get("/ticket/1/history?fields=Type,OldValue,Creator");
     let last = history.value()["items"].as_array().unwrap().last().unwrap().clone();
     assert_eq!((&last["OldValue"], &last["Creator"]["id"]), (&json!("new"), &json!("RT_System")));
@@ -134,7 +137,10 @@ fn a_ticket_is_closed_after_what_it_depends_on() {
     let said = caller.put(&json!({"Status": "resolved"}));
     assert_eq!(said, json!(["Ticket 1: That ticket has unresolved dependencies"]));
     caller.edit("2", &json!({"status": "closed"}));
-    assert_eq!(caller.put(&json!({"Status": "resolved"})), json!(["Ticket 1: Status changed from 'new' to 'resolved'"]));
+    assert_eq!(
+        caller.put(&json!({"Status": "resolved"})),
+        json!(["Ticket 1: Status changed from 'new' to 'resolved'"])
+    );
 }
 
 #[test]

@@ -106,7 +106,8 @@ impl TheHive {
         act: &mut Act<'_, '_>,
     ) -> Result<Reply, Refusal> {
         let stale = plan.is(&FaultKind::StaleRead);
-        let in_sight = request.header("x-organisation").is_some() || self.settings.acts_in == self.settings.organisation;
+        let in_sight =
+            request.header("x-organisation").is_some() || self.settings.acts_in == self.settings.organisation;
         let lacks = |permission: &str| self.settings.lacks.iter().any(|own| own == permission);
         match (request.method.as_str(), path) {
             (_, ["api", "v1", "case" | "alert", id, ..]) if !in_sight => {

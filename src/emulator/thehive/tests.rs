@@ -196,7 +196,8 @@ fn a_member_may_be_refused_with_its_name_or_without() {
     let mut rig = Rig::new();
     let (_, case) = rig.case();
     rig.set(&json!({"refuses": ["title"]}));
-    let change = |rig: &mut Rig| rig.send("PATCH", &format!("case/{case}"), &json!({"title": "x", "severity": 1}));
+    let change =
+        |rig: &mut Rig| rig.send("PATCH", &format!("case/{case}"), &json!({"title": "x", "severity": 1}));
     let reply = change(&mut rig);
     assert_eq!((reply.status, &reply.value()["message"]), (400, &json!("title is not accepted")));
     rig.set(&json!({"names_refused": false}));
