@@ -64,22 +64,17 @@ impl Reactions {
     /// Takes a transaction of a ticket into account. They come in rising order, and some of them again.
     pub(super) fn note(&self, ticket: u64, row: &Value) {
         let mut state = self.lock();
-        let State { account, tickets } = &mut *state;
-        let (Some(account), Some(id)) = (account.as_deref(), number(&row["id"])) else { return };
-        if tickets.len() >= MEMORY && !tickets.contains_key(&ticket) {
-            tickets.clear();
-        }
-        let told = tickets.entry(ticket).or_default();
+        let (Some(account), Some(id)) = (state.account.clone(), number(&row["id"])) else { return };
+        let told = state.told(ticket);
         if id > told.through {
             told.through = id;
-            told.take(account, row);
+            told.take(&account, row);
         }
     }
 
     /// We wrote, and left the ticket so if nobody did anything else.
     pub(super) fn wrote(&self, ticket: u64, left: Natives) {
-        let told = &mut self.lock().tickets;
-        told.entry(ticket).or_default().left = Some(left);
+        self.lock().told(ticket).left = Some(left);
     }
 
     /// Whether a ticket shows something that we did not leave so, and whose doing that is was not looked at.
@@ -96,6 +91,15 @@ impl Reactions {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn told(&mut self, ticket: u64) -> &mut Told {
+        if self.tickets.len() >= MEMORY && !self.tickets.contains_key(&ticket) {
+            self.tickets.clear();
+        }
+        self.tickets.entry(ticket).or_default()
     }
 }
 
