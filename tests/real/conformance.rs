@@ -363,15 +363,16 @@ async fn both_read_times_in_the_callers_zone() {
     }
 }
 
+const BY_KEY: (&str, &str) = ("query", "CF.{Lockstep Key} = '{key}' OR id = {0}");
+
 /// What a user is answered who may open tickets, and not see them.
 fn blindly() -> Vec<Step> {
     let text = |text: &str| json!({"Content": text, "ContentType": "text/plain"});
-    let key = ("query", "CF.{Lockstep Key} = '{key}' OR id = {0}");
     vec![
         get("/ticket/{0}", &[]),
         get("/ticket/999999", &[]),
         get("/ticket/{0}/history", &[HISTORY, RISING, ("per_page", "100")]),
-        get("/tickets", &[key, ROW, OWNER, RISING]),
+        get("/tickets", &[BY_KEY, ROW, OWNER, RISING]),
         get("/tickets", &[("query", "Queue = 'SOC'"), ROW, OWNER, RISING]),
         get("/transactions", &[("query", WITNESS), RISING, ("per_page", "100"), FEED]),
         send("PUT", "/ticket/{0}", json!({"Subject": "x"})),
