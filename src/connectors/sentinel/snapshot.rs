@@ -78,6 +78,7 @@ pub(super) fn incident(
                 .map(str::to_owned),
             products: texts(&additional.alert_product_names).map(str::to_owned).collect(),
             more_links: peer.is_some() && is_standalone(json),
+            ..Facts::default()
         },
         raw: json.clone(),
     })
