@@ -100,7 +100,7 @@ impl Defender {
             example: "https://graph.microsoft.com",
             budgets: Budgets::new(GRAPH_BUDGETS, settings.budget_factor),
             ids: RequestIds::GRAPH,
-            sound: Box::new(sound::Answers),
+            sound: Box::new(sound::Answers::of(&settings.tenant_id)),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         Ok(Self { endpoint, settle: settings.settle, overlap: settings.overlap, hook: settings.hook.clone() })

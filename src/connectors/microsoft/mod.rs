@@ -1,0 +1,4 @@
+//! What Graph and Azure Resource Manager have in common: how they say no, and what a write does about it.
+
+pub(super) mod answers;
+pub(super) mod yielding;
