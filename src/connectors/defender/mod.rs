@@ -11,6 +11,9 @@ mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod against_emulator_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -18,6 +21,9 @@ mod brief_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod paging_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod sound_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;

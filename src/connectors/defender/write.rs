@@ -39,7 +39,10 @@ impl Defender {
                 return Err(error);
             }
             if yielding.patch.is_empty() {
-                return Ok(Written { declined: yielding.declined, ..Written::new(Some(current.clone()), None) });
+                return Ok(Written {
+                    declined: yielding.declined,
+                    ..Written::new(Some(current.clone()), None)
+                });
             }
         }
     }

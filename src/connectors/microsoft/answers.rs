@@ -15,10 +15,10 @@ const CREDENTIAL: &str = "renew the credential, and check `tenant_id` and `clien
 const ROLE: &str = "a role is missing or has lapsed: assign it again";
 const CONSENT: &str = "an application permission is missing: grant it, with admin consent";
 const DIRECTORY: &str = "the identity and the resource are in different directories: check `tenant_id`";
-const SUBSCRIPTION: &str =
-    "the subscription is deleted, moved to another directory, or hidden from this identity: check `subscription_id`, \
+const SUBSCRIPTION: &str = "the subscription is deleted, moved to another directory, or hidden from this identity: check `subscription_id`, \
      `tenant_id` and the role";
-const READ_ONLY: &str = "the scope takes no writes at present: enable the subscription or remove the lock or policy";
+const READ_ONLY: &str =
+    "the scope takes no writes at present: enable the subscription or remove the lock or policy";
 const API_VERSION: &str = "the service does not know this api-version (any more): set `api_version`";
 
 /// Codes that speak of the caller or of what an operator must mend, whatever the status: a 404 of a subscription, a 409 of
@@ -100,7 +100,9 @@ pub(in crate::connectors) fn sound_body(answer: &Answer) -> Result<&Value, Unsou
     // What belongs to a batch was answered to no batch: somebody in front of the service gave up on it.
     if let Some(inner) = body["responses"].as_array() {
         let statuses: Vec<_> = inner.iter().filter_map(|one| one["status"].as_u64()).collect();
-        return Err(Unsound::Failed(format!("the answer is that to a batch, with the statuses {statuses:?}")));
+        return Err(Unsound::Failed(format!(
+            "the answer is that to a batch, with the statuses {statuses:?}"
+        )));
     }
     if body.is_object() {
         return Ok(body);

@@ -2,3 +2,7 @@
 
 pub(super) mod answers;
 pub(super) mod yielding;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(super) mod testing;

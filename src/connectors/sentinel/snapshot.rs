@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::write::UNTITLED;
 use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireLabel, WireOwner};
+use super::write::UNTITLED;
 use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, record_id, required, required_time, tags, unreadable,
 };

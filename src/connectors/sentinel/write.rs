@@ -96,7 +96,8 @@ impl Sentinel {
     /// PUT of the merged incident with its etag; a stale one is a conflict. What is refused goes back to what it was, or
     /// into a form that is not, and the rest is sent again.
     pub(super) async fn replace(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
-        let (operation, mut yielding, mut plain) = ("incidents.update", Yielding::new(patch), Plain::default());
+        let (operation, mut yielding, mut plain) =
+            ("incidents.update", Yielding::new(patch), Plain::default());
         loop {
             let body = update_body(current, &yielding.patch).map(|body| plain.applied(body));
             let error = match self.put(operation, &current.record, body).await {
@@ -110,7 +111,10 @@ impl Sentinel {
                 return Err(error);
             }
             if yielding.patch.is_empty() {
-                return Ok(Written { declined: yielding.declined, ..Written::new(Some(current.clone()), None) });
+                return Ok(Written {
+                    declined: yielding.declined,
+                    ..Written::new(Some(current.clone()), None)
+                });
             }
         }
     }
