@@ -5,6 +5,7 @@ pub mod defender;
 mod endpoint;
 mod hinting;
 pub mod jira;
+mod microsoft;
 mod registry;
 pub mod request_tracker;
 pub mod sentinel;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod adoption;
+mod belief;
 mod closes;
 mod cost;
 mod crashes;

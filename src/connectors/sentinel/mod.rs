@@ -10,10 +10,16 @@ mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod against_emulator_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod brief_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod sound_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
