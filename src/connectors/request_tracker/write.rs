@@ -85,7 +85,7 @@ impl RequestTracker {
         let (site, status) = (Box::new(self.endpoint.site(operation, Some(answer))), answer.status);
         if what.contains(BLOCKED) {
             let message = format!("{what}; it is tried again, and succeeds once those tickets are closed");
-            return CallError::Denied { site, status, code: "blocked".to_owned(), message };
+            return CallError::Blocked { site, status, code: String::new(), message };
         }
         if what.contains(PERMISSION_DENIED) {
             let message = format!("{what}; grant the service user ModifyTicket on the queue again");

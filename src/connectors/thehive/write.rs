@@ -256,12 +256,7 @@ fn advised(error: CallError, current: &Snapshot, patch: &Patch) -> CallError {
             if closes(current, patch) && message.to_lowercase().contains("mandatory") =>
         {
             let advice = "fill them in, or give them in close_fields; the close is tried again";
-            CallError::Denied {
-                site,
-                status,
-                code: "blocked".to_owned(),
-                message: format!("{message}; {advice}"),
-            }
+            CallError::Blocked { site, status, code: String::new(), message: format!("{message}; {advice}") }
         }
         CallError::Refused { site, status: code, code: name, message } if closes(current, patch) => {
             let advice = "if mandatory custom fields are lacking, give them in close_fields";
