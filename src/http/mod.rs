@@ -37,6 +37,7 @@ pub use budget::{Budget, Budgets, GRAPH_BUDGETS, SENTINEL_BUDGETS};
 pub use call::{Answer, Call, CallObserver, Effect, Method, RequestIds};
 pub use client::{ClientOptions, Http, HttpSetupError};
 pub use credential::{Credential, CredentialError, token_source};
+pub(crate) use decode::is_html;
 pub use door::Door;
 pub use error::{CallError, CallSite, Evidence, NotSentCause};
 pub use login::Login;

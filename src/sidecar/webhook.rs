@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::Timestamp;
+use reqwest::header::CONTENT_TYPE;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::mailbox::StoreMailbox;
 use super::message::Message;
 use crate::connectors::sidecar::SidecarWebhook;
-use crate::http::{Http, Waits, growing};
+use crate::http::{Http, Waits, growing, is_html};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -126,6 +127,11 @@ impl Sender {
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
         if !answer.status().is_success() {
             return Err(format!("it answered {}", answer.status()));
+        }
+        // A log-in page or a proxy's own page before the adapter is no acknowledgement, whatever its status.
+        let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if is_html(content_type, b"") {
+            return Err("a page in HTML answered in place of the adapter; is a log-in before it?".to_owned());
         }
         let acknowledged = self.mailbox.acknowledge(vec![message.id.clone()]).await;
         acknowledged.map(drop).map_err(|error| error.to_string())

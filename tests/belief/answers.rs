@@ -11,8 +11,6 @@ use crate::targets::Target;
 /// How an operation is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Answer {
-    /// As it should be: the rehearsal.
-    Sound,
     /// 200, and the service's own error for a body.
     ErrorBody,
     /// 200, and JSON that ends in the middle.
@@ -45,7 +43,6 @@ impl Answer {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Sound => "sound",
             Self::ErrorBody => "error-body",
             Self::Truncated => "truncated",
             Self::HalfList => "half-list",
@@ -60,7 +57,7 @@ impl Answer {
     fn kind(self) -> Option<FaultKind> {
         let spoilt = |how| Some(FaultKind::Malformed { how });
         match self {
-            Self::Sound | Self::Anonymous => None,
+            Self::Anonymous => None,
             Self::ErrorBody => spoilt(Malformed::ErrorBody),
             Self::Truncated => spoilt(Malformed::Truncated),
             Self::HalfList => spoilt(Malformed::HalfList),
@@ -98,7 +95,7 @@ impl Answer {
 
 /// By the control interface, as the two kinds of settings have different types.
 fn set_anonymous(emulator: &Emulator, target: &Target, on: bool) -> Result<(), String> {
-    let (path, member) = target.anonymous;
+    let (path, member) = target.anonymous.ok_or("it has no callers of its own")?;
     let body = json!({ member: on }).to_string();
     let url = emulator.url();
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).map_err(|e| e.to_string())?;

@@ -37,6 +37,7 @@ macro_rules! tables {
 }
 
 tables! {
+    entra: login,
     defender: defender,
     sentinel: sentinel,
     servicenow: servicenow,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lockstep::emulator::{
     DefenderEdit, Emulator, EmulatorOptions, Entry, IncidentSeed, SentinelEdit, System, What,
 };
-use lockstep::model::{AuditKind, MemberState};
+use lockstep::model::{AuditKind, MemberState, RecordKind};
 use lockstep::stage::SERVICE_USER;
 use serde_json::{Value, json};
 
@@ -18,6 +18,8 @@ const ANA: &str = "ana@example.org";
 const BEN: &str = "ben@example.org";
 /// How long anything may take before a cell is given up as hanging. Nothing is judged by it.
 const PATIENCE: Duration = Duration::from_mins(3);
+/// How long the system under test is left alone before people work there.
+const ALONE: Duration = Duration::from_millis(600);
 /// The fields of a ticket that say whether it is closed, in every system's own words.
 const STATUS_FIELDS: [&str; 3] = ["status", "Status", "state"];
 
@@ -64,27 +66,45 @@ impl<'a> Scene<'a> {
         Ok(Self { emulator, worker, target, cases })
     }
 
-    /// People work: each side closes an incident and says something, one is assigned, and a new one appears.
+    /// People work: each side closes an incident and says something, one is assigned, and a new one appears. What is done in
+    /// the system under test comes last and alone: if a list does not show it, nothing else will.
     pub(crate) fn act(&mut self) {
-        let [first, second, third, fourth, ..] = &self.cases[..] else { panic!("four cases") };
-        let defender = |case: &Case, edit| self.emulator.human_defender(case.defender, ANA, &edit).unwrap();
-        defender(first, DefenderEdit::comment("isolated host7"));
-        defender(first, DefenderEdit::resolve("truePositive", "phishing"));
-        let ticket = self.ticket_id(second).unwrap();
-        let at_ticket = |edit: &Value| {
-            self.emulator.human_ticket(self.target.desk.system, &ticket, BEN, edit).unwrap();
-        };
-        at_ticket(&json!({"comment": "mail purged"}));
-        let mut close = json!({"status": "closed", "verdict": "true-positive"});
-        if self.target.desk.has_closing_note {
-            close["notes"] = "Seen in the queue".into();
-        }
-        at_ticket(&close);
-        let sentinel = |case: &Case, edit| self.emulator.human_sentinel(&case.sentinel, BEN, &edit).unwrap();
-        sentinel(third, SentinelEdit::comment("as expected"));
-        sentinel(third, SentinelEdit::close("BenignPositive", Some("SuspiciousButExpected")));
-        defender(fourth, DefenderEdit::owner(Some(ANA)));
+        self.emulator.human_defender(self.cases[3].defender, ANA, &DefenderEdit::owner(Some(ANA))).unwrap();
         self.appear("appeared meanwhile");
+        let mut sides = [System::Defender, self.target.desk.system, System::Sentinel];
+        sides.sort_by_key(|side| *side == self.target.side);
+        for side in sides {
+            if side == self.target.side {
+                pause(ALONE);
+            }
+            self.close_in(side);
+        }
+    }
+
+    fn close_in(&self, side: System) {
+        let [first, second, third, ..] = &self.cases[..] else { panic!("four cases") };
+        match side {
+            System::Defender => {
+                let edit = |edit| self.emulator.human_defender(first.defender, ANA, &edit).unwrap();
+                edit(DefenderEdit::comment("isolated host7"));
+                edit(DefenderEdit::resolve("truePositive", "phishing"));
+            }
+            System::Sentinel => {
+                let edit = |edit| self.emulator.human_sentinel(&third.sentinel, BEN, &edit).unwrap();
+                edit(SentinelEdit::comment("as expected"));
+                edit(SentinelEdit::close("BenignPositive", Some("SuspiciousButExpected")));
+            }
+            desk => {
+                let ticket = self.ticket_id(second).unwrap();
+                let edit = |edit: &Value| self.emulator.human_ticket(desk, &ticket, BEN, edit).unwrap();
+                edit(&json!({"comment": "mail purged"}));
+                let mut close = json!({"status": "closed", "verdict": "true-positive"});
+                if self.target.desk.has_closing_note {
+                    close["notes"] = "Seen in the queue".into();
+                }
+                edit(&close);
+            }
+        }
     }
 
     /// A new pair of incidents.
@@ -272,7 +292,8 @@ impl<'a> Scene<'a> {
         let told = self.worker.history(&mapping).into_iter().filter_map(|entry| match entry.kind {
             AuditKind::Left { reason } => Some(format!("{} left: {reason}", entry.record)),
             AuditKind::Dead { reason, .. } => Some(format!("given up, {}: {reason}", entry.record)),
-            AuditKind::NotCarried { what_of, value, reason } => {
+            // Alerts follow their incident, and have no say; whether one is listed first is chance.
+            AuditKind::NotCarried { what_of, value, reason } if entry.record.kind != RecordKind::Alert => {
                 Some(format!("{}: {what_of} {value} not carried: {reason}", entry.record))
             }
             _ => None,

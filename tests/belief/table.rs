@@ -20,7 +20,8 @@ pub(crate) fn fill(target: &Target) {
     let single = operations
         .iter()
         .flat_map(|operation| Answer::OF_AN_OPERATION.map(|answer| (operation.clone(), answer)));
-    let whole = [false, true].map(|at_the_start| (Operation::every(at_the_start), Answer::Anonymous));
+    let starts: &[bool] = if target.anonymous.is_some() { &[false, true] } else { &[] };
+    let whole = starts.iter().map(|at_the_start| (Operation::every(*at_the_start), Answer::Anonymous));
     let cells: Vec<(Operation, Answer)> =
         single.chain(whole).filter(|(o, a)| is_wanted(target, o, *a)).collect();
     let verdicts = run_all(target, &cells);

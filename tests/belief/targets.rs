@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lockstep::config::Config;
-use lockstep::emulator::{Api, Emulator};
+use lockstep::emulator::{Api, Emulator, System};
 use lockstep::stage::{self, Pace};
 use serde_json::Value;
 
@@ -21,12 +21,14 @@ pub(crate) struct Target {
     pub(crate) name: &'static str,
     /// Its API, for faults and counts.
     pub(crate) api: Api,
+    /// Where people work on its records.
+    pub(crate) side: System,
     /// Its name in the configuration.
     pub(crate) system: &'static str,
     /// The ticket system.
     pub(crate) desk: &'static Desk,
     /// How the emulator is told to answer every call as it does to a stranger: path and member of the settings.
-    pub(crate) anonymous: (&'static str, &'static str),
+    pub(crate) anonymous: Option<(&'static str, &'static str)>,
     /// Lists that say how many rows there are, so that missing ones can be noticed.
     pub(crate) counted: &'static [&'static str],
 }
@@ -40,13 +42,19 @@ const JIRA_DATA_CENTER: Desk = Desk {
 };
 
 impl Target {
+    /// The token endpoint, by which Defender and Sentinel are reached.
+    pub(crate) fn login() -> Self {
+        Self { name: "Entra", api: Api::Login, anonymous: None, ..Self::defender() }
+    }
+
     pub(crate) fn defender() -> Self {
         Self {
             name: "Defender",
             api: Api::Graph,
+            side: System::Defender,
             system: "defender",
             desk: &desks::SERVICENOW,
-            anonymous: ("settings", "graph_anonymous"),
+            anonymous: Some(("settings", "graph_anonymous")),
             counted: &[],
         }
     }
@@ -55,44 +63,45 @@ impl Target {
         Self {
             name: "Sentinel",
             api: Api::Sentinel,
+            side: System::Sentinel,
             system: "sentinel",
             desk: &desks::SERVICENOW,
-            anonymous: ("settings", "sentinel_anonymous"),
+            anonymous: Some(("settings", "sentinel_anonymous")),
             counted: &[],
         }
     }
 
     pub(crate) fn servicenow() -> Self {
         let counted = &["list-tickets", "find-ticket", "list-comments", "list-choices", "list-people"];
-        Self::ticketing("ServiceNow", &desks::SERVICENOW, ("servicenow/settings", "anonymous"), counted)
+        Self::ticketing("ServiceNow", &desks::SERVICENOW, "servicenow/settings", counted)
     }
 
     pub(crate) fn jira_cloud() -> Self {
-        Self::ticketing("Jira Cloud", &desks::JIRA, ("jira/settings", "anonymous"), &["list-comments"])
+        Self::ticketing("Jira Cloud", &desks::JIRA, "jira/settings", &["list-comments"])
     }
 
     pub(crate) fn jira_data_center() -> Self {
         let counted = &["list-tickets", "find-ticket", "list-comments"];
-        Self::ticketing("Jira Data Center", &JIRA_DATA_CENTER, ("jira/settings", "anonymous"), counted)
+        Self::ticketing("Jira Data Center", &JIRA_DATA_CENTER, "jira/settings", counted)
     }
 
     pub(crate) fn request_tracker() -> Self {
         let counted = &["list-tickets", "find-ticket", "list-comments", "get-comment", "find-user"];
-        let anonymous = ("request-tracker/settings", "anonymous");
-        Self::ticketing("Request Tracker", &desks::REQUEST_TRACKER, anonymous, counted)
+        Self::ticketing("Request Tracker", &desks::REQUEST_TRACKER, "request-tracker/settings", counted)
     }
 
     pub(crate) fn thehive() -> Self {
-        Self::ticketing("TheHive", &desks::THEHIVE, ("thehive/settings", "anonymous"), &[])
+        Self::ticketing("TheHive", &desks::THEHIVE, "thehive/settings", &[])
     }
 
     fn ticketing(
         name: &'static str,
         desk: &'static Desk,
-        anonymous: (&'static str, &'static str),
+        settings: &'static str,
         counted: &'static [&'static str],
     ) -> Self {
-        Self { name, api: desk.api, system: "tickets", desk, anonymous, counted }
+        let anonymous = Some((settings, "anonymous"));
+        Self { name, api: desk.api, side: desk.system, system: "tickets", desk, anonymous, counted }
     }
 
     /// The configuration of a bridge of three systems on these emulators, and the emulators set up for it.
