@@ -3,10 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use crate::targets::{State, Target};
 use lockstep::emulator::{Emulator, Fault, FaultKind, Malformed, When};
-use serde_json::json;
-
-use crate::targets::Target;
 
 /// How an operation is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,13 +23,19 @@ pub(crate) enum Answer {
     Html404,
     /// 200, and another record.
     OtherRecord,
-    /// Every operation is answered as to a caller that the service does not know.
-    Anonymous,
+    /// 200, and JSON that is no object.
+    NotAnObject,
+    /// 200, and nothing but nulls beside the id.
+    Nulls,
+    /// 200, and required members missing.
+    MissingFields,
+    /// Every operation is answered as in this state.
+    In(&'static State),
 }
 
 impl Answer {
     /// Those that one operation is given.
-    pub(crate) const OF_AN_OPERATION: [Self; 7] = [
+    pub(crate) const OF_AN_OPERATION: [Self; 10] = [
         Self::ErrorBody,
         Self::Truncated,
         Self::HalfList,
@@ -39,6 +43,9 @@ impl Answer {
         Self::Html200,
         Self::Html404,
         Self::OtherRecord,
+        Self::NotAnObject,
+        Self::Nulls,
+        Self::MissingFields,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -50,19 +57,25 @@ impl Answer {
             Self::Html200 => "html-200",
             Self::Html404 => "html-404",
             Self::OtherRecord => "other-record",
-            Self::Anonymous => "anonymous",
+            Self::NotAnObject => "no-object",
+            Self::Nulls => "nulls",
+            Self::MissingFields => "fields-gone",
+            Self::In(state) => state.name,
         }
     }
 
     fn kind(self) -> Option<FaultKind> {
         let spoilt = |how| Some(FaultKind::Malformed { how });
         match self {
-            Self::Anonymous => None,
+            Self::In(_) => None,
             Self::ErrorBody => spoilt(Malformed::ErrorBody),
             Self::Truncated => spoilt(Malformed::Truncated),
             Self::HalfList => spoilt(Malformed::HalfList),
             Self::Empty => spoilt(Malformed::EmptyBody),
             Self::OtherRecord => spoilt(Malformed::OtherRecord),
+            Self::NotAnObject => spoilt(Malformed::NotAnObject),
+            Self::Nulls => spoilt(Malformed::Nulls),
+            Self::MissingFields => spoilt(Malformed::MissingFields),
             Self::Html200 => Some(FaultKind::Html { status: 200 }),
             Self::Html404 => Some(FaultKind::Html { status: 404 }),
         }
@@ -75,8 +88,8 @@ impl Answer {
         target: &Target,
         operation: &str,
     ) -> Result<(), String> {
-        if self == Self::Anonymous {
-            return set_anonymous(emulator, target, true);
+        if let Self::In(state) = self {
+            return set(emulator, state.path, state.on);
         }
         if let Some(kind) = self.kind() {
             emulator.add_fault(Fault::new(kind).on(target.api, operation).when(When::Always));
@@ -85,25 +98,23 @@ impl Answer {
     }
 
     /// Answers as it should again.
-    pub(crate) fn lift(self, emulator: &Emulator, target: &Target) {
+    pub(crate) fn lift(self, emulator: &Emulator) {
         emulator.clear_faults();
-        if self == Self::Anonymous {
-            set_anonymous(emulator, target, false).unwrap();
+        if let Self::In(state) = self {
+            set(emulator, state.path, state.off).unwrap();
         }
     }
 }
 
-/// By the control interface, as the two kinds of settings have different types.
-fn set_anonymous(emulator: &Emulator, target: &Target, on: bool) -> Result<(), String> {
-    let (path, member) = target.anonymous.ok_or("it has no callers of its own")?;
-    let body = json!({ member: on }).to_string();
+/// By the control interface, as the settings of all and those of ticket systems have different types.
+fn set(emulator: &Emulator, path: &str, members: &str) -> Result<(), String> {
     let url = emulator.url();
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).map_err(|e| e.to_string())?;
     let head = format!(
         "PATCH /control/{path} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
-        body.len()
+        members.len()
     );
-    stream.write_all(format!("{head}{body}").as_bytes()).map_err(|e| e.to_string())?;
+    stream.write_all(format!("{head}{members}").as_bytes()).map_err(|e| e.to_string())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(|e| e.to_string())?;
     let is_done = answer.get(9..12) == Some("200");

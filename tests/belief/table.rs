@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use crate::answers::Answer;
 use crate::cell::{self, Operation, Verdict};
-use crate::targets::Target;
+use crate::targets::{State, Target};
 
 /// Cells that run at the same time; most of their time they wait.
 const SIDE_BY_SIDE: usize = 12;
@@ -20,8 +20,10 @@ pub(crate) fn fill(target: &Target) {
     let single = operations
         .iter()
         .flat_map(|operation| Answer::OF_AN_OPERATION.map(|answer| (operation.clone(), answer)));
-    let starts: &[bool] = if target.anonymous.is_some() { &[false, true] } else { &[] };
-    let whole = starts.iter().map(|at_the_start| (Operation::every(*at_the_start), Answer::Anonymous));
+    let starts = |state: &State| if state.only_at_the_start { &[true][..] } else { &[false, true] };
+    let whole = target.states.iter().flat_map(|state| {
+        starts(state).iter().map(move |at_the_start| (Operation::every(*at_the_start), Answer::In(state)))
+    });
     let cells: Vec<(Operation, Answer)> =
         single.chain(whole).filter(|(o, a)| is_wanted(target, o, *a)).collect();
     let verdicts = run_all(target, &cells);
@@ -58,31 +60,39 @@ fn run_all(target: &Target, cells: &[(Operation, Answer)]) -> Cells {
     verdicts.into_inner().unwrap()
 }
 
-/// The table for people.
+/// The table for people: operations and their answers, then states of the whole system.
 fn shown(target: &Target, verdicts: &Cells) -> String {
-    let answers: Vec<Answer> = Answer::OF_AN_OPERATION.into_iter().chain([Answer::Anonymous]).collect();
-    let mut lines = vec![format!("\n{}", target.name)];
-    let heads = answers.iter().map(|answer| format!("{:>13}", answer.name())).collect::<String>();
-    lines.push(format!("{:<24}{heads}", "operation"));
-    let mut operations: Vec<&String> = verdicts.keys().map(|(operation, _)| operation).collect();
+    let mut lines = vec![String::new(), target.name.to_owned()];
+    let row = |head: &str, words: Vec<&str>| {
+        format!("{head:<26}{}", words.into_iter().map(|word| format!("{word:>13}")).collect::<String>())
+    };
+    lines.push(row("operation", Answer::OF_AN_OPERATION.map(Answer::name).to_vec()));
+    let of =
+        |operation: &str, answer| verdicts.get(&(operation.to_owned(), answer)).map_or("", Verdict::word);
+    let mut operations: Vec<&str> = verdicts.keys().map(|(operation, _)| operation.as_str()).collect();
     operations.dedup();
-    for operation in operations {
-        let word = |answer: &Answer| match verdicts.get(&(operation.clone(), *answer)) {
-            Some(Verdict::Passed) => "ok",
-            Some(Verdict::Failed(_)) => "FAILED",
-            Some(Verdict::NotRun(_)) => "NOT RUN",
-            Some(Verdict::DoesNotApply) => "-",
-            None => "",
-        };
-        let words = answers.iter().map(|answer| format!("{:>13}", word(answer))).collect::<String>();
-        lines.push(format!("{operation:<24}{words}"));
+    for operation in operations.into_iter().filter(|operation| !operation.starts_with('(')) {
+        lines.push(row(operation, Answer::OF_AN_OPERATION.map(|answer| of(operation, answer)).to_vec()));
+    }
+    lines.push(row("state", vec!["met in work", "at the start"]));
+    for state in target.states {
+        let words =
+            [false, true].map(|at_the_start| of(&Operation::every(at_the_start).name, Answer::In(state)));
+        lines.push(row(state.name, words.to_vec()));
     }
     let not_run = verdicts.iter().filter_map(|((operation, answer), verdict)| match verdict {
-        Verdict::NotRun(reason) => Some(format!("NOT RUN: {}: {reason}", name(target, operation, *answer))),
+        Verdict::NotRun(reason) => {
+            Some(format!("NOT RUN: {}: {}", name(target, operation, *answer), cut(reason)))
+        }
         _ => None,
     });
     lines.extend(not_run);
     lines.join("\n") + "\n"
+}
+
+/// The beginning of a reason: emulators list every setting that they do have.
+fn cut(reason: &str) -> String {
+    reason.chars().take(120).collect()
 }
 
 fn reasons(target: &Target, (operation, answer): &(String, Answer), verdict: &Verdict) -> Option<String> {
