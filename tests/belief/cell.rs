@@ -82,8 +82,8 @@ impl Operation {
         match answer {
             // A list that does not count its rows says nothing of those that are missing.
             Answer::HalfList => target.counted.contains(&self.name.as_str()),
-            // A row of a list names itself.
-            Answer::OtherRecord => self.has_body && !is_list,
+            // A row of a list names itself, and one that cannot be read holds up no other.
+            Answer::OtherRecord | Answer::Nulls | Answer::MissingFields => self.has_body && !is_list,
             Answer::Html200 | Answer::Html404 | Answer::In(_) => true,
             _ => self.has_body,
         }
@@ -93,7 +93,11 @@ impl Operation {
     /// made a moment ago nobody knows the id, and what is missing may be missed by nobody: it is enough that no harm is done.
     fn is_told(&self, answer: Answer) -> bool {
         let asks_for_one = ["get-ticket", "get-incident"].contains(&self.name.as_str());
-        !matches!(answer, Answer::OtherRecord | Answer::Nulls | Answer::MissingFields) || asks_for_one
+        match answer {
+            Answer::OtherRecord | Answer::Nulls => asks_for_one,
+            Answer::MissingFields => false,
+            _ => true,
+        }
     }
 
     /// Whether it looks for a ticket that may have been opened: what it does not find is opened.

@@ -20,7 +20,11 @@ pub(crate) fn fill(target: &Target) {
     let single = operations
         .iter()
         .flat_map(|operation| Answer::OF_AN_OPERATION.map(|answer| (operation.clone(), answer)));
-    let starts = |state: &State| if state.only_at_the_start { &[true][..] } else { &[false, true] };
+    let starts = |state: &State| match state {
+        State { only_at_the_start: true, .. } => &[true][..],
+        State { stops_polls: false, .. } => &[false],
+        _ => &[false, true],
+    };
     let whole = target.states.iter().flat_map(|state| {
         starts(state).iter().map(move |at_the_start| (Operation::every(*at_the_start), Answer::In(state)))
     });
