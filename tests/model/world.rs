@@ -194,6 +194,7 @@ pub(crate) fn snapshot(seen: Seen, record: RecordRef, flavour: Flavour, comments
         modified_by: None,
         fresh: seen.fresh,
         native,
+        hidden: std::collections::BTreeMap::new(),
         closing_comment: None,
         comments,
         lifecycle: Lifecycle::Present,

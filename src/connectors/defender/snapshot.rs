@@ -46,6 +46,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
         modified,
         modified_by: wire.last_modified_by.text().map(str::to_owned),
         fresh,
+        hidden: Natives::new(),
         native,
         closing_comment: wire.resolving_comment.text().map(str::to_owned),
         comments: comments(&wire.comments),
@@ -58,6 +59,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
             url: wire.incident_web_url.text().map(str::to_owned),
             products,
             more_links: false,
+            ..Facts::default()
         },
         raw: json.clone(),
     })
@@ -82,6 +84,7 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
         modified,
         modified_by: None,
         fresh,
+        hidden: Natives::new(),
         native,
         closing_comment: None,
         comments: comments(&wire.comments),
@@ -94,6 +97,7 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
             url: wire.alert_web_url.text().map(str::to_owned),
             products: wire.service_source.text().map(str::to_owned).into_iter().collect(),
             more_links: false,
+            ..Facts::default()
         },
         raw: json.clone(),
     })

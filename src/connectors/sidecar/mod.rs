@@ -117,6 +117,7 @@ impl Sidecar {
             modified: ticket.modified,
             modified_by: ticket.modified_by,
             fresh: true,
+            hidden: crate::model::Natives::new(),
             native: ticket.state.natives(),
             closing_comment: ticket.closing_note,
             comments,
@@ -268,9 +269,5 @@ impl Connector for Sidecar {
                 .to_owned()),
         };
         vec![Probe { what: "mailbox".to_owned(), result: result.map_err(|error| error.to_string()) }]
-    }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
     }
 }
