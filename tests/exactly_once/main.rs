@@ -9,6 +9,7 @@ mod crashes;
 mod faults;
 mod hints;
 mod native;
+mod owners;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;

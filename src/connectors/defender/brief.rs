@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Defender;
+use crate::connectors::html;
 use crate::connectors::briefing::{account_name, add, add_all, seconds, text, text_or_empty};
 use crate::connectors::{AlertBrief, Brief};
 use crate::http::CallError;
@@ -39,7 +40,7 @@ pub(super) fn brief(system: &SystemName, json: &Value) -> Brief {
         severity: text_or_empty(&json["severity"]),
         url: text(&json["incidentWebUrl"]).map(str::to_owned),
         created: seconds(&json["createdDateTime"]),
-        description: text(&json["description"]).map(str::to_owned),
+        description: text(&json["description"]).map(html::words_of),
         ..Brief::default()
     };
     let mut alerts: Vec<&Value> =

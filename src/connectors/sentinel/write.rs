@@ -7,10 +7,9 @@ use uuid::Uuid;
 use super::Sentinel;
 use super::snapshot::ORIGIN_TAG;
 use super::snapshot::{CLOSED, incident, is_redirect_label, owner};
-use super::wire::WireOwner;
-use crate::connectors::stated::verdict_parts;
+use crate::connectors::stated::{Stated, verdict_parts};
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
-use crate::connectors::{OWN_TAG, Opening, Written};
+use crate::connectors::{Declined, OWN_TAG, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{CommentKey, Field, Native, Patch, RecordRef, Snapshot};
 
@@ -46,13 +45,21 @@ pub fn comment_id(incident_id: &str, key: &CommentKey) -> CommentKey {
 impl Sentinel {
     /// PUT of the merged incident with its etag; a stale one is a conflict.
     pub(super) async fn replace(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
-        self.put("incidents.update", &current.record, update_body(current, patch)).await
+        let (patch, declined) = takeable(patch);
+        if patch == Patch::default() {
+            return Ok(Written { declined, ..Written::new(Some(current.clone()), None) });
+        }
+        let written = self.put("incidents.update", &current.record, update_body(current, &patch)).await?;
+        Ok(Written { declined, ..written })
     }
 
     /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
     /// whoever is in doubt reads first.
     pub(super) async fn put_new(&self, record: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
-        self.put("incidents.create", record, create_body(opening)).await
+        let (patch, declined) = takeable(&opening.patch);
+        let opening = Opening { patch, ..opening.clone() };
+        let written = self.put("incidents.create", record, create_body(&opening)).await?;
+        Ok(Written { declined, ..written })
     }
 
     async fn put(
@@ -84,6 +91,22 @@ impl Sentinel {
         let call = Call::write(operation, "put-comment", Method::PUT, url, comment_body(text));
         let answer = self.endpoint.send(call).await?;
         Ok(PutComment { is_new: answer.status == 201, request_id: answer.request_id })
+    }
+}
+
+/// The changes that the service can take, and what it cannot: an owner goes by user principal name, and one that is none
+/// (a group's name in Defender, where the owner is free text) would cost the whole update.
+fn takeable(patch: &Patch) -> (Patch, Vec<Declined>) {
+    let mut patch = patch.clone();
+    match patch.native.get(&Field::Owner) {
+        Some(Native::Text(account)) if !account.contains('@') => {
+            patch.native.remove(&Field::Owner);
+            let reason = "Sentinel assigns by user principal name (name@domain), and this owner is none; assign the \
+                          incident by hand"
+                .to_owned();
+            (patch, vec![Declined { field: Field::Owner, reason }])
+        }
+        _ => (patch, Vec::new()),
     }
 }
 
@@ -182,9 +205,9 @@ fn settle_verdict(properties: &mut Map<String, Value>) {
 /// The owner as read where it is the same account, since its object id is the safest form; else by UPN alone,
 /// which the service resolves. `{}` means nobody (`sentinel.md` 1.6).
 fn put_owner(properties: &mut Map<String, Value>, native: &Native) {
-    let present = properties.get("owner").and_then(|owner| WireOwner::deserialize(owner).ok());
+    let present = properties.get("owner").map(Stated::deserialize).and_then(Result::ok).unwrap_or_default();
     let value = match native {
-        Native::Text(_) if owner(present.as_ref()) == *native => return,
+        Native::Text(_) if owner(&present).as_ref() == Some(native) => return,
         Native::Text(account) => json!({"userPrincipalName": account}),
         Native::Empty | Native::Set(_) => json!({}),
     };
