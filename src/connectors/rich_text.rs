@@ -146,7 +146,11 @@ impl PlainText {
     /// Out of every quote, list and link: another part begins.
     pub(super) fn leave(&mut self) {
         self.link(None);
-        (self.quotes, self.indents, self.glued) = (0, 0, false);
+        self.glued = false;
+        if self.quotes + self.indents > 0 {
+            self.gap(2);
+        }
+        (self.quotes, self.indents) = (0, 0);
     }
 
     /// The link that the next words are part of. A link that ends is followed by its address, unless that is what
@@ -277,7 +281,7 @@ mod tests {
             text.words("wörter");
         }
         let text = text.finish();
-        assert!(text.ends_with(CUT) && text.len() <= MAX_BYTES + CUT.len());
+        assert!(text.ends_with(CUT) && text.len() <= MAX_BYTES + 4 * MAX_LEVELS + CUT.len());
         assert!(text.starts_with("> > > > > > wörter\n"));
     }
 

@@ -20,6 +20,18 @@ fn a_group_that_owns_an_incident_is_left_alone_and_kept() {
     rig.quiet();
     assert_eq!(rig.sentinel(&pair, "severity"), "High");
     let owner = &rig.emulator.sentinel_incident(&pair.sentinel).unwrap()["properties"]["owner"];
-    assert_eq!((owner["assignedTo"].as_str(), owner["ownerType"].as_str()), (Some("SOC Tier 2"), Some("Group")));
+    assert_eq!(
+        (owner["assignedTo"].as_str(), owner["ownerType"].as_str()),
+        (Some("SOC Tier 2"), Some("Group"))
+    );
     assert_eq!(rig.defender(&pair, "assignedTo"), "");
+    let ana = DefenderEdit::owner(Some("ana@example.org"));
+    rig.emulator.human_defender(pair.defender, "ana@example.org", &ana).unwrap();
+    rig.quiet();
+    let owner = &rig.emulator.sentinel_incident(&pair.sentinel).unwrap()["properties"]["owner"];
+    assert_eq!(owner["ownerType"], "Group", "what is not stated is not written");
+    assert_eq!(
+        (rig.defender(&pair, "assignedTo"), rig.sentinel_writes(&pair).len()),
+        ("ana@example.org".to_owned(), 1)
+    );
 }

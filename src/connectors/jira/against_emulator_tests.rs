@@ -532,10 +532,17 @@ async fn an_owner_with_two_accounts_is_left_out_and_told() {
         let fields = [(Field::Owner, text("ana@example.org")), (Field::Title, text("Second"))];
         let written = pair.jira.update(&current, &patch(&fields, None)).await.unwrap();
         let read = written.snapshot.unwrap();
-        assert_eq!((&read.native[&Field::Owner], &read.native[&Field::Title]), (&Native::Empty, &text("Second")));
+        assert_eq!(
+            (&read.native[&Field::Owner], &read.native[&Field::Title]),
+            (&Native::Empty, &text("Second"))
+        );
         let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
         assert_eq!(declined.field, Field::Owner);
-        assert!(declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"), "{}", declined.reason);
+        assert!(
+            declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"),
+            "{}",
+            declined.reason
+        );
         // Nothing is remembered of it: with one account left, that is the one.
         pair.emulator.set_ticketing(System::Jira, &json!({"shared_emails": []})).unwrap();
         let written = pair.jira.update(&read, &patch(&fields[..1], None)).await.unwrap();

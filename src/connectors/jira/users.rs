@@ -61,9 +61,11 @@ impl Jira {
                 self.users.known.keep(mail, &account);
                 Ok(user)
             }
-            Err(0) => Err("no user with this e-mail can be assigned here; the account must exist, be active, have the \
+            Err(0) => Err(
+                "no user with this e-mail can be assigned here; the account must exist, be active, have the \
                            permission Assignable User, and show its e-mail to lockstep's account"
-                .to_owned()),
+                    .to_owned(),
+            ),
             Err(count) => Err(several(count, "this e-mail and can be assigned here")),
         })
     }
@@ -81,8 +83,9 @@ impl Jira {
             let query = [at, (searched, mail), ("startAt", &start), ("maxResults", &most)];
             let url = self.url(operation, &["user", "assignable", "search"], &query)?;
             let answer = self.endpoint.send(Call::get(operation, "jira-get", url)).await?;
-            let rows: Vec<Stated<WireUser>> = Vec::deserialize(&answer.body)
-                .map_err(|_| self.endpoint.malformed(operation, &answer, "the users are no list".to_owned()))?;
+            let rows: Vec<Stated<WireUser>> = Vec::deserialize(&answer.body).map_err(|_| {
+                self.endpoint.malformed(operation, &answer, "the users are no list".to_owned())
+            })?;
             let meant = rows.iter().filter_map(Stated::value).filter(|user| {
                 user.email_address.text().is_some_and(|own| own.trim().to_lowercase() == mail)
                     && user.active.value() != Some(&false)

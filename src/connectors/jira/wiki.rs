@@ -88,6 +88,8 @@ struct Page {
     /// The macro whose content is shown as it is.
     verbatim: Option<&'static str>,
     quotes: bool,
+    /// Whether a quote ends on this line.
+    unquoted: bool,
     panel: bool,
     /// Numbers of the list items so far, by depth.
     numbers: Vec<u64>,
@@ -96,7 +98,7 @@ struct Page {
 impl Page {
     fn line(&mut self, line: &str) {
         let body = line.trim_start_matches([' ', '\t']);
-        let quotes = self.quotes;
+        self.unquoted = false;
         let mut out = String::with_capacity(line.len());
         let mut had_macro = false;
         let is_quote = self.verbatim.is_none() && body.starts_with("bq. ");
@@ -115,11 +117,14 @@ impl Page {
         } else {
             self.inline(line, false, &mut out, &mut had_macro);
         }
-        // A line of macros alone is none.
-        if had_macro && out.trim().is_empty() {
-            return;
+        if had_macro {
+            // A title needs no empty line behind it, and a line of macros alone is none.
+            out.truncate(out.trim_end_matches('\n').len());
+            if out.trim().is_empty() {
+                return;
+            }
         }
-        let is_quote = is_quote || quotes || self.quotes;
+        let is_quote = is_quote || self.quotes || self.unquoted;
         self.text.quote(is_quote);
         self.text.words(&out);
         if is_quote {
@@ -152,7 +157,11 @@ impl Page {
         while let Some(c) = rest.chars().next() {
             let after = &rest[c.len_utf8()..];
             rest = if let Some(name) = self.verbatim {
-                match rest.strip_prefix('{').and_then(|r| r.strip_prefix(name)).and_then(|r| r.strip_prefix('}')) {
+                match rest
+                    .strip_prefix('{')
+                    .and_then(|r| r.strip_prefix(name))
+                    .and_then(|r| r.strip_prefix('}'))
+                {
                     Some(after) => {
                         (self.verbatim, *had_macro) = (None, true);
                         after
@@ -222,7 +231,10 @@ impl Page {
         match name {
             "code" => self.verbatim = Some("code"),
             "noformat" => self.verbatim = Some("noformat"),
-            "quote" => self.quotes = !self.quotes,
+            "quote" => {
+                self.unquoted |= self.quotes;
+                self.quotes = !self.quotes;
+            }
             "panel" => {
                 self.panel = !self.panel;
                 if let Some(title) = titled().filter(|_| self.panel) {
@@ -250,7 +262,8 @@ fn within(text: &str, open: char, close: char) -> Option<(&str, &str)> {
 
 /// A link in words; what only stands in brackets is none.
 fn link(inner: &str) -> Option<String> {
-    let is_address = |text: &str| text.contains("://") || text.starts_with("mailto:") || text.starts_with("tel:");
+    let is_address =
+        |text: &str| text.contains("://") || text.starts_with("mailto:") || text.starts_with("tel:");
     if let Some(user) = inner.strip_prefix('~') {
         return Some(format!("@{}", user.trim_start_matches("accountid:")));
     }
@@ -259,7 +272,7 @@ fn link(inner: &str) -> Option<String> {
     }
     match inner.split_once('|') {
         Some((shown, target)) => {
-            let target = target.split('|').next().unwrap_or_default().trim();
+            let target = target.split('|').next().filter(|target| !target.contains(char::is_whitespace))?;
             let shown = unescaped(shown);
             if let Some(file) = target.strip_prefix('^') {
                 return Some(format!("{shown} [attachment {file}]"));
@@ -304,7 +317,12 @@ mod tests {
     fn nothing_at_the_beginning_of_a_line_becomes_markup() {
         let text = "h1. a\n bq. b\n# c\n- d\n----\n* e\n||f||\nh7. g\n-h-";
         let markup = from_text(text);
-        assert!(markup.starts_with("h1&#46; a\n bq&#46; b\n&#35; c\n&#45; d\n&#45;---\n\\* e\n\\|\\|f\\|\\|\nh7. g"), "{markup}");
+        assert!(
+            markup.starts_with(
+                "h1&#46; a\n bq&#46; b\n&#35; c\n&#45; d\n&#45;---\n\\* e\n\\|\\|f\\|\\|\nh7. g"
+            ),
+            "{markup}"
+        );
         assert_eq!(to_text(&markup), text);
     }
 
@@ -331,13 +349,27 @@ mod tests {
             ("# a\n## b\n## c\n# d\n\n# e\nx\n# f", "1. a\n  1. b\n  2. c\n2. d\n\n3. e\nx\n1. f"),
             ("* a\n** b\n- c", "a\n  b\n- c"),
             ("||h||i||\n|1|[a|https://x.example]|", "h | i\n1 | a (https://x.example)"),
-            ("see [the page|https://x.example/a|tip], [https://y.example] [mailto:ana@example.org]",
-             "see the page (https://x.example/a), https://y.example ana@example.org"),
+            (
+                "see [the page|https://x.example/a|tip], [https://y.example] [mailto:ana@example.org]",
+                "see the page (https://x.example/a), https://y.example ana@example.org",
+            ),
             ("[https://x.example|https://x.example/]", "https://x.example"),
-            ("[~ana] [~accountid:5b1] [^log.zip] [log|^log.zip]", "@ana @5b1 [attachment log.zip] log [attachment log.zip]"),
-            ("!shot 1.png|thumbnail! !https://x.example/i/p.png?a! !r.pdf!", "[image shot 1.png] [image p.png] [attachment r.pdf]"),
-            ("Stop! Now! a[0] [INFO] {\"a\": {\"b\": 1}} x!=y!", "Stop! Now! a[0] [INFO] {\"a\": {\"b\": 1}} x!=y!"),
-            ("*bold* _it_ -gone- C:\\dir \\\\server\\share &amp; <b>", "*bold* _it_ -gone- C:\\dir \\\\server\\share &amp; <b>"),
+            (
+                "[~ana] [~accountid:5b1] [^log.zip] [log|^log.zip]",
+                "@ana @5b1 [attachment log.zip] log [attachment log.zip]",
+            ),
+            (
+                "!shot 1.png|thumbnail! !https://x.example/i/p.png?a! !r.pdf!",
+                "[image shot 1.png] [image p.png] [attachment r.pdf]",
+            ),
+            (
+                "Stop! Now! a[0] [INFO] {\"a\": {\"b\": 1}} x!=y!",
+                "Stop! Now! a[0] [INFO] {\"a\": {\"b\": 1}} x!=y!",
+            ),
+            (
+                "*bold* _it_ -gone- C:\\dir \\\\server\\share &amp; <b>",
+                "*bold* _it_ -gone- C:\\dir \\\\server\\share &amp; <b>",
+            ),
             ("a\n----\nb", "a\n---\nb"),
             ("[a\nb] !c\nd.png! {code", "[a\nb] !c\nd.png! {code"),
         ] {
@@ -348,7 +380,7 @@ mod tests {
     #[test]
     fn a_comment_of_nothing_but_markup_is_read_in_one_pass() {
         for part in ["[", "{", "!", "|", "{{", "[a|", "\\", "&#", "*", "{code}", "{quote}", "# a\n", "!a"] {
-            let _ = to_text(&part.repeat(1_000_000 / part.len()));
+            let _ = to_text(&part.repeat(200_000 / part.len()));
         }
     }
 

@@ -280,7 +280,11 @@ async fn an_owner_with_two_accounts_is_left_out_and_told() {
     let both = patch(&[(Field::Owner, text("ana@example.org")), (Field::Title, text("u"))]);
     let written = stage.connector.update(&current, &both).await.unwrap();
     let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
-    assert!(declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"), "{}", declined.reason);
+    assert!(
+        declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"),
+        "{}",
+        declined.reason
+    );
     let read = written.snapshot.unwrap();
     assert_eq!((&read.native[&Field::Title], &read.native[&Field::Owner]), (&text("u"), &Native::Empty));
 }

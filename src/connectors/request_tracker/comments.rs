@@ -100,6 +100,9 @@ impl RequestTracker {
     }
 }
 
+/// Kinds of parts that are read, or hold others.
+const READ: [&str; 3] = ["multipart/", "text/plain", "text/html"];
+
 /// The text among the parts of a message: the plain one, else the one in HTML. Files are named below it.
 fn body(parts: &[Value]) -> String {
     let of = |part: &Value, name: &str| part[name].as_str().unwrap_or_default().trim().to_ascii_lowercase();
@@ -120,7 +123,7 @@ fn body(parts: &[Value]) -> String {
                 files.gap(1);
                 files.named(if is_image { "image" } else { "attachment" }, Some(name));
             }
-        } else if !["", "multipart/", "text/plain", "text/html"].iter().any(|known| kind == *known || kind.starts_with(known) && !known.is_empty()) {
+        } else if !kind.is_empty() && !READ.iter().any(|read| kind.starts_with(read)) {
             files.gap(1);
             files.unsupported(&kind);
         }

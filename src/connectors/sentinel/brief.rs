@@ -4,8 +4,8 @@
 use serde_json::Value;
 
 use super::{Sentinel, snapshot};
-use crate::connectors::html;
 use crate::connectors::briefing::{account_name, add, add_all, seconds, text, text_or_empty};
+use crate::connectors::html;
 use crate::connectors::{AlertBrief, Brief};
 use crate::http::{Call, CallError};
 use crate::model::{RecordKind, RecordRef, SystemName};

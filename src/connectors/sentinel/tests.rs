@@ -359,8 +359,16 @@ async fn an_owner_without_a_principal_name_does_not_cost_the_update() {
     let only = patch(&[(Field::Owner, text("soc tier 2"))], None);
     let written = connector.update(&current, &only).await.unwrap();
     assert_eq!((written.declined.len(), written.snapshot, server.seen().len()), (1, Some(current), 1));
+    let mut json = incident();
+    json["properties"]["owner"] = group();
+    let written =
+        connector.update(&read(&json), &patch(&[(Field::Owner, text("k@x.org"))], None)).await.unwrap();
+    assert_eq!((written.declined.len(), server.seen().len()), (1, 1), "a group is kept");
     let fields = [
-        (Field::Title, text("T")), (Field::Severity, text("Low")), (Field::Status, text("New")), (Field::Owner, text("tier 2")),
+        (Field::Title, text("T")),
+        (Field::Severity, text("Low")),
+        (Field::Status, text("New")),
+        (Field::Owner, text("tier 2")),
     ];
     let opening = Opening { patch: patch(&fields, None), ..Opening::default() };
     let written = connector.create(&record(), &opening).await.unwrap();

@@ -45,7 +45,7 @@ pub fn comment_id(incident_id: &str, key: &CommentKey) -> CommentKey {
 impl Sentinel {
     /// PUT of the merged incident with its etag; a stale one is a conflict.
     pub(super) async fn replace(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
-        let (patch, declined) = takeable(patch);
+        let (patch, declined) = takeable(patch, current.native.contains_key(&Field::Owner));
         if patch == Patch::default() {
             return Ok(Written { declined, ..Written::new(Some(current.clone()), None) });
         }
@@ -56,7 +56,7 @@ impl Sentinel {
     /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
     /// whoever is in doubt reads first.
     pub(super) async fn put_new(&self, record: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
-        let (patch, declined) = takeable(&opening.patch);
+        let (patch, declined) = takeable(&opening.patch, true);
         let opening = Opening { patch, ..opening.clone() };
         let written = self.put("incidents.create", record, create_body(&opening)).await?;
         Ok(Written { declined, ..written })
@@ -94,20 +94,25 @@ impl Sentinel {
     }
 }
 
-/// The changes that the service can take, and what it cannot: an owner goes by user principal name, and one that is none
-/// (a group's name in Defender, where the owner is free text) would cost the whole update.
-fn takeable(patch: &Patch) -> (Patch, Vec<Declined>) {
-    let mut patch = patch.clone();
-    match patch.native.get(&Field::Owner) {
-        Some(Native::Text(account)) if !account.contains('@') => {
-            patch.native.remove(&Field::Owner);
-            let reason = "Sentinel assigns by user principal name (name@domain), and this owner is none; assign the \
-                          incident by hand"
-                .to_owned();
-            (patch, vec![Declined { field: Field::Owner, reason }])
+/// The changes that the service can take, and what it cannot. `states_owner` says whether the record as it is names an
+/// account, or nobody.
+fn takeable(patch: &Patch, states_owner: bool) -> (Patch, Vec<Declined>) {
+    let reason = match patch.native.get(&Field::Owner) {
+        // What is not stated is not written: a group that somebody chose would be lost.
+        Some(_) if !states_owner => {
+            "the incident is assigned to a group, or to somebody without principal name and e-mail, and stays so; assign it \
+             by hand"
         }
-        _ => (patch, Vec::new()),
-    }
+        // The service resolves principal names. One that is none, such as the name of a group in Defender, whose owner is
+        // free text, would cost the whole update.
+        Some(Native::Text(account)) if !account.contains('@') => {
+            "Sentinel assigns by user principal name (name@domain), and this owner is none; assign the incident by hand"
+        }
+        _ => return (patch.clone(), Vec::new()),
+    };
+    let mut patch = patch.clone();
+    patch.native.remove(&Field::Owner);
+    (patch, vec![Declined { field: Field::Owner, reason: reason.to_owned() }])
 }
 
 /// What became of a comment (`sentinel.md` 2.1: 201, and 200 from the second time on).

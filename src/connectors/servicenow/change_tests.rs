@@ -101,7 +101,11 @@ async fn an_owner_with_two_accounts_is_left_out_and_told() {
     let fields = [(Field::Owner, "bo@example.org"), (Field::Severity, "1/1")];
     let written = rig.update(&made.record, &fields, None).await.unwrap();
     let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
-    assert!(declined.reason.contains("2 active accounts") && !declined.reason.contains("bo@"), "{}", declined.reason);
+    assert!(
+        declined.reason.contains("2 active accounts") && !declined.reason.contains("bo@"),
+        "{}",
+        declined.reason
+    );
     let read = written.snapshot.unwrap();
     assert_eq!((text(&read, Field::Severity), text(&read, Field::Owner)), ("1/1".into(), ANA.into()));
 }

@@ -108,7 +108,10 @@ mod tests {
                 "[code]<p>Contained <strong>host7</strong>&nbsp;&amp; reset</p><ul><li>a</li></ul>[/code]",
                 "Contained host7 & reset\n\na",
             ),
-            ("see [CODE]<a href='https://x.example'>it</a>[/CODE], [code]<b>now</b>[/code]!", "see it (https://x.example), now!"),
+            (
+                "see [CODE]<a href='https://x.example'>it</a>[/CODE], [code]<b>now</b>[/code]!",
+                "see it (https://x.example), now!",
+            ),
             ("a [code]<p>b</p>[/code] c < d &amp; e", "a \n\nb\n\n c < d &amp; e"),
             ("[code]<blockquote>a[/code]b", "> a\n\nb"),
             ("[code]never closed <b>x</b>", "[code]never closed <b>x</b>"),
@@ -125,9 +128,9 @@ mod tests {
     #[test]
     fn an_entry_of_nothing_but_tags_is_read_in_one_pass() {
         for part in ["[code]", "[/code]", "[code]x[/code]", "[code]<b>[/code]<", "["] {
-            let _ = read(&part.repeat(1_000_000 / part.len()));
+            let _ = read(&part.repeat(200_000 / part.len()));
         }
-        let _ = read(&format!("{}{}", "[code]".repeat(80_000), "[/code]".repeat(80_000)));
+        let _ = read(&format!("{}{}", "[code]".repeat(20_000), "[/code]".repeat(20_000)));
     }
 
     proptest! {

@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::TheHive;
+use super::alert;
 use super::memory::Half;
 use super::query::{filter, first, millis, rising, since};
 use super::snapshot::{case_of, comment, keys};
-use super::alert;
 use crate::connectors::text::{is_marked, shown};
 use crate::connectors::{Malformed, Page, PageToken};
 use crate::http::CallError;
