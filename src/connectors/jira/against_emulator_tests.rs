@@ -525,11 +525,59 @@ async fn an_owner_whose_address_is_hidden_says_nothing() {
     assert!(written.declined[0].reason.contains("show its e-mail"));
 }
 
+/// A person and the same person's account for administration: the first that the search finds is not meant by being first.
+#[tokio::test]
+async fn an_owner_with_two_accounts_is_left_out_and_told() {
+    let shared = json!({"shared_emails": ["ana@example.org"]});
+    for pair in [Pair::with(&shared, |_| {}), Pair::data_center(&shared)] {
+        let opened = pair.jira.create(&key(1), &opening()).await.unwrap();
+        assert_eq!(opened.declined.iter().map(|d| d.field).collect::<Vec<_>>(), [Field::Owner]);
+        pair.emulator.advance(1.0);
+        let current = pair.read(&opened.snapshot.unwrap()).await;
+        assert_eq!(current.native[&Field::Owner], Native::Empty);
+        let fields = [(Field::Owner, text("ana@example.org")), (Field::Title, text("Second"))];
+        let written = pair.jira.update(&current, &patch(&fields, None)).await.unwrap();
+        let read = written.snapshot.unwrap();
+        assert_eq!(
+            (&read.native[&Field::Owner], &read.native[&Field::Title]),
+            (&Native::Empty, &text("Second"))
+        );
+        let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
+        assert_eq!(declined.field, Field::Owner);
+        assert!(
+            declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"),
+            "{}",
+            declined.reason
+        );
+        // Nothing is remembered of it: with one account left, that is the one.
+        pair.emulator.set_ticketing(System::Jira, &json!({"shared_emails": []})).unwrap();
+        let written = pair.jira.update(&read, &patch(&fields[..1], None)).await.unwrap();
+        assert_eq!(written.snapshot.unwrap().native[&Field::Owner], text("ana@example.org"));
+    }
+}
+
+/// The words of a person's comments, in the form of the deployment.
+async fn said(pair: &Pair, comment: &Value) -> String {
+    let ticket = pair.ticket().await;
+    pair.edit(&ticket, &json!({"comment": comment}));
+    let read = pair.read(&ticket).await;
+    comments(&read).pop().unwrap().text
+}
+
+#[tokio::test]
+async fn a_comment_that_is_an_image_says_so() {
+    let image = json!({"type": "media", "attrs": {"id": "2c3b", "type": "file", "collection": "", "alt": "screenshot.png"}});
+    let body = json!({"type": "doc", "version": 1, "content": [{"type": "mediaSingle", "content": [image]}]});
+    assert_eq!(said(&Pair::new(), &body).await, "[image screenshot.png]");
+    let markup = json!("!screenshot.png|thumbnail!");
+    assert_eq!(said(&Pair::data_center(&json!({})), &markup).await, "[image screenshot.png]");
+}
+
 #[tokio::test]
 async fn comments_come_back_as_they_were_written() {
     for pair in [Pair::new(), Pair::data_center(&json!({}))] {
         let ticket = pair.ticket().await;
-        let copy = "{code}*x*{code} [~ana]\nline two\n\n— ana in sentinel [lockstep 0a.0b]";
+        let copy = "{code}*x*{code} [~ana]\nh1. line two\n# three\n\n— ana in sentinel [lockstep 0a.0b]";
         pair.jira.comment(&ticket, &CommentKey::from_id("0a"), copy).await.unwrap();
         pair.edit(&ticket, &json!({"comment": "seen\nby a person"}));
         // One that only looks like a closing note of ours is somebody's comment.

@@ -272,6 +272,24 @@ async fn an_unknown_owner_is_declined_and_nobody_is_a_name() {
 }
 
 #[tokio::test]
+async fn an_owner_with_two_accounts_is_left_out_and_told() {
+    let stage = Stage::new();
+    stage.set(&json!({"shared_emails": ["ana@example.org"]}));
+    let ticket = stage.open(&json!({"title": "t"}));
+    let current = stage.read(&ticket).await;
+    let both = patch(&[(Field::Owner, text("ana@example.org")), (Field::Title, text("u"))]);
+    let written = stage.connector.update(&current, &both).await.unwrap();
+    let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
+    assert!(
+        declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"),
+        "{}",
+        declined.reason
+    );
+    let read = written.snapshot.unwrap();
+    assert_eq!((&read.native[&Field::Title], &read.native[&Field::Owner]), (&text("u"), &Native::Empty));
+}
+
+#[tokio::test]
 async fn a_stale_revision_is_a_conflict() {
     let stage = Stage::new();
     let ticket = stage.open(&json!({"title": "t"}));

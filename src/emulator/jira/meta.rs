@@ -48,7 +48,14 @@ impl Jira {
         if self.knows(&wanted) {
             let other = format!("x{wanted}");
             self.knows(&other);
-            found.extend([user(&other, &self.settings, base), user(&wanted, &self.settings, base)]);
+            found.push(user(&other, &self.settings, base));
+            if self.settings.shared_emails.contains(&wanted) {
+                // An account of its own but for the address.
+                let mut admin = user(&format!("admin-{wanted}"), &self.settings, base);
+                admin["emailAddress"] = wanted.as_str().into();
+                found.push(admin);
+            }
+            found.push(user(&wanted, &self.settings, base));
         }
         Ok(Value::Array(found))
     }

@@ -15,7 +15,8 @@
 //!
 //! Seeds and edits take the common words of all ticket systems: `title`, `status`, `verdict`, `severity`, `owner`,
 //! `tags`, `comment`, `notes`, `key`, `delete`; and of Jira's own: `status_name`, `resolution`, `labels` (all of them,
-//! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment).
+//! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment). In
+//! Cloud a `comment` may be a document with nodes of any kind, in Data Center a text is markup; the edit is not checked.
 
 mod fields;
 mod issue;

@@ -47,6 +47,8 @@ pub(super) struct Settings {
     pub(super) strip_labels: bool,
     /// Whether users hide their e-mail.
     pub(super) hide_emails: bool,
+    /// Addresses that a second active account has, too: the administrator's account of the same person.
+    pub(super) shared_emails: Vec<String>,
     /// What an automation does to issues that were just moved to Done.
     pub(super) automation: Automation,
     /// So many of the next writes collide (409).
@@ -93,6 +95,7 @@ impl Default for Settings {
             locked_fields: Vec::new(),
             strip_labels: false,
             hide_emails: false,
+            shared_emails: Vec::new(),
             automation: Automation::Off,
             conflicts: 0,
             ignore_jql: false,
