@@ -193,6 +193,7 @@ pub(crate) fn snapshot(seen: Seen, record: RecordRef, flavour: Flavour, comments
         modified: moment(i64::from(seen.place)),
         modified_by: None,
         fresh: seen.fresh,
+        hidden: Natives::new(),
         native,
         closing_comment: None,
         comments,

@@ -52,6 +52,7 @@ pub(super) fn issue(
         modified,
         modified_by: None,
         fresh,
+        hidden: Natives::new(),
         native: natives(settings, &wire, json, category),
         // What people say when they close is a comment, and a note of ours is nobody's word.
         closing_comment: None,
