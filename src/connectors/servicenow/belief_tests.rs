@@ -24,7 +24,8 @@ impl Rig {
         let kind = |error: &CallError| error.kind();
         let read = self.connector.read(&of.record, Depth::Record).await;
         let found = self.connector.find(&planned(7), Depth::Record).await;
-        let close = [(Field::Status, Native::text(Some("6"))), (Field::Verdict, Native::text(Some("Known error")))];
+        let close =
+            [(Field::Status, Native::text(Some("6"))), (Field::Verdict, Native::text(Some("Known error")))];
         let patch = Patch { native: close.into(), closing_comment: Some("n".to_owned()) };
         let updated = self.connector.update(of, &patch).await;
         let commented = self.connector.comment(of, &CommentKey::from_id("aa"), "c").await;
@@ -53,7 +54,10 @@ async fn a_list_that_was_cut_off_is_an_error_and_no_list() {
             let error = rig.listed().await.err().unwrap();
             assert!(matches!(error, CallError::Unknown { status: Some(200), .. }), "{error}");
             assert!(error.to_string().contains("maximum execution time exceeded"), "{error}");
-            assert!(rig.connector.find(&planned(3), Depth::Record).await.is_err(), "it is not known to be absent");
+            assert!(
+                rig.connector.find(&planned(3), Depth::Record).await.is_err(),
+                "it is not known to be absent"
+            );
             rig.set(&json!({"cut_lists": null}));
             let listed = rig.list(SINCE).await;
             assert_eq!(listed.len(), 2);
@@ -77,7 +81,10 @@ async fn a_page_of_a_gateway_says_nothing_of_a_ticket() {
             rig.set(&json!({"front": page}));
         }
         for (operation, answered) in rig.all(&made).await {
-            assert!(["not-found", "malformed", "unknown"].contains(&answered), "{page} {operation} {answered}");
+            assert!(
+                ["not-found", "malformed", "unknown"].contains(&answered),
+                "{page} {operation} {answered}"
+            );
         }
         assert_eq!((rig.writes(), rig.tickets()), (1, 1));
         rig.emulator.clear_faults();
@@ -119,7 +126,8 @@ async fn a_role_that_was_lost_is_no_empty_table() {
         rig.set(&json!({"lost_role": lost}));
         for (operation, answered) in rig.all(&made).await {
             // A record that was taken away looks deleted; the list, which is denied, keeps anybody from believing it.
-            let expected = if operation == "read" && ["hidden", "filtered"].contains(&lost) { "gone" } else { "denied" };
+            let expected =
+                if operation == "read" && ["hidden", "filtered"].contains(&lost) { "gone" } else { "denied" };
             assert_eq!(answered, expected, "{lost} {operation}");
         }
         assert_eq!((rig.writes(), rig.tickets()), (1, 1), "{lost}");

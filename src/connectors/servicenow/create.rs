@@ -5,8 +5,8 @@ use url::Url;
 
 use super::key::CORRELATION;
 use super::people::{GROUPS, USERS};
-use super::snapshot::{filled, stated};
 use super::refusal::by_rule;
+use super::snapshot::{filled, stated};
 use super::write::{Body, MAX_TEXT};
 use super::{CLASS, ServiceNow, markup};
 use crate::connectors::text::cut;

@@ -135,7 +135,11 @@ mod tests {
             (None, None, true, true),
             (None, None, false, false),
         ] {
-            assert_eq!(more_follows(&answer(link, total), has_news), expected, "{link:?} {total:?} {has_news}");
+            assert_eq!(
+                more_follows(&answer(link, total), has_news),
+                expected,
+                "{link:?} {total:?} {has_news}"
+            );
         }
     }
 }

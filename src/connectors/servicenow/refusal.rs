@@ -101,9 +101,8 @@ fn names(text: &str, column: &str) -> bool {
 /// Whether a text has a word, or some words in a row, that are no part of a longer one.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
-    })
+    text.match_indices(word)
+        .any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part))
 }
 
 #[cfg(test)]
@@ -114,8 +113,10 @@ mod tests {
 
     const POLICY: &str = "Operation Failed: Data Policy Exception: The following fields are mandatory: Resolution code, \
                           Resolution notes, u_root_cause";
-    const READ_ONLY: &str = "Operation Failed: Data Policy Exception: The following fields are read only: Assigned to";
-    const RULE: &str = "Operation Failed: Operation against file 'incident' was aborted by Business Rule 'x^0123'";
+    const READ_ONLY: &str =
+        "Operation Failed: Data Policy Exception: The following fields are read only: Assigned to";
+    const RULE: &str =
+        "Operation Failed: Operation against file 'incident' was aborted by Business Rule 'x^0123'";
 
     #[test]
     fn a_refusal_tells_which_fields_it_is_about() {

@@ -54,10 +54,14 @@ async fn a_refusal_of_all_is_one() {
     // The one field there is, refused by name: nothing remains to be written.
     rig.set(&json!({"refused_fields": ["assigned_to"]}));
     let written = rig.update(&made.record, &[(Field::Owner, BO)], None).await.unwrap();
-    assert_eq!((fields(&written.declined), text(&written.snapshot.unwrap(), Field::Owner)), (vec![Field::Owner], ANA.into()));
+    assert_eq!(
+        (fields(&written.declined), text(&written.snapshot.unwrap(), Field::Owner)),
+        (vec![Field::Owner], ANA.into())
+    );
     // Both are refused, and nobody says which.
     rig.set(&json!({"refused_fields": ["assigned_to", "short_description"], "refusals_name_fields": false}));
-    let error = rig.update(&made.record, &[(Field::Owner, BO), (Field::Title, "T2")], None).await.err().unwrap();
+    let error =
+        rig.update(&made.record, &[(Field::Owner, BO), (Field::Title, "T2")], None).await.err().unwrap();
     assert!(matches!(error, CallError::Refused { .. }), "{error}");
     // The status itself is refused: it is told, and never left.
     rig.set(&json!({"refused_fields": ["state"], "refusals_name_fields": true}));
@@ -68,7 +72,8 @@ async fn a_refusal_of_all_is_one() {
 
 #[tokio::test]
 async fn what_a_refusal_asks_for_and_we_have_is_sent_once_more() {
-    let rig = Rig::with(|s| s.close_fields = BTreeMap::from([("category".to_owned(), "security".to_owned())]));
+    let rig =
+        Rig::with(|s| s.close_fields = BTreeMap::from([("category".to_owned(), "security".to_owned())]));
     rig.set(&json!({"mandatory_on_close": ["category"]}));
     let made = rig.create(1).await.unwrap();
     let id = made.record.id.as_str();
@@ -103,7 +108,11 @@ async fn what_a_rule_makes_of_a_verdict_at_a_close_is_told() {
     let made = rig.create(1).await.unwrap();
     let written = rig.update(&made.record, &CLOSE, Some("n")).await.unwrap();
     assert_eq!(fields(&written.declined), [Field::Verdict]);
-    assert!(written.declined[0].reason.contains("made `Solution provided` in close_code"), "{:?}", written.declined);
+    assert!(
+        written.declined[0].reason.contains("made `Solution provided` in close_code"),
+        "{:?}",
+        written.declined
+    );
     assert_eq!(text(&written.snapshot.unwrap(), Field::Status), "6");
 }
 
@@ -117,7 +126,8 @@ async fn a_code_that_is_left_over_is_hidden_and_known_again() {
         assert_eq!(left_over(&made), Some(Native::Empty));
         let closed = rig.update(&made.record, &CLOSE, Some("n")).await.unwrap().snapshot.unwrap();
         assert_eq!(left_over(&closed), None);
-        let reopened = rig.update(&made.record, &[(Field::Status, "2")], None).await.unwrap().snapshot.unwrap();
+        let reopened =
+            rig.update(&made.record, &[(Field::Status, "2")], None).await.unwrap().snapshot.unwrap();
         assert_eq!((left_over(&reopened), reopened.native.get(&Field::Verdict)), (Some(expected), None));
     }
     // It stands against the next verdict, since an access rule keeps it: nobody's edit.
@@ -142,7 +152,10 @@ async fn a_verdict_that_the_instance_has_no_code_for_takes_no_close_with_it() {
     assert!(error.to_string().contains("`No such code` is no close code of incident"), "{error}");
     rig.set(&json!({"data_policy": false}));
     let written = rig.update(&made.record, &close, Some("n")).await.unwrap();
-    assert_eq!((fields(&written.declined), text(&written.snapshot.unwrap(), Field::Status)), (vec![Field::Verdict], "6".into()));
+    assert_eq!(
+        (fields(&written.declined), text(&written.snapshot.unwrap(), Field::Status)),
+        (vec![Field::Verdict], "6".into())
+    );
 }
 
 #[tokio::test]

@@ -48,7 +48,9 @@ impl Sound for Answers {
             }
             CallError::Denied { status: 401, .. } => Meaning::Denied(renew(words)),
             CallError::Denied { .. } if reads => Meaning::Denied(unreadable(asked, words)),
-            CallError::Refused { status: 300..400, .. } if is_asleep(words) => Meaning::Failed(words.to_owned()),
+            CallError::Refused { status: 300..400, .. } if is_asleep(words) => {
+                Meaning::Failed(words.to_owned())
+            }
             CallError::Refused { status: 300..400, .. } => Meaning::Denied(renew(words)),
             CallError::Refused { .. } if is_about_table(words) => Meaning::Denied(unreadable(asked, words)),
             // What is wrong with a question is nothing that the record could be given up for.
@@ -198,7 +200,9 @@ fn renew(words: &str) -> String {
 
 fn unreadable(asked: &Asked<'_>, words: &str) -> String {
     let table = table(asked);
-    format!("{words}; lockstep's user cannot reach {table}: give it the role that reads {table}, or mend `url` and `table`")
+    format!(
+        "{words}; lockstep's user cannot reach {table}: give it the role that reads {table}, or mend `url` and `table`"
+    )
 }
 
 #[cfg(test)]

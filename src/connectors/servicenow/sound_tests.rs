@@ -119,7 +119,9 @@ fn a_record_is_the_one_that_was_asked_for_and_shows_its_fields() {
 fn a_list_shows_its_rows_and_all_of_them() {
     let lists = ["tickets.list", "tickets.find", "comments.list", "choices.list"];
     for operation in lists {
-        let rows = |rows: Value, total: &str| success(operation, json!({ "result": rows }), &[("x-total-count", total)]);
+        let rows = |rows: Value, total: &str| {
+            success(operation, json!({ "result": rows }), &[("x-total-count", total)])
+        };
         assert_eq!(rows(json!([]), "0"), "sound", "{operation}");
         assert_eq!(rows(json!([]), "3"), "denied", "a role was lost: {operation}");
         assert_eq!(rows(json!([row(ID)]), "2"), "denied", "cut off, or hidden: {operation}");
@@ -133,7 +135,11 @@ fn a_list_shows_its_rows_and_all_of_them() {
         }
     }
     let people = |rows: Value| success("people.list", json!({ "result": rows }), &[("x-total-count", "2")]);
-    assert_eq!((people(json!([])), people(json!([{}]))), ("sound", "sound"), "nobody is concluded to be gone");
+    assert_eq!(
+        (people(json!([])), people(json!([{}]))),
+        ("sound", "sound"),
+        "nobody is concluded to be gone"
+    );
 }
 
 fn refusal(operation: &'static str, status: u16, kind: &str, body: &Value) -> &'static str {
@@ -181,7 +187,8 @@ fn only_the_words_for_a_record_say_that_one_is_gone() {
         assert_eq!(refusal(operation, 404, JSON, &gone), expected, "{operation}");
         assert_eq!(refusal(operation, 404, HTML, &gone), "as stated", "{operation}");
         assert_eq!(refusal(operation, 410, JSON, &gone), "as stated", "{operation}");
-        for other in [&page, &resting, &json!({}), &json!("Not Found"), &error("Not Found", "no such route")] {
+        for other in [&page, &resting, &json!({}), &json!("Not Found"), &error("Not Found", "no such route")]
+        {
             assert_eq!(refusal(operation, 404, JSON, other), "as stated", "{operation} {other}");
         }
     }
@@ -196,7 +203,11 @@ fn who_calls_and_what_may_be_read_is_told_by_many_an_answer() {
         (400, error("Invalid table incident", ""), "denied"),
         (400, error("Requested URI does not represent any resource", "/api/now/x"), "denied"),
         (302, json!("redirected to https://login.example.org/saml, which is not followed"), "denied"),
-        (302, json!("redirected to https://developer.servicenow.com/hibernating, which is not followed"), "failed"),
+        (
+            302,
+            json!("redirected to https://developer.servicenow.com/hibernating, which is not followed"),
+            "failed",
+        ),
         (200, json!("a web page titled \"Log in | ServiceNow\""), "denied"),
         (200, json!("a web page titled \"Instance Hibernating page\""), "as stated"),
         (200, json!("the answer is not JSON: log in"), "as stated"),

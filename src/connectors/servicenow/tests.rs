@@ -165,7 +165,8 @@ proptest! {
 #[tokio::test]
 async fn a_list_asks_for_utc_in_order_and_for_keys_of_ours() {
     let rows = |rows: &[Value]| (200, json!({ "result": rows }));
-    let server = Server::start([rows(&[witness()]), rows(&[witness(), row()]), rows(&[]), rows(&[row()])]).await;
+    let server =
+        Server::start([rows(&[witness()]), rows(&[witness(), row()]), rows(&[]), rows(&[row()])]).await;
     let connector = connector(&server);
     let since = "2026-11-23T08:58:00.7Z".parse().unwrap();
     let page = connector.list(RecordKind::Ticket, since, None).await.unwrap();
@@ -310,7 +311,10 @@ async fn an_answer_without_the_witness_says_nothing() {
     // The table does not show any ticket: a role was lost.
     let server = Server::start([rows(&[witness()]), rows(&[]), rows(&[])]).await;
     let error = connector(&server).find(&record(KEY), Depth::Record).await.err().unwrap();
-    assert!(matches!(&error, CallError::Denied { .. }) && error.to_string().contains("no ticket of"), "{error}");
+    assert!(
+        matches!(&error, CallError::Denied { .. }) && error.to_string().contains("no ticket of"),
+        "{error}"
+    );
     // It shows one and takes it back.
     let server = Server::start([rows(&[witness()]), rows(&[]), rows(&[witness()]), rows(&[])]).await;
     let error = connector(&server).list(RecordKind::Ticket, Timestamp::UNIX_EPOCH, None).await.err().unwrap();

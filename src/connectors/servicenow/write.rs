@@ -312,8 +312,11 @@ impl ServiceNow {
     /// What a close demands: code, notes and the configured fields. Notes and fields only where the ticket has none:
     /// what people wrote stays (`ticketing.md` F13).
     async fn put_closing(&self, body: &mut Body, current: &Snapshot, patch: &Patch) -> Result<(), CallError> {
-        let closes =
-            body.fields.get("state").and_then(Value::as_str).is_some_and(|s| self.settings.table.is_closed(s));
+        let closes = body
+            .fields
+            .get("state")
+            .and_then(Value::as_str)
+            .is_some_and(|s| self.settings.table.is_closed(s));
         if let Some(Native::Text(label)) = patch.native.get(&Field::Verdict) {
             match self.codes().await?.value(self.settings.table, label) {
                 Ok(value) => body.set("close_code", value),
@@ -412,7 +415,9 @@ fn made_otherwise(
             continue;
         } else {
             let now = shown(stated(&read.raw, column).unwrap_or_default());
-            format!("a rule of ServiceNow made `{now}` in {column} of `{wanted}`; it does so at each such write")
+            format!(
+                "a rule of ServiceNow made `{now}` in {column} of `{wanted}`; it does so at each such write"
+            )
         };
         found.push(Declined { field: *field, reason });
     }

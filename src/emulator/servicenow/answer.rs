@@ -25,7 +25,9 @@ pub(super) fn cut_off(rows: Vec<Value>) -> Value {
 
 /// A page for people, where a program asked.
 fn web_page(status: u16, title: &str) -> Reply {
-    let page = format!("<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>");
+    let page = format!(
+        "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    );
     let body = Body::Raw("text/html;charset=UTF-8", page);
     Reply { status, headers: Vec::new(), body }
 }
@@ -34,7 +36,9 @@ fn web_page(status: u16, title: &str) -> Reply {
 fn in_front(front: Front) -> Reply {
     const RESTS: &str = "Instance Hibernating page";
     match front {
-        Front::SignOn => Reply::empty(302).with("location", "https://login.example.org/saml?RelayState=nav_to.do"),
+        Front::SignOn => {
+            Reply::empty(302).with("location", "https://login.example.org/saml?RelayState=nav_to.do")
+        }
         Front::LogInPage => web_page(200, "Log in | ServiceNow"),
         Front::Hibernating => web_page(200, RESTS),
         Front::HibernatingNotFound => web_page(404, RESTS),

@@ -121,7 +121,7 @@ impl ServiceNow {
             "sys_journal_field" => records().flat_map(journal).collect(),
             _ => {
                 let own = records().filter(|record| record.table == table).map(|record| self.row(record));
-                own.chain([foreign(table)]).collect()
+                own.chain([self.with_own_columns(foreign(table))]).collect()
             }
         };
         let follows_role = is_ticket_table(table) || table == "sys_journal_field";
@@ -144,7 +144,15 @@ impl ServiceNow {
             fields.insert("assigned_to.email".to_owned(), mail.clone());
             fields.insert("assigned_to.user_name".to_owned(), mail.clone());
         }
-        Row { fields, hidden: record.hidden }
+        self.with_own_columns(Row { fields, hidden: record.hidden })
+    }
+
+    /// A column of the customer's own is there on every ticket, empty where nobody has filled it.
+    fn with_own_columns(&self, mut row: Row) -> Row {
+        for column in &self.settings.custom_fields {
+            row.fields.entry(column.clone()).or_default();
+        }
+        row
     }
 
     fn choices(&self, table: &str) -> Vec<Row> {

@@ -216,7 +216,10 @@ impl ServiceNow {
         }
         if is_closed(&to.table, new) && !self.settings.blocked_close.is_empty() {
             let words = &self.settings.blocked_close;
-            return Err(rule(format!("Operation against file '{}' was aborted by Business Rule: {words}", to.table)));
+            return Err(rule(format!(
+                "Operation against file '{}' was aborted by Business Rule: {words}",
+                to.table
+            )));
         }
         if to.is_incident() && new == "3" && self.settings.hold_reason && to.get("hold_reason").is_empty() {
             return Err(rule("Data Policy Exception: The following fields are mandatory: On hold reason"));
