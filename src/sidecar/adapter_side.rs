@@ -73,7 +73,7 @@ impl StoreMailbox {
     pub(super) async fn report(&self, key: &str, report: Report) -> Result<TicketView, MailboxError> {
         let owned = key.to_owned();
         self.change(move |draft| {
-            let mut held = draft.present(&owned)?;
+            let mut held = draft.ticket(&owned)?;
             let (revision, before) = (held.ticket.revision, held.ticket.state.status);
             let again = held.report(&report, draft.now)?;
             if report.revision == Some(revision) {
@@ -95,9 +95,10 @@ impl StoreMailbox {
     pub(super) async fn add_comment(&self, key: &str, comment: CommentView) -> Result<bool, MailboxError> {
         let key = key.to_owned();
         self.change(move |draft| {
-            let mut held = draft.present(&key)?;
+            let mut held = draft.ticket(&key)?;
             let new = draft.comment(&mut held, false, comment)?;
             if new {
+                held.take_up(draft.now);
                 draft.put(held);
             }
             Ok(new)

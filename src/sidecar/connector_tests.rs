@@ -10,7 +10,7 @@ use super::held::Report;
 use super::mailbox::StoreMailbox;
 use super::message::CommentView;
 use crate::connectors::sidecar::{Mailbox, Sidecar, SidecarListen, SidecarSettings};
-use crate::connectors::{Audience, Connector, Depth, Opening};
+use crate::connectors::{Audience, Connector, Depth, Opening, Written};
 use crate::http::CallError;
 use crate::model::{
     CommentKey, Comments, Field, Lifecycle, Native, Patch, RecordId, RecordKind, RecordRef, SystemName,
@@ -86,12 +86,36 @@ async fn updates_carry_the_note_and_notice_a_ticket_that_moved() {
     assert!(closed.modified > created.modified && closed.revision != created.revision);
     let error = connector.update(&created, &close).await.unwrap_err();
     assert!(matches!(error, CallError::Conflict { .. }), "{error}");
-    let error = connector.update(&created, &patch(&[(Field::Severity, word("huge"))])).await.unwrap_err();
-    assert!(matches!(error, CallError::Conflict { .. }), "{error}");
     let current = connector.read(&planned(1), Depth::Record).await.unwrap();
-    let error = connector.update(&current, &patch(&[(Field::Severity, word("huge"))])).await.unwrap_err();
-    assert!(matches!(error, CallError::Refused { .. }) && error.to_string().contains("huge"), "{error}");
+    let error = connector.update(&current, &patch(&[(Field::Status, word("paused"))])).await.unwrap_err();
+    assert!(matches!(error, CallError::Refused { .. }) && error.to_string().contains("paused"), "{error}");
     assert_eq!(mailbox.status().await.pending, 2);
+}
+
+#[tokio::test]
+async fn a_value_that_no_ticket_has_takes_no_close_with_it() {
+    let (connector, mailbox) = connected();
+    let mut opening = opening();
+    opening.patch.native.insert(Field::Severity, word("huge"));
+    opening.patch.native.insert(Field::Title, word(" "));
+    let opened = connector.create(&planned(1), &opening).await.unwrap();
+    let fields = |written: &Written| written.declined.iter().map(|d| d.field).collect::<Vec<_>>();
+    assert_eq!(fields(&opened), [Field::Severity, Field::Title]);
+    let created = opened.snapshot.unwrap();
+    assert_eq!(created.native[&Field::Title], word("Security incident"));
+    let close = [
+        (Field::Status, word("closed")),
+        (Field::Title, word("\u{a0}")),
+        (Field::Severity, word("huge")),
+        (Field::Verdict, word("no-such-verdict")),
+    ];
+    let written = connector.update(&created, &patch(&close)).await.unwrap();
+    assert_eq!(fields(&written), [Field::Severity, Field::Verdict, Field::Title]);
+    assert!(written.declined[0].reason.contains("huge"), "{:?}", written.declined);
+    let closed = written.snapshot.unwrap();
+    assert_eq!(closed.native[&Field::Status], word("closed"));
+    assert_eq!(closed.native[&Field::Title], word("Security incident"));
+    assert_eq!(mailbox.status().await.pending, 2, "one message for the close");
 }
 
 #[tokio::test]

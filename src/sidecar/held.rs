@@ -111,6 +111,8 @@ impl Held {
             self.told.clear();
         }
         let before = self.ticket.clone();
+        // What is seen is there, whatever was said of it before.
+        self.ticket.gone = false;
         let mut edited = Vec::new();
         for (field, value) in &report.fields {
             if self.take(*field, value, present.get(field), report)? {
@@ -211,6 +213,14 @@ impl Held {
             self.changed(now, None);
         }
         news
+    }
+
+    /// The ticket is there after all, as something that was said on it shows.
+    pub(super) fn take_up(&mut self, now: Timestamp) {
+        if self.ticket.gone {
+            self.ticket.gone = false;
+            self.changed(now, None);
+        }
     }
 
     /// Whether nobody will ask for it any more.

@@ -287,9 +287,11 @@ async fn gone_and_closed_tickets_leave_once_everything_is_told() {
     mailbox.remove(KEY).await.unwrap();
     mailbox.remove(KEY).await.unwrap();
     assert!(mailbox.ticket(KEY).await.unwrap().gone);
-    assert!(matches!(mailbox.report(KEY, says(Field::Status, "new")).await, Err(MailboxError::Absent(_))));
+    let write = |word: &str| write(Field::Status, word);
+    let gone = mailbox.ticket(KEY).await.unwrap().revision;
+    assert!(matches!(mailbox.update(KEY, gone, write("closed")).await, Err(MailboxError::Absent(_))));
     let revision = mailbox.ticket("lockstep-other").await.unwrap().revision;
-    mailbox.update("lockstep-other", revision, write(Field::Status, "closed")).await.unwrap();
+    mailbox.update("lockstep-other", revision, write("closed")).await.unwrap();
     assert_eq!(mailbox.prune(Duration::from_hours(1)).await, Ok(0), "not yet");
     assert_eq!(mailbox.prune(Duration::ZERO).await, Ok(1), "the close is not carried out yet");
     carry_out(&mailbox).await;
@@ -297,6 +299,27 @@ async fn gone_and_closed_tickets_leave_once_everything_is_told() {
     for drawer in ["sidecar/tickets/tickets", "sidecar/tickets/descriptions", "sidecar/tickets/messages"] {
         assert_eq!(store.documents(drawer, None, 9).unwrap(), [], "{drawer}");
     }
+}
+
+/// An adapter whose software was away for a moment may have said that a ticket is gone.
+#[tokio::test]
+async fn a_ticket_that_is_reported_again_was_not_gone() {
+    let (mailbox, _) = opened().await;
+    carry_out(&mailbox).await;
+    mailbox.remove(KEY).await.unwrap();
+    let before = mailbox.ticket(KEY).await.unwrap();
+    mailbox.report(KEY, says(Field::Status, "closed")).await.unwrap();
+    let now = mailbox.ticket(KEY).await.unwrap();
+    assert!(before.gone && !now.gone && now.modified > before.modified && now.revision > before.revision);
+    assert_eq!(now.state.status, Status::Closed);
+    mailbox.remove(KEY).await.unwrap();
+    let comment = CommentView { id: "1".into(), author: None, text: "still here".into(), internal: true };
+    assert_eq!(mailbox.add_comment(KEY, comment.clone()).await, Ok(true));
+    assert!(!mailbox.ticket(KEY).await.unwrap().gone);
+    // A repetition says nothing new.
+    mailbox.remove(KEY).await.unwrap();
+    assert_eq!(mailbox.add_comment(KEY, comment).await, Ok(false));
+    assert!(mailbox.ticket(KEY).await.unwrap().gone);
 }
 
 #[tokio::test(start_paused = true)]

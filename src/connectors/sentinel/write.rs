@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::Sentinel;
 use super::snapshot::ORIGIN_TAG;
 use super::snapshot::{CLOSED, incident, is_redirect_label, owner};
-use super::wire::WireOwner;
 use crate::connectors::microsoft::yielding::{Names, Yielding, names};
 use crate::connectors::stated::{Stated, verdict_parts};
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};

@@ -70,7 +70,8 @@ impl ServiceNow {
         Ok(Arc::default())
     }
 
-    /// The codes of the table. A user who may not read them gets none, which is told by the probes.
+    /// The codes of the table. A user who may not read them gets none, which is told by the probes. Better old ones than
+    /// none: a label that was known does not become a stranger over an outage, or over a role that was lost.
     pub(super) async fn codes(&self) -> Result<Arc<Codes>, CallError> {
         let mut cache = self.codes.0.lock().await;
         if let Some((since, codes)) = cache.as_ref()
@@ -78,17 +79,16 @@ impl ServiceNow {
         {
             return Ok(Arc::clone(codes));
         }
-        let codes = match self.read_codes().await {
-            Ok(codes) => codes,
-            Err(error @ (CallError::Denied { .. } | CallError::NotFound { .. } | CallError::Gone { .. })) => {
+        let codes = match (self.read_codes().await, cache.as_ref()) {
+            (Ok(codes), _) => codes,
+            (Err(_), Some((_, codes))) => return Ok(Arc::clone(codes)),
+            (Err(error @ CallError::Denied { .. }), None) => {
+                // Of a caller who is not known at all nothing is concluded.
+                self.prove_reading().await?;
                 tracing::warn!(system = %self.endpoint.system, %error, "close codes are taken for their own labels");
                 Codes::default()
             }
-            // Better old than none: a label that was known does not become a stranger over an outage.
-            Err(error) => match cache.as_ref() {
-                Some((_, codes)) => return Ok(Arc::clone(codes)),
-                None => return Err(error),
-            },
+            (Err(error), None) => return Err(error),
         };
         let codes = Arc::new(codes);
         *cache = Some((Instant::now(), Arc::clone(&codes)));
@@ -98,7 +98,7 @@ impl ServiceNow {
     pub(super) async fn read_codes(&self) -> Result<Codes, CallError> {
         let table = self.settings.table.name();
         let encoded = format!("name={table}^element=close_code^inactive=false^language=en");
-        let query = Query { encoded: &encoded, fields: "name,element,value,label", limit: "200", offset: "" };
+        let query = Query { encoded: &encoded, fields: "name,element,value,label", limit: "200" };
         let (rows, _) = self.rows(LIST, "sys_choice", &query).await?;
         // A dropped condition would bring the choices of other fields.
         let ours = rows

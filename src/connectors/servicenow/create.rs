@@ -1,15 +1,17 @@
 //! Opening a ticket: one POST with the key inside (`ticketing.md` 1.3).
 
 use serde_json::Value;
+use url::Url;
 
 use super::key::CORRELATION;
 use super::people::{GROUPS, USERS};
+use super::refusal::by_rule;
 use super::snapshot::{filled, stated};
-use super::write::{Body, MAX_TEXT, by_rule};
+use super::write::{Body, MAX_TEXT};
 use super::{CLASS, ServiceNow, markup};
 use crate::connectors::text::cut;
 use crate::connectors::{Opening, Written};
-use crate::http::{Call, CallError, Method};
+use crate::http::{Answer, Call, CallError, Method};
 use crate::model::RecordRef;
 
 pub(super) const CREATE: &str = "tickets.create";
@@ -35,18 +37,38 @@ impl ServiceNow {
             body.set(field, key);
         }
         let url = self.ticket_url(CREATE, None)?;
-        let call = Call::write(CREATE, CLASS, Method::POST, url, Value::Object(body.fields));
-        let answer = match self.endpoint.send(call).await.map_err(by_rule) {
+        let answer = match self.post(&url, &mut body).await {
             Ok(answer) => answer,
             Err(error) if is_duplicate(&error) => return self.already_there(planned, error).await,
             Err(error) => return Err(error),
         };
         let row = &answer.body["result"];
         let arrived = stated(row, self.settings.look_up_field()) == Some(key);
-        if let Some(id) = filled(row, "sys_id").filter(|_| !arrived) {
-            self.key_was_lost(id, key);
+        match filled(row, "sys_id") {
+            Some(id) if arrived => self.witness.keep(id),
+            Some(id) => self.key_was_lost(id, key),
+            None => {}
         }
         self.written(CREATE, planned, answer, None, body.declined).await
+    }
+
+    /// POST. Of a refusal nothing remains, so it goes once more without what is refused by name, or, where nothing is
+    /// named, without what a ticket can do without. What is configured is never left out.
+    async fn post(&self, url: &Url, body: &mut Body) -> Result<Answer, CallError> {
+        let mut first = None;
+        loop {
+            let fields = Value::Object(body.fields.clone());
+            let call = Call::write(CREATE, CLASS, Method::POST, url.clone(), fields);
+            let refused = match self.endpoint.send(call).await.map_err(by_rule) {
+                Err(error @ CallError::Refused { .. }) if !is_duplicate(&error) => error,
+                sent => return sent,
+            };
+            let words = refused.words().to_owned();
+            let refused = first.get_or_insert(refused);
+            if !body.yields(&words) && !body.spares(&words) {
+                return Err(refused.clone());
+            }
+        }
     }
 
     /// Caller and group of a new ticket, as configured.

@@ -66,9 +66,8 @@ impl ServiceNow {
         let begin = since.map_or(String::new(), |at| format!("^sys_created_on>={}", literal(at)));
         for page in 0..MOST_PAGES {
             let encoded = place.encoded(&scope, &begin, "sys_created_on");
-            let offset = place.offset();
             let limit = PAGE_SIZE.to_string();
-            let query = Query { encoded: &encoded, fields: FIELDS, limit: &limit, offset: &offset };
+            let query = Query { encoded: &encoded, fields: FIELDS, limit: &limit };
             let (rows, answer) = self.rows(LIST, TABLE, &query).await?;
             if page == 0 {
                 total = answer.total_count;

@@ -5,8 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::query::Query;
-use super::snapshot::{Reader, fields, filled, stated};
+use super::snapshot::{Reader, filled, stated};
+use super::witness::Shown;
 use super::{CLASS, ServiceNow};
 use crate::connectors::text::shown;
 use crate::connectors::ticketing::{IMPOSSIBLE_KEY, is_key};
@@ -55,14 +55,15 @@ impl ServiceNow {
         reader.ticket(row, true).map(Some).map_err(bad)
     }
 
-    /// The tickets with a key, oldest first. Rows that do not carry it show that the condition was dropped, and rows
-    /// that are counted but not shown could be the ticket.
+    /// The tickets with a key, oldest first. Rows that do not carry it show that the condition was dropped.
     async fn with_key(&self, key: &str) -> Result<(Vec<Value>, Answer), CallError> {
         let field = self.settings.look_up_field();
-        let encoded = format!("{field}={key}^ORDERBYsys_created_on^ORDERBYsys_id");
-        let fields = fields(&self.settings);
-        let query = Query { encoded: &encoded, fields: &fields, limit: MOST, offset: "" };
-        let (rows, answer) = self.rows(FIND, self.settings.table.name(), &query).await?;
+        let by = (&*format!("{field}={key}"), "^ORDERBYsys_created_on^ORDERBYsys_id");
+        let Shown { mut rows, witness, answer } = self.tickets(FIND, by, MOST).await?;
+        let beside = |row: &Value| {
+            filled(row, "sys_id") == Some(&witness) && stated(row, field).is_some_and(|own| own != key)
+        };
+        rows.retain(|row| !beside(row));
         if let Some(foreign) = rows.iter().find(|row| stated(row, field) != Some(key)) {
             let id = shown(filled(foreign, "sys_id").unwrap_or("(none)"));
             let what = format!(
@@ -71,15 +72,11 @@ impl ServiceNow {
             );
             return Err(self.endpoint.to_mend(FIND, what));
         }
-        if rows.is_empty() && answer.total_count.is_some_and(|count| count > 0) {
-            let what = format!("there are tickets with the key in {field} that lockstep's user may not read");
-            return Err(self.endpoint.to_mend(FIND, what));
-        }
         Ok((rows, answer))
     }
 
-    /// Whether the key field can be relied on: an impossible key finds nothing, and the field is really there. Asked
-    /// once per process.
+    /// Whether the key field can be relied on: an impossible key finds nothing. That the field is there, the witness shows.
+    /// Asked once per process.
     pub(super) async fn prove_key_field(&self) -> Result<(), CallError> {
         if self.key.proven.load(Ordering::Relaxed) {
             return Ok(());
@@ -87,16 +84,6 @@ impl ServiceNow {
         let (rows, _) = self.with_key(IMPOSSIBLE_KEY).await?;
         if !rows.is_empty() {
             let what = "an impossible key was found in a ticket; take it out".to_owned();
-            return Err(self.endpoint.to_mend(FIND, what));
-        }
-        // On an instance that answers bad queries with nothing, only a row tells whether the field exists.
-        let (field, fields) = (self.settings.look_up_field(), fields(&self.settings));
-        let query = Query { encoded: "", fields: &fields, limit: "1", offset: "" };
-        let (any, _) = self.rows(FIND, self.settings.table.name(), &query).await?;
-        if any.first().is_some_and(|row| stated(row, field).is_none()) {
-            let table = self.settings.table.name();
-            let what =
-                format!("tickets of {table} show no field {field}: add it, or let lockstep's user read it");
             return Err(self.endpoint.to_mend(FIND, what));
         }
         self.key.proven.store(true, Ordering::Relaxed);
@@ -125,7 +112,7 @@ impl ServiceNow {
         let body = json!({ field: key });
         match self.endpoint.send(Call::write(operation, CLASS, Method::PATCH, url, body)).await {
             Ok(answer) if stated(&answer.body["result"], field) == Some(&key) => {}
-            Err(CallError::Gone { .. }) => {}
+            Err(CallError::Gone { .. }) => self.prove_reading().await?,
             Err(error @ (CallError::NotSent { .. } | CallError::Throttled { .. })) => return Err(error),
             Ok(_) | Err(_) => {
                 let what = format!(

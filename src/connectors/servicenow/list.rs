@@ -4,9 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ServiceNow;
-use super::query::{Query, is_sys_id, literal, time};
-use super::snapshot::{Reader, fields, filled, stated};
+use super::query::{is_sys_id, literal, time};
+use super::snapshot::{Reader, filled, stated};
+use super::witness::Shown;
+use super::{ServiceNow, page};
 use crate::connectors::text::shown;
 use crate::connectors::ticketing::is_key;
 use crate::connectors::{Malformed, Page, PageToken};
@@ -20,15 +21,14 @@ const MOST_PAGES: u32 = 2_000;
 
 /// The operation's name in logs and metrics.
 pub(super) const LIST: &str = "tickets.list";
+/// The time that tickets are listed by.
+const BY: &str = "sys_updated_on";
 
-/// How far a listing has come. It goes on after the last row seen, by time and id; where a page showed no row although
-/// more follow (the limit counts rows before access rules hide them), by offset from there.
+/// How far a listing has come. It goes on after the last row seen, by time and id.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Place {
     /// Time and id of the last row seen.
     after: Option<(String, String)>,
-    /// Rows to skip from there.
-    offset: u64,
     /// Pages so far.
     pages: u32,
 }
@@ -36,21 +36,30 @@ pub(super) struct Place {
 impl Place {
     /// The query that goes on here. `scope` holds for every row, `begin` for the first page.
     pub(super) fn encoded(&self, scope: &str, begin: &str, by: &str) -> String {
-        let order = format!("^ORDERBY{by}^ORDERBYsys_id");
+        format!("{}{}", self.condition(scope, begin, by), order(by))
+    }
+
+    fn condition(&self, scope: &str, begin: &str, by: &str) -> String {
         match &self.after {
-            None => format!("{scope}{begin}{order}"),
-            Some((at, id)) => format!("{scope}^{by}>{at}^NQ{scope}^{by}={at}^sys_id>{id}{order}"),
+            None => format!("{scope}{begin}"),
+            Some((at, id)) => format!("{scope}^{by}>{at}^NQ{scope}^{by}={at}^sys_id>{id}"),
         }
     }
 
-    /// The rows to skip, as the parameter wants it.
-    pub(super) fn offset(&self) -> String {
-        if self.offset == 0 { String::new() } else { self.offset.to_string() }
+    /// Whether a row is one that the listing comes to here, rather than one that came before. `since` is where it began.
+    fn comes_to(&self, row: &Value, since: &str, by: &str) -> bool {
+        let (at, id) = (filled(row, by).unwrap_or_default(), filled(row, "sys_id").unwrap_or_default());
+        match &self.after {
+            None => at >= since,
+            Some((last, seen)) => (at, id) > (last.as_str(), seen.as_str()),
+        }
     }
 
-    /// The next place, if more follows. The error tells of a listing that would go in circles.
+    /// The next place, if more follows these rows. The error tells of a listing that would go in circles.
     pub(super) fn further(&self, rows: &[Value], answer: &Answer, by: &str) -> Result<Option<Self>, String> {
-        let Some(next) = next_offset(self.offset, rows.len(), answer) else { return Ok(None) };
+        if !page::more_follows(answer, !rows.is_empty()) {
+            return Ok(None);
+        }
         let pages = self.pages + 1;
         if pages >= MOST_PAGES {
             return Err(format!("more than {MOST_PAGES} pages"));
@@ -63,30 +72,15 @@ impl Place {
             Some(last) if self.after.as_ref().is_some_and(|after| last <= *after) => {
                 Err(format!("the rows do not come in the order of {by} that was asked for"))
             }
-            Some(last) => Ok(Some(Self { after: Some(last), offset: 0, pages })),
-            None if next <= self.offset => Err("the next page is this one".to_owned()),
-            None => Ok(Some(Self { after: self.after.clone(), offset: next, pages })),
+            Some(last) => Ok(Some(Self { after: Some(last), pages })),
+            None => Err("more rows follow, and none is shown to go on from".to_owned()),
         }
     }
 }
 
-/// The offset of the next page, by the service's own word: its `Link`, else its count. Where it says neither, a page
-/// with rows may have another one behind it, and an empty one has not.
-fn next_offset(offset: u64, rows: usize, answer: &Answer) -> Option<u64> {
-    let own = offset.saturating_add(PAGE_SIZE);
-    match (&answer.link, answer.total_count) {
-        (Some(link), _) => {
-            // Addresses may hold commas, so the one wanted is what stands in brackets before its name.
-            let before = &link[..link.find("rel=\"next\"")?];
-            let address = &before[before.rfind('<').unwrap_or(0)..];
-            let asked = address.split_once("sysparm_offset=").map(|(_, rest)| rest);
-            let digits =
-                asked.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default());
-            Some(digits.and_then(|digits| digits.parse().ok()).unwrap_or(own))
-        }
-        (None, Some(total)) => (total > offset + rows as u64).then_some(own),
-        (None, None) => (rows > 0).then_some(own),
-    }
+/// By time, and by id among those of one second.
+fn order(by: &str) -> String {
+    format!("^ORDERBY{by}^ORDERBYsys_id")
 }
 
 impl ServiceNow {
@@ -102,30 +96,34 @@ impl ServiceNow {
                 .map_err(|e| self.endpoint.invalid(LIST, format!("foreign page token: {e}")))?,
         };
         let field = self.settings.look_up_field();
-        let scope = format!("{field}STARTSWITH{TICKET_KEY}");
-        let begin = format!("^sys_updated_on>={}", literal(since));
-        let encoded = place.encoded(&scope, &begin, "sys_updated_on");
-        let (fields, limit, offset) = (fields(&self.settings), PAGE_SIZE.to_string(), place.offset());
-        let query = Query { encoded: &encoded, fields: &fields, limit: &limit, offset: &offset };
-        let (rows, answer) = self.rows(LIST, self.settings.table.name(), &query).await?;
+        let (scope, since_text) = (format!("{field}STARTSWITH{TICKET_KEY}"), literal(since));
+        let condition = place.condition(&scope, &format!("^{BY}>={since_text}"), BY);
+        let shown = self.tickets(LIST, (&condition, &order(BY)), &PAGE_SIZE.to_string()).await?;
+        let Shown { mut rows, witness, answer } = shown;
+        let beside = |row: &Value| {
+            let keyless = stated(row, field).is_some_and(|key| !begins_as_key(key));
+            filled(row, "sys_id") == Some(&witness) && (keyless || !place.comes_to(row, &since_text, BY))
+        };
+        rows.retain(|row| !beside(row));
         self.only_ours(&rows, field)?;
         let mut result = self.read_rows(&rows, field, &answer).await?;
         self.add_news(&mut result, since).await?;
-        let next = place.further(&rows, &answer, "sys_updated_on");
+        let next = place.further(&rows, &answer, BY);
         if let Some(next) = next.map_err(|what| self.endpoint.malformed(LIST, &answer, what))? {
             let token = serde_json::to_string(&next)
                 .map_err(|e| self.endpoint.invalid(LIST, format!("page token: {e}")))?;
             result.next = Some(PageToken(token));
+        }
+        if let Some(newest) = result.snapshots.last() {
+            self.witness.keep(newest.record.id.as_str());
         }
         Ok(result)
     }
 
     /// A dropped condition brings every ticket there is. (Equality on the service's side may ignore case.)
     fn only_ours(&self, rows: &[Value], field: &str) -> Result<(), CallError> {
-        let begins =
-            |key: &str| key.get(..TICKET_KEY.len()).is_some_and(|head| head.eq_ignore_ascii_case(TICKET_KEY));
         let foreign = rows.iter().filter(|row| row.is_object()).find(|row| match stated(row, field) {
-            Some(key) => !begins(key),
+            Some(key) => !begins_as_key(key),
             // A row that lost other things as well is malformed; one that only lacks the key shows no such field.
             None => filled(row, "sys_id").is_some() && filled(row, "sys_updated_on").is_some(),
         });
@@ -170,41 +168,6 @@ impl ServiceNow {
     }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    fn answer(link: Option<&str>, total_count: Option<u64>) -> Answer {
-        Answer {
-            status: 200,
-            body: Value::Null,
-            request_id: None,
-            client_request_id: String::new(),
-            date: None,
-            etag: None,
-            link: link.map(str::to_owned),
-            total_count,
-            headers: reqwest::header::HeaderMap::new(),
-        }
-    }
-
-    #[test]
-    fn the_next_page_is_where_the_service_says() {
-        let next = "<https://h/t?a=b,c&sysparm_offset=0>;rel=\"first\",<https://h/t?sysparm_offset=40&a=b,c>; rel=\"next\"";
-        assert_eq!(next_offset(0, 7, &answer(Some(next), Some(50))), Some(40));
-        assert_eq!(next_offset(0, 7, &answer(Some("<https://h/t>;rel=\"last\""), Some(50))), None);
-        for (offset, rows, total, expected) in [
-            (0, 100, 250, Some(100)),
-            (0, 40, 250, Some(100)),
-            (0, 0, 10, Some(100)),
-            (100, 0, 10, None),
-            (0, 100, 100, None),
-        ] {
-            assert_eq!(next_offset(offset, rows, &answer(None, Some(total))), expected);
-        }
-        assert_eq!(next_offset(0, 0, &answer(None, None)), None);
-        assert_eq!(next_offset(0, 1, &answer(None, None)), Some(100));
-        assert_eq!(next_offset(u64::MAX, 1, &answer(None, None)), Some(u64::MAX));
-    }
+fn begins_as_key(key: &str) -> bool {
+    key.get(..TICKET_KEY.len()).is_some_and(|head| head.eq_ignore_ascii_case(TICKET_KEY))
 }

@@ -47,7 +47,7 @@ impl ServiceNow {
             directory.fields.iter().map(|field| format!("{field}={name}")).collect();
         let encoded = format!("{}^active=true", alternatives.join("^OR"));
         let fields = [&["sys_id", "active"], directory.fields].concat().join(",");
-        let query = Query { encoded: &encoded, fields: &fields, limit: "50", offset: "" };
+        let query = Query { encoded: &encoded, fields: &fields, limit: "50" };
         let (rows, _) = self.rows(LIST, directory.table, &query).await?;
         let found = only(&rows, directory, &name);
         if let Ok(id) = &found {

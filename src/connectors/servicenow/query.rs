@@ -15,8 +15,6 @@ pub(super) struct Query<'a> {
     pub(super) fields: &'a str,
     /// Rows at most, as text.
     pub(super) limit: &'a str,
-    /// Rows to skip, as text.
-    pub(super) offset: &'a str,
 }
 
 impl<'a> Query<'a> {
@@ -31,11 +29,7 @@ impl<'a> Query<'a> {
 
     /// All parameters.
     pub(super) fn pairs(&self) -> Vec<(&'static str, &'a str)> {
-        let mut pairs = vec![
-            ("sysparm_query", self.encoded),
-            ("sysparm_limit", self.limit),
-            ("sysparm_offset", self.offset),
-        ];
+        let mut pairs = vec![("sysparm_query", self.encoded), ("sysparm_limit", self.limit)];
         pairs.retain(|(_, value)| !value.is_empty());
         pairs.extend(self.shape());
         pairs

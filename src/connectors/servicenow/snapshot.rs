@@ -81,7 +81,7 @@ impl Reader<'_> {
             modified,
             modified_by: filled(row, "sys_updated_by").map(str::to_owned),
             fresh,
-            hidden: Natives::new(),
+            hidden: self.hidden(row, state),
             native: self.natives(row, state),
             closing_comment: filled(row, "close_notes").map(str::to_owned),
             // A list brings what was written since; a read by itself brings no news of comments.
@@ -110,10 +110,22 @@ impl Reader<'_> {
         if let Some(owner) = owner(row) {
             native.insert(Field::Owner, owner);
         }
-        if let Some(code) = stated(row, "close_code").filter(|_| self.settings.table.is_closed(state)) {
-            native.insert(Field::Verdict, Native::text(Some(self.codes.label(code))));
+        if let Some(code) = self.code(row).filter(|_| self.settings.table.is_closed(state)) {
+            native.insert(Field::Verdict, code);
         }
         native
+    }
+
+    /// A close code on an open ticket is left over from an earlier close, and nobody's verdict. It stays for comparison:
+    /// where it still stands after the next close, nobody has set it.
+    fn hidden(&self, row: &Value, state: &str) -> Natives {
+        let code = self.code(row).filter(|_| !self.settings.table.is_closed(state));
+        code.map(|code| (Field::Verdict, code)).into_iter().collect()
+    }
+
+    /// The label of the close code.
+    fn code(&self, row: &Value) -> Option<Native> {
+        stated(row, "close_code").map(|code| Native::text(Some(self.codes.label(code))))
     }
 
     /// The link for people.

@@ -12,6 +12,7 @@ use crate::http::secret::SecretRef;
 use crate::model::{Field, Native, RecordId};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
+const OTHER: &str = "00000000000000000000000000000001";
 const KEY: &str = "lockstep-00000000000000000000000000000001";
 
 fn settings(url: &Url) -> ServiceNowSettings {
@@ -44,6 +45,14 @@ fn row() -> Value {
         "sys_created_on": "2026-11-23 08:00:00", "sys_updated_on": "2026-11-23 09:01:07",
         "sys_updated_by": "ana", "sys_mod_count": "4", "correlation_id": KEY,
     })
+}
+
+/// A ticket of somebody else's.
+fn witness() -> Value {
+    let mut row = with("sys_updated_on", json!("2026-01-05 09:00:00"));
+    row["sys_id"] = json!(OTHER);
+    row["correlation_id"] = json!("");
+    row
 }
 
 fn read(row: &Value) -> Result<Snapshot, String> {
@@ -93,7 +102,13 @@ fn a_verdict_is_stated_while_closed_only() {
     closed["close_code"] = json!("Known error");
     assert_eq!(read(&closed).unwrap().native[&Field::Verdict], Native::Text("Known error".to_owned()));
     closed["state"] = json!("2");
-    assert!(!read(&closed).unwrap().native.contains_key(&Field::Verdict));
+    let open = read(&closed).unwrap();
+    assert!(!open.native.contains_key(&Field::Verdict));
+    assert_eq!(open.hidden, [(Field::Verdict, Native::Text("Known error".to_owned()))].into(), "left over");
+    closed["close_code"] = json!("");
+    assert_eq!(read(&closed).unwrap().hidden, [(Field::Verdict, Native::Empty)].into());
+    closed["state"] = json!("6");
+    assert!(read(&closed).unwrap().hidden.is_empty());
 }
 
 #[test]
@@ -149,32 +164,33 @@ proptest! {
 
 #[tokio::test]
 async fn a_list_asks_for_utc_in_order_and_for_keys_of_ours() {
-    let server = Server::start([
-        (200, json!({"result": [row()]})),
-        (200, json!({"result": []})),
-        (200, json!({"result": []})),
-    ])
-    .await;
+    let rows = |rows: &[Value]| (200, json!({ "result": rows }));
+    let server =
+        Server::start([rows(&[witness()]), rows(&[witness(), row()]), rows(&[]), rows(&[row()])]).await;
     let connector = connector(&server);
     let since = "2026-11-23T08:58:00.7Z".parse().unwrap();
     let page = connector.list(RecordKind::Ticket, since, None).await.unwrap();
-    assert_eq!(page.snapshots.len(), 1);
+    assert_eq!(page.snapshots.len(), 1, "the witness is no news");
     let seen = server.seen();
-    assert_eq!(seen[0].path, "/root/api/now/table/incident");
-    let query = "sysparm_query=correlation_idSTARTSWITHlockstep-^sys_updated_on>=2026-11-23 08:58:00\
-                 ^ORDERBYsys_updated_on^ORDERBYsys_id&sysparm_limit=100&sysparm_fields=sys_id,";
-    assert!(seen[0].query.starts_with(query), "{}", seen[0].query);
-    assert!(seen[0].query.ends_with("&sysparm_display_value=false&sysparm_exclude_reference_link=true"));
-    assert_eq!(seen[1].path, "/root/api/now/table/sys_journal_field");
+    assert!(seen[0].query.starts_with("sysparm_query=ORDERBYsys_id&sysparm_limit=1&"), "{}", seen[0].query);
+    assert_eq!(seen[1].path, "/root/api/now/table/incident");
+    let query = format!(
+        "sysparm_query=correlation_idSTARTSWITHlockstep-^sys_updated_on>=2026-11-23 08:58:00^NQsys_id={OTHER}\
+         ^ORDERBYsys_updated_on^ORDERBYsys_id&sysparm_limit=100&sysparm_fields=sys_id,"
+    );
+    assert!(seen[1].query.starts_with(&query), "{}", seen[1].query);
+    assert!(seen[1].query.ends_with("&sysparm_display_value=false&sysparm_exclude_reference_link=true"));
+    assert_eq!(seen[2].path, "/root/api/now/table/sys_journal_field");
     assert!(
-        seen[1].query.contains(&format!("element_id={ID}^elementINcomments,work_notes^sys_created_on>=2026"))
+        seen[2].query.contains(&format!("element_id={ID}^elementINcomments,work_notes^sys_created_on>=2026"))
     );
     // Without a word on pages, a page with rows may have another one behind it.
     let last = connector.list(RecordKind::Ticket, since, page.next.as_ref()).await.unwrap();
     assert_eq!(last.next, None);
+    assert_eq!(last.snapshots, [], "the witness came before");
     let query = format!(
         "correlation_idSTARTSWITHlockstep-^sys_updated_on>2026-11-23 09:01:07\
-         ^NQcorrelation_idSTARTSWITHlockstep-^sys_updated_on=2026-11-23 09:01:07^sys_id>{ID}"
+         ^NQcorrelation_idSTARTSWITHlockstep-^sys_updated_on=2026-11-23 09:01:07^sys_id>{ID}^NQsys_id={ID}"
     );
     assert!(server.last().query.contains(&query), "{}", server.last().query);
 }
@@ -184,8 +200,8 @@ async fn a_malformed_row_holds_up_no_other() {
     let mut other = row();
     other["sys_id"] = json!("ffffffffffffffffffffffffffffffff");
     other["sys_updated_on"] = json!("yesterday");
-    let server =
-        Server::start([(200, json!({"result": [row(), other]})), (200, json!({"result": []}))]).await;
+    let rows = |rows: &[Value]| (200, json!({ "result": rows }));
+    let server = Server::start([rows(&[witness()]), rows(&[row(), other]), rows(&[])]).await;
     let page = connector(&server).list(RecordKind::Ticket, Timestamp::UNIX_EPOCH, None).await.unwrap();
     assert_eq!((page.snapshots.len(), page.malformed.len()), (1, 1));
     assert!(page.malformed[0].reason.contains("`yesterday` is no time"));
@@ -193,15 +209,18 @@ async fn a_malformed_row_holds_up_no_other() {
 
 #[tokio::test]
 async fn rows_out_of_order_are_an_error_and_no_loop() {
-    let server = Server::start((0..4).map(|_| (200, json!({"result": [row()]})))).await;
+    let server = Server::start((0..5).map(|_| (200, json!({"result": [row()]})))).await;
     // The journal answers with the ticket's row, too: a query that was not understood.
     let error = connector(&server).list(RecordKind::Ticket, Timestamp::UNIX_EPOCH, None).await.err().unwrap();
     assert!(error.to_string().contains("entries of other records"), "{error}");
     let answer = |rows: &[Value]| json!({"result": rows});
+    let mut before = with("sys_updated_on", json!("2026-11-23 09:00:00"));
+    before["sys_id"] = json!("ffffffffffffffffffffffffffffffff");
     let server = Server::start([
         (200, answer(&[row()])),
-        (200, answer(&[])),
         (200, answer(&[row()])),
+        (200, answer(&[])),
+        (200, answer(&[before])),
         (200, answer(&[])),
     ])
     .await;
@@ -273,4 +292,58 @@ async fn foreign_ids_are_never_sent() {
         assert!(connector.read(&record(bad), Depth::Record).await.is_err());
     }
     assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_look_up_that_brings_foreign_rows_was_not_understood() {
+    let mut foreign = witness();
+    foreign["sys_id"] = json!("ffffffffffffffffffffffffffffffff");
+    let rows = |rows: &[Value]| (200, json!({ "result": rows }));
+    let server = Server::start([rows(&[witness()]), rows(&[witness(), foreign])]).await;
+    let error = connector(&server).find(&record(KEY), Depth::Record).await.err().unwrap();
+    assert!(matches!(error, CallError::Denied { .. }), "{error}");
+    assert!(error.to_string().contains("ffffffffffffffffffffffffffffffff"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_the_witness_says_nothing() {
+    let rows = |rows: &[Value]| (200, json!({ "result": rows }));
+    // The table does not show any ticket: a role was lost.
+    let server = Server::start([rows(&[witness()]), rows(&[]), rows(&[])]).await;
+    let error = connector(&server).find(&record(KEY), Depth::Record).await.err().unwrap();
+    assert!(
+        matches!(&error, CallError::Denied { .. }) && error.to_string().contains("no ticket of"),
+        "{error}"
+    );
+    // It shows one and takes it back.
+    let server = Server::start([rows(&[witness()]), rows(&[]), rows(&[witness()]), rows(&[])]).await;
+    let error = connector(&server).list(RecordKind::Ticket, Timestamp::UNIX_EPOCH, None).await.err().unwrap();
+    assert!(matches!(error, CallError::Denied { .. }), "{error}");
+    // The witness is gone, and there is another one.
+    let server = Server::start([rows(&[witness()]), rows(&[]), rows(&[row()]), rows(&[row()])]).await;
+    assert!(connector(&server).find(&record(KEY), Depth::Record).await.unwrap().is_some());
+    let server = Server::start([rows(&[witness()]), rows(&[witness()])]).await;
+    assert_eq!(connector(&server).find(&record(KEY), Depth::Record).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_part_that_fails_behind_another_leaves_the_outcome_open() {
+    let rule = (403, json!({"error": {"message": "Operation Failed", "detail": "aborted by Business Rule"}}));
+    let native = [(Field::Status, "6"), (Field::Severity, "1/1"), (Field::Title, "T2")];
+    let native = native.map(|(field, value)| (field, Native::text(Some(value)))).into();
+    let patch = Patch { native, closing_comment: Some("n".to_owned()) };
+    let closed = with("state", json!("6"));
+    for status in [401, 404, 429, 502] {
+        let failed = (status, json!({"error": {"message": "x", "detail": "y"}}));
+        let server = Server::start([rule.clone(), (200, json!({ "result": closed })), failed]).await;
+        let error = connector(&server).update(&read(&row()).unwrap(), &patch).await.err().unwrap();
+        assert!(matches!(error, CallError::Unknown { .. }), "{status}: {error}");
+        let seen: Vec<Value> = server.seen().into_iter().map(|seen| seen.body).collect();
+        assert_eq!(seen[1], json!({"state": "6", "close_notes": "n"}), "the close goes first");
+        assert_eq!((seen[2].clone(), seen.len()), (json!({"impact": "1", "urgency": "1"}), 3));
+    }
+    // The close itself is refused: that is the outcome, and nothing else was sent.
+    let server = Server::start([rule.clone(), rule]).await;
+    let error = connector(&server).update(&read(&row()).unwrap(), &patch).await.err().unwrap();
+    assert!(matches!(error, CallError::Refused { .. }) && server.seen().len() == 2, "{error}");
 }

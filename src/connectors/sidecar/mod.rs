@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use url::Url;
 
 use super::text::{cut, cut_keeping_last_line, shown};
-use super::{Audience, Connector, Depth, Opening, Page, PageToken, Probe, Written};
+use super::{Audience, Connector, Declined, Depth, Opening, Page, PageToken, Probe, Written};
 use crate::http::secret::SecretRef;
 use crate::http::{CallError, CallSite};
 use crate::model::{
@@ -140,9 +140,12 @@ impl Sidecar {
         &self,
         operation: &'static str,
         result: Result<Ticket, MailboxError>,
+        declined: Vec<Declined>,
     ) -> Result<Written, CallError> {
-        let snapshot = result.and_then(|ticket| self.counted(ticket));
-        snapshot.map(|s| Written::new(Some(s), None)).map_err(|error| self.failed(operation, &error))
+        match result.and_then(|ticket| self.counted(ticket)) {
+            Ok(snapshot) => Ok(Written { snapshot: Some(snapshot), request_id: None, declined }),
+            Err(error) => Err(self.failed(operation, &error)),
+        }
     }
 
     async fn page(&self, since: Timestamp, token: Option<&PageToken>) -> Result<Page, MailboxError> {
@@ -163,9 +166,9 @@ impl Sidecar {
         })
     }
 
-    /// The state that a ticket is opened with.
-    fn opening(opening: &Opening) -> Result<TicketState, MailboxError> {
-        let native = opening.patch.native.clone();
+    /// The state that a ticket is opened with, and what it cannot take.
+    fn opening(opening: &Opening) -> Result<(TicketState, Vec<Declined>), MailboxError> {
+        let (native, declined) = TicketState::takes(&opening.patch.native);
         let title = match native.get(&Field::Title) {
             Some(Native::Text(title)) if !title.trim().is_empty() => title.clone(),
             _ => "Security incident".to_owned(),
@@ -174,7 +177,7 @@ impl Sidecar {
         for (field, value) in native.iter().filter(|(field, _)| **field != Field::Status) {
             state.set(*field, value).map_err(MailboxError::Invalid)?;
         }
-        Ok(state)
+        Ok((state, declined))
     }
 }
 
@@ -230,16 +233,18 @@ impl Connector for Sidecar {
             return Err(self.failed(operation, &MailboxError::Invalid(reason)));
         };
         let closing_note = patch.closing_comment.as_deref().map(|note| cut(note, MAX_TEXT).into_owned());
-        let write = TicketWrite { fields: patch.native.clone(), closing_note };
-        self.written(operation, mailbox.update(current.record.id.as_str(), revision, write).await)
+        let (fields, declined) = TicketState::takes(&patch.native);
+        let write = TicketWrite { fields, closing_note };
+        let result = mailbox.update(current.record.id.as_str(), revision, write).await;
+        self.written(operation, result, declined)
     }
 
     async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
         let operation = "tickets.create";
         let mailbox = self.mailbox(operation)?;
-        let state = Self::opening(opening).map_err(|error| self.failed(operation, &error))?;
+        let (state, declined) = Self::opening(opening).map_err(|error| self.failed(operation, &error))?;
         let description = cut(&opening.description, MAX_TEXT).into_owned();
-        self.written(operation, mailbox.open(planned.id.as_str(), state, description).await)
+        self.written(operation, mailbox.open(planned.id.as_str(), state, description).await, declined)
     }
 
     fn chooses_comment_ids(&self) -> bool {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::connectors::stated;
+use crate::connectors::{Declined, stated};
 use crate::model::{Comment, Field, Native, Natives, Severity, Status, Verdict};
 
 /// The synced fields of a ticket, in lockstep's own words.
@@ -55,6 +55,20 @@ impl TicketState {
         natives
     }
 
+    /// What of a write a ticket can take, and why not the rest, which is left out: one value that no ticket has must not
+    /// take a close with it. A status is never left out.
+    pub(super) fn takes(fields: &Natives) -> (Natives, Vec<Declined>) {
+        let (mut taken, mut declined) = (fields.clone(), Vec::new());
+        taken.retain(|field, native| match Self::new(String::new()).set(*field, native) {
+            Err(reason) if *field != Field::Status => {
+                declined.push(Declined { field: *field, reason });
+                false
+            }
+            _ => true,
+        });
+        (taken, declined)
+    }
+
     /// Sets one field. Errors say which value is none of it.
     pub fn set(&mut self, field: Field, native: &Native) -> Result<(), String> {
         let wrong = || format!("`{native}` is no {field}");
@@ -74,6 +88,9 @@ impl TicketState {
             }
             (Field::Tags, Native::Empty) => self.tags.clear(),
             (Field::Tags, Native::Set(tags)) => self.tags.clone_from(tags),
+            (Field::Title, Native::Text(title)) if title.trim().is_empty() => {
+                return Err("a ticket must have a title that is not blank".to_owned());
+            }
             (Field::Title, Native::Text(title)) => self.title.clone_from(title),
             _ => return Err(wrong()),
         }
@@ -201,6 +218,7 @@ mod tests {
         }
         assert_eq!(copy, state);
         assert!(copy.set(Field::Status, &Native::Text("paused".to_owned())).unwrap_err().contains("paused"));
+        assert!(copy.set(Field::Title, &Native::Text(" \t".to_owned())).unwrap_err().contains("blank"));
         copy.set(Field::Owner, &Native::Text(" Ben@Example.ORG".to_owned())).unwrap();
         assert_eq!(copy.owner.as_deref(), Some("ben@example.org"));
     }

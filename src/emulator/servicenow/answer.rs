@@ -3,16 +3,46 @@
 use serde_json::{Map, Value, json};
 
 use super::save::Save;
+use super::settings::{Front, LostRole};
 use super::{Late, SYSTEM, ServiceNow, table_path};
 use crate::emulator::clock::{earlier, later};
 use crate::emulator::desk::{Surroundings, service_user};
 use crate::emulator::faults::{FaultKind, Plan, http_date};
 use crate::emulator::versions::Versions;
-use crate::emulator::wire::{Refusal, Reply, Request};
+use crate::emulator::wire::{Body, Refusal, Reply, Request};
 
 /// ServiceNow's shape of errors (`ticketing.md` 1.8).
 pub(super) fn error(status: u16, message: &str, detail: &str) -> Reply {
     Reply::json(status, json!({"error": {"message": message, "detail": detail}, "status": "failure"}))
+}
+
+/// The body of a query that was cut off after it began to answer: the rows so far, and the error behind them.
+pub(super) fn cut_off(rows: Vec<Value>) -> Value {
+    let words = "Transaction cancelled: maximum execution time exceeded";
+    let detail = format!("{words} Check logs for error trace or enable glide.rest.debug property");
+    json!({"result": rows, "error": {"message": words, "detail": detail}, "status": "failure"})
+}
+
+/// A page for people, where a program asked.
+fn web_page(status: u16, title: &str) -> Reply {
+    let page = format!(
+        "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    );
+    let body = Body::Raw("text/html;charset=UTF-8", page);
+    Reply { status, headers: Vec::new(), body }
+}
+
+/// What answers in the place of the instance.
+fn in_front(front: Front) -> Reply {
+    const RESTS: &str = "Instance Hibernating page";
+    match front {
+        Front::SignOn => {
+            Reply::empty(302).with("location", "https://login.example.org/saml?RelayState=nav_to.do")
+        }
+        Front::LogInPage => web_page(200, "Log in | ServiceNow"),
+        Front::Hibernating => web_page(200, RESTS),
+        Front::HibernatingNotFound => web_page(404, RESTS),
+    }
 }
 
 /// A refusal in that shape: its code is the message, its message the detail.
@@ -34,8 +64,12 @@ impl ServiceNow {
         around: &mut Surroundings<'_>,
     ) -> Reply {
         let now = around.now;
+        if let Some(front) = self.settings.front {
+            return in_front(front).with("date", http_date(now));
+        }
         let reply = self.admitted(request, path, plan, around).unwrap_or_else(|refused| refused);
-        reply.with("date", http_date(now))
+        let is_known = if reply.status == 401 { "false" } else { "true" };
+        reply.with("date", http_date(now)).with("x-is-logged-in", is_known)
     }
 
     fn admitted(
@@ -51,19 +85,40 @@ impl ServiceNow {
         if plan.is(&FaultKind::ExpireToken) {
             self.tokens.expire(request);
         }
-        if !self.tokens.admits(request, around.now) {
+        if self.settings.anonymous || !self.tokens.admits(request, around.now) {
             return Err(error(401, "User Not Authenticated", "Required to provide Auth information"));
         }
         self.count_call(around)?;
         let (table, id) = table_path(path).ok_or_else(|| {
             error(400, "Requested URI does not represent any resource", &format!("/{}", path.join("/")))
         })?;
+        if matches!(table, "incident" | "sn_si_incident") {
+            self.role(request.method == "GET", table)?;
+        }
         let is_stale = plan.is(&FaultKind::StaleRead);
         match (request.method.as_str(), id) {
             ("GET", None) => Ok(self.list(table, request, is_stale, around.base_url)),
             ("GET", Some(id)) => self.get(table, id, request, is_stale).map_err(|r| refusal(&r)),
             ("POST", None) | ("PATCH" | "PUT", Some(_)) => self.write(request, table, id, around),
             _ => Err(error(405, "Method not allowed", &request.method)),
+        }
+    }
+
+    /// What is refused to a user who lost the role, before anything is looked at.
+    fn role(&self, reads: bool, table: &str) -> Result<(), Reply> {
+        match self.settings.lost_role {
+            None => Ok(()),
+            Some(LostRole::NoTable) => Err(error(400, &format!("Invalid table {table}"), "")),
+            Some(LostRole::Refused) => Err(error(
+                403,
+                "User Not Authorized",
+                "Failed API level ACL Validation: insufficient rights to query records",
+            )),
+            Some(_) if !reads => {
+                let detail = "ACL Exception Update Failed due to security constraints";
+                Err(error(403, "Operation Failed", detail))
+            }
+            Some(_) => Ok(()),
         }
     }
 

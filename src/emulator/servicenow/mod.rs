@@ -5,7 +5,17 @@
 //! dropped and the rest carried out; the limit counts rows before access rules hide them; closing without code and
 //! notes is refused by data policy (403); a closed incident is not reopened; security incidents only go forward, step
 //! by step; resolved incidents close by themselves after 7 days; `correlation_id` is not unique; the client
-//! credentials grant is off; there is no rate rule. [`settings::Settings`] names what else can be switched.
+//! credentials grant is off; there is no rate rule; close code and notes stay on a reopened ticket; each table has a ticket
+//! of somebody else's, which is no record of the control interface. [`settings::Settings`] names what else can be switched:
+//!
+//! * who calls: `anonymous` (401 and `X-Is-Logged-In: false`), `lost_role` (`hidden`, `filtered`, `bare`, `refused`,
+//!   `no-table`), `front` (`sign-on`, `log-in-page`, `hibernating`, `hibernating-not-found`), `hidden_tables`,
+//!   `hidden_fields`;
+//! * failures behind a status of success: `cut_lists` (an error behind so many rows), `page_headers` (whether count and
+//!   links come with it); the fault `malformed` with `error-body` has the same error without rows;
+//! * refusals: `refused_fields`, named or not by `refusals_name_fields`; `blocked_close` (a close that has to wait for
+//!   something); `mandatory_on_close`; `readonly_fields` (dropped without a word);
+//! * what stays and what changes by itself: `cleared_on_reopen`, `rewritten_on_close`.
 //!
 //! `open` and `edit` take the common words (`title`, `status`, `verdict`, `severity`, `owner`, `comment`, `notes`,
 //! `key`, `delete`; `tags` are ignored, tickets here have none) and of their own: `fields` (any, native), `public` (the
@@ -162,6 +172,10 @@ impl Desk for ServiceNow {
             _ => ("Operation Failed", "Transaction cancelled"),
         };
         answer::error(status, message, detail)
+    }
+
+    fn error_body(&self) -> Value {
+        answer::cut_off(Vec::new())
     }
 
     fn open(

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::answer::{error, not_found};
+use super::answer::{cut_off, error, not_found};
 use super::query::Query;
-use super::record::{Record, codes, stamp, sys_id};
+use super::record::{COLUMNS, Record, codes, stamp, sys_id};
+use super::settings::LostRole;
 use super::{SYSTEM, ServiceNow};
 use crate::emulator::wire::{Refusal, Reply, Request};
 
@@ -53,12 +54,20 @@ impl ServiceNow {
         let limit = number("sysparm_limit").unwrap_or(DEFAULT_LIMIT).min(cap).max(1);
         let (offset, total) = (number("sysparm_offset").unwrap_or(0), rows.len());
         let page = rows.iter().skip(offset).take(limit).filter(|row| !row.hidden);
-        let result: Vec<Value> = page.map(|row| self.render(row, request)).collect();
-        let mut reply = Reply::json(200, json!({ "result": result }));
-        if request.option("sysparm_no_count") != Some("true") {
+        let mut result: Vec<Value> = page.map(|row| self.render(row, request)).collect();
+        let body = match self.settings.cut_lists {
+            Some(rows) if is_ticket_table(table) => {
+                result.truncate(rows);
+                cut_off(result)
+            }
+            _ => json!({ "result": result }),
+        };
+        let mut reply = Reply::json(200, body);
+        let headers = self.settings.page_headers;
+        if headers && request.option("sysparm_no_count") != Some("true") {
             reply = reply.with("x-total-count", total.to_string());
         }
-        if request.option("sysparm_suppress_pagination_header") != Some("true") {
+        if headers && request.option("sysparm_suppress_pagination_header") != Some("true") {
             let address = format!("{base_url}/{}/api/now/table/{table}", SYSTEM.as_str());
             reply = reply.with("link", links(&address, request, (offset, limit, total)));
         }
@@ -75,7 +84,8 @@ impl ServiceNow {
     ) -> Result<Reply, Refusal> {
         let versions = self.find(id).ok_or_else(not_found)?;
         let record = if is_stale { versions.previous() } else { versions.current() };
-        if record.table != table || record.hidden {
+        let lost = matches!(self.settings.lost_role, Some(LostRole::Hidden | LostRole::Filtered));
+        if record.table != table || record.hidden || lost {
             return Err(not_found());
         }
         Ok(Reply::json(200, json!({ "result": self.render(&self.row(record), request) })))
@@ -109,9 +119,18 @@ impl ServiceNow {
             "sys_user_group" => ["SOC", "Service Desk"].iter().map(|name| group(name)).collect(),
             "sys_choice" => ["incident", "sn_si_incident"].iter().flat_map(|t| self.choices(t)).collect(),
             "sys_journal_field" => records().flat_map(journal).collect(),
-            _ => records().filter(|record| record.table == table).map(|record| self.row(record)).collect(),
+            _ => {
+                let own = records().filter(|record| record.table == table).map(|record| self.row(record));
+                own.chain([self.with_own_columns(foreign(table))]).collect()
+            }
         };
-        if self.settings.hidden_tables.iter().any(|hidden| hidden == table) {
+        let follows_role = is_ticket_table(table) || table == "sys_journal_field";
+        let lost = self.settings.lost_role.filter(|_| follows_role);
+        if lost == Some(LostRole::Filtered) {
+            rows.clear();
+        }
+        let hidden = self.settings.hidden_tables.iter().any(|hidden| hidden == table);
+        if hidden || lost == Some(LostRole::Hidden) {
             for row in &mut rows {
                 row.hidden = true;
             }
@@ -136,7 +155,15 @@ impl ServiceNow {
             fields.insert("assigned_to.email".to_owned(), mail.clone());
             fields.insert("assigned_to.user_name".to_owned(), mail.clone());
         }
-        Row { fields, hidden: record.hidden }
+        self.with_own_columns(Row { fields, hidden: record.hidden })
+    }
+
+    /// A column of the customer's own is there on every ticket, empty where nobody has filled it.
+    fn with_own_columns(&self, mut row: Row) -> Row {
+        for column in &self.settings.custom_fields {
+            row.fields.entry(column.clone()).or_default();
+        }
+        row
     }
 
     fn choices(&self, table: &str) -> Vec<Row> {
@@ -158,6 +185,9 @@ impl ServiceNow {
 
     /// The fields that were asked for; what may not be read, or does not exist, is left out.
     fn render(&self, row: &Row, request: &Request) -> Value {
+        if self.settings.lost_role == Some(LostRole::Bare) && row.fields.contains_key("state") {
+            return json!({});
+        }
         let asked = request.option("sysparm_fields").filter(|text| !text.is_empty());
         let names: Vec<String> = match asked {
             Some(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
@@ -212,6 +242,32 @@ impl ServiceNow {
 fn row(fields: &[(&str, &str)]) -> Row {
     let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     Row { fields, hidden: false }
+}
+
+/// A ticket of somebody else's: no table of an instance in use is empty.
+fn foreign(table: &str) -> Row {
+    let mut fields: BTreeMap<String, String> =
+        COLUMNS.iter().map(|column| ((*column).to_owned(), String::new())).collect();
+    let created = "2026-01-05 09:00:00";
+    for (field, value) in [
+        ("sys_id", &*sys_id(&format!("foreign {table}"))),
+        ("number", "INC0000001"),
+        ("state", if table == "incident" { "2" } else { "16" }),
+        ("short_description", "Printer on floor 3"),
+        ("impact", "3"),
+        ("urgency", "3"),
+        ("sys_created_on", created),
+        ("sys_updated_on", created),
+        ("sys_updated_by", "ana"),
+        ("sys_mod_count", "1"),
+    ] {
+        fields.insert(field.to_owned(), value.to_owned());
+    }
+    Row { fields, hidden: false }
+}
+
+fn is_ticket_table(table: &str) -> bool {
+    matches!(table, "incident" | "sn_si_incident")
 }
 
 fn user(id: &str, mail: &str) -> Row {

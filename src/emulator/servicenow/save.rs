@@ -140,6 +140,7 @@ impl ServiceNow {
         around: &Surroundings<'_>,
     ) -> Result<(), Refusal> {
         let from = record.clone();
+        self.check_refused(&from, &save)?;
         for (field, value) in &save.fields {
             let dropped = !self.knows(field)
                 || COMPUTED.contains(&field.as_str())
@@ -155,6 +156,7 @@ impl ServiceNow {
         if record.get("state") != from.get("state") {
             self.check_state(&from, record, save.is_api)?;
             settle_state(&from, record, actor, &stamp(around.now));
+            self.follow_state(&from, record);
         }
         let computed = priority(record.get("impact"), record.get("urgency"));
         record.set("priority", computed);
@@ -174,6 +176,34 @@ impl ServiceNow {
         Ok(())
     }
 
+    /// Rules that take a whole save with them because of one field.
+    fn check_refused(&self, from: &Record, save: &Save) -> Result<(), Refusal> {
+        let changes = |field: &&String| save.fields.get(*field).is_some_and(|value| value != from.get(field));
+        let Some(field) = self.settings.refused_fields.iter().filter(|_| save.is_api).find(changes) else {
+            return Ok(());
+        };
+        Err(rule(if self.settings.refusals_name_fields {
+            let label = label(field);
+            format!("Data Policy Exception: The following fields are read only: {label}")
+        } else {
+            let rule = super::record::sys_id("a rule");
+            format!("Operation against file 'incident' was aborted by Business Rule 'Guard^{rule}'")
+        }))
+    }
+
+    /// What rules make of a ticket that was closed or reopened.
+    fn follow_state(&self, from: &Record, record: &mut Record) {
+        if record.is_closed() && !from.is_closed() {
+            for (field, value) in &self.settings.rewritten_on_close {
+                record.set(field, value.as_str());
+            }
+        }
+        if from.is_closed() && !record.is_closed() && self.settings.cleared_on_reopen {
+            record.set("close_code", "");
+            record.set("close_notes", "");
+        }
+    }
+
     fn check_state(&self, from: &Record, to: &Record, is_api: bool) -> Result<(), Refusal> {
         let (old, new) = (from.get("state"), to.get("state"));
         if from.is_incident() && old == "7" {
@@ -183,6 +213,13 @@ impl ServiceNow {
         if is_api && self.settings.process == Process::Stateful && is_jump(from, new) {
             let text = format!("The process definition does not allow to go from state {old} to state {new}");
             return Err(rule(text));
+        }
+        if is_closed(&to.table, new) && !self.settings.blocked_close.is_empty() {
+            let words = &self.settings.blocked_close;
+            return Err(rule(format!(
+                "Operation against file '{}' was aborted by Business Rule: {words}",
+                to.table
+            )));
         }
         if to.is_incident() && new == "3" && self.settings.hold_reason && to.get("hold_reason").is_empty() {
             return Err(rule("Data Policy Exception: The following fields are mandatory: On hold reason"));
@@ -220,6 +257,18 @@ impl ServiceNow {
             "Unique Key violation detected by database (Duplicate entry '{value}' for key '{field}')"
         );
         Err(rule(text))
+    }
+}
+
+/// What people call a field.
+fn label(field: &str) -> String {
+    match field {
+        "close_code" => "Resolution code".to_owned(),
+        "close_notes" => "Resolution notes".to_owned(),
+        _ => {
+            let words = field.replace('_', " ");
+            words.chars().take(1).flat_map(char::to_uppercase).chain(words.chars().skip(1)).collect()
+        }
     }
 }
 

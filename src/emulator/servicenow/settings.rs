@@ -1,5 +1,7 @@
 //! The lasting imperfections of the emulated ServiceNow, switched by `PATCH /control/servicenow/settings`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Which close codes an instance has (`ticketing.md` 1.4).
@@ -26,6 +28,36 @@ pub(super) enum Process {
     Open,
 }
 
+/// What an instance answers a user who lost the role that reads tickets. The user directory and the choices stay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum LostRole {
+    /// Access rules hide every row, which is counted all the same; a record is a 404, a write a 403.
+    Hidden,
+    /// A rule before each query leaves no row, and none is counted; a record is a 404, a write a 403.
+    Filtered,
+    /// Rows and records come without fields; a write is a 403.
+    Bare,
+    /// 403 for everything.
+    Refused,
+    /// 400, as if there were no such table.
+    NoTable,
+}
+
+/// What answers in the place of the instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Front {
+    /// A redirect to the log-in page of a single sign-on.
+    SignOn,
+    /// The log-in page itself, with the status of success.
+    LogInPage,
+    /// The page of an instance that was put to rest, with the status of success.
+    Hibernating,
+    /// The same, with a 404.
+    HibernatingNotFound,
+}
+
 /// See the head of the room for what each member does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -34,6 +66,26 @@ pub(super) enum Process {
 pub(super) struct Settings {
     /// The table that people open tickets in.
     pub(super) table: String,
+    /// Whether the instance does not know its caller any more.
+    pub(super) anonymous: bool,
+    /// What the service user lost.
+    pub(super) lost_role: Option<LostRole>,
+    /// What answers in the place of the instance.
+    pub(super) front: Option<Front>,
+    /// Rows after which each list is cut off by an error, which stands behind them in the body of a 200.
+    pub(super) cut_lists: Option<usize>,
+    /// Whether lists bear `X-Total-Count` and `Link`.
+    pub(super) page_headers: bool,
+    /// Fields that a rule refuses to have changed by the service user, with all that comes with them.
+    pub(super) refused_fields: Vec<String>,
+    /// Whether such a refusal names the field.
+    pub(super) refusals_name_fields: bool,
+    /// What stands in the way of a close, in the words of the rule that refuses it; nothing if it is empty.
+    pub(super) blocked_close: String,
+    /// What a rule sets at each close, whatever was sent.
+    pub(super) rewritten_on_close: BTreeMap<String, String>,
+    /// Whether close code and notes are cleared when a ticket is reopened; else they stay.
+    pub(super) cleared_on_reopen: bool,
     /// Whether a bad part of a query finds nothing, instead of being dropped.
     pub(super) strict_queries: bool,
     /// Most rows of a page, whatever was asked for.
@@ -91,6 +143,16 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             table: "incident".to_owned(),
+            anonymous: false,
+            lost_role: None,
+            front: None,
+            cut_lists: None,
+            page_headers: true,
+            refused_fields: Vec::new(),
+            refusals_name_fields: true,
+            blocked_close: String::new(),
+            rewritten_on_close: BTreeMap::new(),
+            cleared_on_reopen: false,
             strict_queries: false,
             page_cap: None,
             data_policy: true,

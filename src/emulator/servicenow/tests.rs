@@ -50,7 +50,7 @@ fn every_value_is_a_text_and_a_bad_part_of_a_query_is_dropped() {
     assert_eq!(rows.len(), 1);
     assert!(rows[0].as_object().unwrap().values().all(Value::is_string));
     assert_eq!((&rows[0]["priority"], &rows[0]["sys_mod_count"]), (&json!("1"), &json!("0")));
-    assert_eq!(it.rows("incident?sysparm_query=nosuch=1").len(), 2, "all of them");
+    assert_eq!(it.rows("incident?sysparm_query=nosuch=1").len(), 3, "all of them");
     it.desk(|desk, _| desk.set(&json!({"strict_queries": true}))).unwrap();
     assert_eq!(it.rows("incident?sysparm_query=nosuch=1").len(), 0);
     assert!(it.desk(|desk, _| desk.set(&json!({"nosuch": 1}))).is_err());
@@ -65,7 +65,7 @@ fn the_limit_counts_rows_before_access_rules() {
     let target = "incident?sysparm_limit=2&sysparm_query=ORDERBYshort_description";
     let reply = it.send("GET", target, &Value::Null);
     assert_eq!(reply.value()["result"], json!([]));
-    assert_eq!(header(&reply, "x-total-count"), Some("5"));
+    assert_eq!(header(&reply, "x-total-count"), Some("6"));
     assert!(header(&reply, "link").unwrap().contains("sysparm_offset=2>;rel=\"next\""));
     let last = it.send("GET", &format!("{target}&sysparm_offset=4"), &Value::Null);
     assert!(!header(&last, "link").unwrap().contains("rel=\"next\""));
@@ -155,7 +155,7 @@ fn what_a_column_cannot_hold_is_cut_off_in_silence() {
 fn a_change_without_an_id_opens_nothing() {
     let mut it = Instance::new(&json!({}));
     assert_eq!(it.send("PATCH", "incident", &json!({"short_description": "x"})).status, 405);
-    assert!(it.rows("incident").is_empty());
+    assert_eq!(it.rows("incident").len(), 1, "somebody else's");
 }
 
 #[test]
