@@ -714,7 +714,7 @@ async fn what_a_scrip_does_in_answer_to_us_is_marked_as_nobodys_word() {
         stage.connector.comment(&opened, &CommentKey::from_id("k"), "copied").await.unwrap();
         if listed_first {
             let listed = stage.list(since).await;
-            assert_eq!(by_itself(listed.last().unwrap()), [was_new.clone()]);
+            assert_eq!(by_itself(listed.last().unwrap()), std::slice::from_ref(&was_new));
         }
         let read = stage.read(&opened.record).await;
         assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![was_new.clone()]));

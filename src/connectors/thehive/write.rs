@@ -46,7 +46,7 @@ impl TheHive {
                     return Err(advised(error, current, patch));
                 }
                 tracing::warn!(%record, %error, "the status is written alone; the rest follows");
-                rest.iter().for_each(|member| drop(body.remove(member)));
+                body.retain(|member, _| !rest.contains(member));
                 continue;
             }
             if left.is_empty() && body.contains_key("assignee") {
