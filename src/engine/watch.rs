@@ -136,6 +136,7 @@ mod tests {
             modified: second(modified),
             modified_by: None,
             fresh: false,
+            hidden: Natives::new(),
             native: Natives::new(),
             closing_comment: None,
             comments: Comments::Counted(0),

@@ -24,6 +24,10 @@ pub struct Snapshot {
     pub fresh: bool,
     /// The stated fields.
     pub native: Natives,
+    /// Values that the record has but does not state now, such as a resolution left over on an open issue. What comes to
+    /// be stated just as it was hidden is nobody's edit.
+    #[serde(default, skip_serializing_if = "Natives::is_empty")]
+    pub hidden: Natives,
     /// The note given at closing, where the system has one.
     pub closing_comment: Option<String>,
     /// The comments.

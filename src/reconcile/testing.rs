@@ -77,6 +77,7 @@ pub(crate) fn snapshot(record: &str, modified: Timestamp, native: &[(Field, Nati
         modified,
         modified_by: None,
         fresh: true,
+        hidden: crate::model::Natives::new(),
         native: native.iter().cloned().collect(),
         closing_comment: None,
         comments: Comments::Listed(Vec::new()),

@@ -94,6 +94,7 @@ impl Remote {
             modified: version.modified,
             modified_by: Some(format!("{:?}", version.by)),
             fresh,
+            hidden: crate::model::Natives::new(),
             native,
             closing_comment: version.closing_comment.clone(),
             comments,

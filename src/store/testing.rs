@@ -93,6 +93,7 @@ pub(super) fn snapshot(number: u64, comment_bytes: usize) -> Snapshot {
         modified: time(1),
         modified_by: None,
         fresh: true,
+        hidden: crate::model::Natives::new(),
         native: BTreeMap::from([(Field::Status, Native::Text("active".into()))]),
         closing_comment: None,
         comments: Comments::Listed(vec![comment]),

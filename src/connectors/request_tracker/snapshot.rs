@@ -65,6 +65,7 @@ pub(super) fn ticket(view: &View<'_>, json: &Value, revision: &str, fresh: bool)
         modified,
         modified_by: user(&json["LastUpdatedBy"]).map(str::to_owned),
         fresh,
+        hidden: Natives::new(),
         native: natives(settings, json, status),
         closing_comment: note.map(str::to_owned),
         comments: Comments::Recent(Vec::new()),

@@ -61,6 +61,7 @@ pub(super) fn incident(
         modified,
         modified_by: None,
         fresh,
+        hidden: Natives::new(),
         native: natives(properties, status),
         closing_comment: note.map(str::to_owned),
         comments: Comments::Counted(additional.comments_count.value().copied().unwrap_or(0)),

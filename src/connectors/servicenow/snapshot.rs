@@ -81,6 +81,7 @@ impl Reader<'_> {
             modified,
             modified_by: filled(row, "sys_updated_by").map(str::to_owned),
             fresh,
+            hidden: Natives::new(),
             native: self.natives(row, state),
             closing_comment: filled(row, "close_notes").map(str::to_owned),
             // A list brings what was written since; a read by itself brings no news of comments.

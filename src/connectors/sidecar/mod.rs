@@ -117,6 +117,7 @@ impl Sidecar {
             modified: ticket.modified,
             modified_by: ticket.modified_by,
             fresh: true,
+            hidden: crate::model::Natives::new(),
             native: ticket.state.natives(),
             closing_comment: ticket.closing_note,
             comments,

@@ -60,6 +60,7 @@ impl Reader<'_> {
             modified,
             modified_by: wire.updated_by.text().map(str::to_owned),
             fresh,
+            hidden: Natives::new(),
             native: self.natives(&wire, stage),
             closing_comment: wire.summary.text().map(markdown::plain),
             comments: Comments::Recent(Vec::new()),
