@@ -96,7 +96,10 @@ async fn an_account_that_lost_the_project_finds_nothing_absent() {
             assert!(is_cloud || matches!(error, CallError::Denied { .. }), "{name}: {error}");
         }
         set(&pair, &json!({"project_lost": false}));
-        assert_eq!(pair.restarted().find(&key(1), Depth::Record).await.unwrap().unwrap().record, ticket.record);
+        assert_eq!(
+            pair.restarted().find(&key(1), Depth::Record).await.unwrap().unwrap().record,
+            ticket.record
+        );
         assert_eq!(pair.writes().len(), 1);
     }
 }
@@ -211,7 +214,11 @@ async fn a_resolution_from_before_a_close_is_known_to_be_from_before() {
     let closed = update(&pair, &ticket, &close()).await.snapshot.unwrap();
     let reopen = patch(&[(Field::Status, text("indeterminate"))], None);
     let open = update(&pair, &closed, &reopen).await.snapshot.unwrap();
-    assert_eq!((open.native.get(&Field::Verdict), &open.hidden[&Field::Verdict]), (None, &text("True Positive")));
+    assert_eq!(
+        (open.native.get(&Field::Verdict), &open.hidden[&Field::Verdict]),
+        (None, &text("True Positive"))
+    );
+    pair.emulator.advance(1.0);
     assert_eq!(pair.list("2026-11-01T00:00:00Z").await.0[0].hidden, open.hidden);
     // The transition shows no resolution, and none is set by it.
     set(&pair, &json!({"closing_screen": false}));
@@ -329,7 +336,10 @@ async fn a_note_that_is_refused_does_not_hold_up_the_close() {
     let close = patch(&[(Field::Status, text("done"))], Some("because"));
     let written = update(&pair, &ticket, &close).await;
     assert_eq!(written.declined, []);
-    assert_eq!((&pair.shown(&ticket)["status"], &pair.shown(&ticket)["comments"]), (&json!("closed"), &json!([])));
+    assert_eq!(
+        (&pair.shown(&ticket)["status"], &pair.shown(&ticket)["comments"]),
+        (&json!("closed"), &json!([]))
+    );
 }
 
 #[tokio::test]

@@ -43,7 +43,11 @@ impl Jira {
                 }
             }
             start += rows.len();
-            let total = page.total.value().copied().ok_or_else(|| bad("it does not say how many there are".to_owned()))?;
+            let total = page
+                .total
+                .value()
+                .copied()
+                .ok_or_else(|| bad("it does not say how many there are".to_owned()))?;
             if u32::try_from(start).is_ok_and(|start| start >= total) {
                 return Ok(without_notes(all));
             }

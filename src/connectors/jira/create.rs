@@ -99,7 +99,8 @@ impl Jira {
     ) -> Result<(), CallError> {
         let complaint = Complaint::behind(&error).filter(|_| matches!(error, CallError::Refused { .. }));
         let Some(complaint) = complaint else { return Err(error) };
-        let optional = [("priority", Some(Field::Severity)), ("assignee", Some(Field::Owner)), ("description", None)];
+        let optional =
+            [("priority", Some(Field::Severity)), ("assignee", Some(Field::Owner)), ("description", None)];
         let mut left_out = false;
         for (name, field) in optional {
             let Some(why) = complaint.fields.get(name) else { continue };
@@ -109,7 +110,9 @@ impl Jira {
             left_out = true;
             match field {
                 Some(field) => declined.push(Declined { field, reason: format!("{name}: {}", shown(why)) }),
-                None => tracing::warn!(system = %self.endpoint.system, why, "the issue is opened without a description"),
+                None => {
+                    tracing::warn!(system = %self.endpoint.system, why, "the issue is opened without a description")
+                }
             }
         }
         if left_out {

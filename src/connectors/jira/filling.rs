@@ -168,9 +168,16 @@ mod tests {
         assert_eq!(filling.fields["resolution"], json!({"name": "True Positive"}));
         assert!(refuse(&mut filling, "resolution", "Resolution name 'True Positive' is not valid"));
         assert_eq!(filling.fields["resolution"], json!({"name": "Done"}));
-        assert!(refuse(&mut filling, "resolution", "Field 'resolution' cannot be set. It is not on the screen"));
+        assert!(refuse(
+            &mut filling,
+            "resolution",
+            "Field 'resolution' cannot be set. It is not on the screen"
+        ));
         assert!(filling.fields.is_empty());
-        assert!(!refuse(&mut filling, "resolution", "resolution is required."), "there is nothing left to send");
+        assert!(
+            !refuse(&mut filling, "resolution", "resolution is required."),
+            "there is nothing left to send"
+        );
         assert!(filling.declined().unwrap().reason.contains("is not valid"));
     }
 

@@ -45,10 +45,9 @@ mod tests {
             "(project = \"SOC\" OR labels = \"lockstep\") AND updated >= 1795425177123 ORDER BY updated ASC, key ASC"
         );
         assert!(changed("S\"C", Scope::Project, since).contains("\"S\\\"C\""));
-        assert!(
-            changed("SOC", Scope::Labelled, since)
-                .starts_with("labels = \"lockstep\" AND (project = \"SOC\" OR labels = \"lockstep\") AND updated")
-        );
+        assert!(changed("SOC", Scope::Labelled, since).starts_with(
+            "labels = \"lockstep\" AND (project = \"SOC\" OR labels = \"lockstep\") AND updated"
+        ));
     }
 
     #[test]
@@ -56,7 +55,9 @@ mod tests {
         let key = format!("lockstep-{}", "0a".repeat(16));
         assert_eq!(
             with_key("SOC", &key).unwrap(),
-            format!("labels = \"{key}\" AND (project = \"SOC\" OR labels = \"{key}\") ORDER BY created ASC, key ASC")
+            format!(
+                "labels = \"{key}\" AND (project = \"SOC\" OR labels = \"{key}\") ORDER BY created ASC, key ASC"
+            )
         );
         for odd in [
             "",

@@ -88,7 +88,9 @@ mod tests {
         assert_eq!(complaint.general, ["Something"]);
         assert_eq!(complaint.fields, [("labels", "Field 'labels' cannot be set"), ("x", "")].into());
         assert_eq!(complaint.words(), "Something; labels: Field \\'labels\\' cannot be set; x: ");
-        for none in [json!(null), json!("x"), json!({"message": "x", "status-code": 404}), json!({"errors": []})] {
+        for none in
+            [json!(null), json!("x"), json!({"message": "x", "status-code": 404}), json!({"errors": []})]
+        {
             assert_eq!(Complaint::of(&none), None, "{none}");
         }
         assert!(Complaint::of(&json!({"errorMessages": [], "errors": {}})).unwrap().is_empty());

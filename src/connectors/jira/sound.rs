@@ -22,6 +22,9 @@ use crate::http::{Answer, CallError};
 /// The read of an issue by its id.
 pub(super) const READ: &str = "tickets.get";
 
+/// The look-up of those who can be assigned.
+const USERS: &str = "users.find";
+
 /// Examines them.
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
@@ -48,15 +51,17 @@ impl Sound for Answers {
             comment::LIST => is_page_of_comments(body, asked.url),
             comment::CREATE => has_id(body),
             create::CREATE => has_id(body),
-            transition::OFFERS => {
-                body["transitions"].is_array().then_some(()).ok_or("there is no list of transitions".to_owned())
-            }
+            transition::OFFERS => body["transitions"]
+                .is_array()
+                .then_some(())
+                .ok_or("there is no list of transitions".to_owned()),
             // The note of a close is a comment that goes by the name of the close.
             transition::MOVE if asked.url.path().ends_with("/comment") => has_id(body),
-            transition::MOVE | update::UPDATE => {
-                body.is_null().then_some(()).ok_or("a change is answered with nothing, and not with this".to_owned())
-            }
-            "users.find" => body.is_array().then_some(()).ok_or("the users are no list".to_owned()),
+            transition::MOVE | update::UPDATE => body
+                .is_null()
+                .then_some(())
+                .ok_or("a change is answered with nothing, and not with this".to_owned()),
+            USERS => body.is_array().then_some(()).ok_or("the users are no list".to_owned()),
             _ => body.is_object().then_some(()).ok_or("there is nothing in it".to_owned()),
         };
         shape.map_err(Unsound::Malformed)
@@ -73,6 +78,10 @@ impl Sound for Answers {
                 if names_issue(asked.url) && complaint.fields.is_empty() =>
             {
                 Meaning::Gone
+            }
+            // A user is looked for among those who can be assigned in the project, or to an issue.
+            (CallError::NotFound { status: 404, .. }, Some(complaint)) if asked.operation == USERS => {
+                Meaning::Denied(self.lost(&complaint.words()))
             }
             (CallError::Denied { status: 401, message, .. }, _) => {
                 Meaning::Denied(format!("{message}. {RENEW}"))
@@ -101,7 +110,9 @@ impl Answers {
             // The query is always the same: what is wrong with it is the project that it names.
             list::FIND => Meaning::Denied(self.lost(&says)),
             list::LIST if names_project() => Meaning::Denied(self.lost(&says)),
-            create::CREATE if ["project", "issuetype"].iter().any(|name| complaint.fields.contains_key(name)) => {
+            create::CREATE
+                if ["project", "issuetype"].iter().any(|name| complaint.fields.contains_key(name)) =>
+            {
                 Meaning::Denied(self.lost(&says))
             }
             _ => Meaning::AsStated,
@@ -130,7 +141,8 @@ impl Answers {
 
     /// Whether a page of a search says where it ends, and holds what it says.
     fn is_page(&self, body: &Value) -> Result<(), String> {
-        let rows = body["issues"].as_array().ok_or("the search has no list of issues; is the address right?")?;
+        let rows =
+            body["issues"].as_array().ok_or("the search has no list of issues; is the address right?")?;
         match self.deployment {
             Deployment::Cloud => page_end(body).map(drop),
             Deployment::DataCenter => counts(body, rows.len()),
@@ -138,11 +150,13 @@ impl Answers {
     }
 }
 
-const RENEW: &str = "Renew the credential of lockstep's account: its token or password has expired, was revoked or is wrong";
+const RENEW: &str =
+    "Renew the credential of lockstep's account: its token or password has expired, was revoked or is wrong";
 
 /// What the headers say of a caller whom Jira does not know. Data Center may name several reasons; `OK` is the last word.
 fn stranger(headers: &HeaderMap) -> Option<String> {
-    let said = |name: &str| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).map(str::trim);
+    let said =
+        |name: &str| headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok()).map(str::trim);
     let mut reasons = said("x-seraph-loginreason");
     let is_in = said("x-seraph-loginreason").any(|reason| reason.eq_ignore_ascii_case("ok"));
     let bad = reasons.find(|reason| {
@@ -174,7 +188,9 @@ fn log_in_page(error: &CallError) -> Meaning {
 /// Whether a redirect leads to a place to log in.
 fn is_log_in(to: &str) -> bool {
     let to = to.to_ascii_lowercase();
-    ["login", "log-in", "signin", "sign-in", "/sso", "saml", "oauth", "authorize"].iter().any(|word| to.contains(word))
+    ["login", "log-in", "signin", "sign-in", "/sso", "saml", "oauth", "authorize"]
+        .iter()
+        .any(|word| to.contains(word))
 }
 
 /// Whether a text names a project, as a word of its own.
@@ -230,7 +246,8 @@ pub(super) fn page_end(body: &Value) -> Result<Option<&str>, String> {
 /// Whether a page by numbers holds as many rows as it says.
 fn counts(body: &Value, rows: usize) -> Result<(), String> {
     let number = |name: &str| body[name].as_u64().and_then(|n| usize::try_from(n).ok());
-    let (Some(start), Some(most), Some(total)) = (number("startAt"), number("maxResults"), number("total")) else {
+    let (Some(start), Some(most), Some(total)) = (number("startAt"), number("maxResults"), number("total"))
+    else {
         return Err("the page does not say which of how many rows it holds".to_owned());
     };
     let rest = total.saturating_sub(start);

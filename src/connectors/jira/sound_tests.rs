@@ -112,7 +112,11 @@ fn a_sound_answer_passes_and_no_other_does() {
     for deployment in [Deployment::Cloud, Deployment::DataCenter] {
         for operation in ALL {
             let good = sound(deployment, operation);
-            assert_eq!(success(deployment, operation, &[("x-aaccountid", "me")], &good), Ok(()), "{operation:?}");
+            assert_eq!(
+                success(deployment, operation, &[("x-aaccountid", "me")], &good),
+                Ok(()),
+                "{operation:?}"
+            );
             let ok = [("x-seraph-loginreason", "OUT"), ("x-seraph-loginreason", "OK"), ("x-ausername", "me")];
             assert_eq!(success(deployment, operation, &ok, &good), Ok(()), "{operation:?}");
             // What was answered to a stranger is not even looked at.
@@ -152,7 +156,11 @@ fn a_page_says_where_it_ends_and_holds_what_it_says() {
         page.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         success(Deployment::Cloud, LIST, &[], &page)
     };
-    for clear in [json!({"isLast": true}), json!({"nextPageToken": "a"}), json!({"isLast": false, "nextPageToken": "a"})] {
+    for clear in [
+        json!({"isLast": true}),
+        json!({"nextPageToken": "a"}),
+        json!({"isLast": false, "nextPageToken": "a"}),
+    ] {
         assert_eq!(cloud(clear.clone()), Ok(()), "{clear}");
     }
     for unclear in [
@@ -193,8 +201,12 @@ fn only_jira_says_that_an_issue_is_gone() {
         let said = refusal(of_issue, 404, &stranger, Some(gone.clone()));
         assert!(matches!(said, Meaning::Denied(_)), "{of_issue:?}: {said:?}");
     }
-    for not_of_issue in [LIST, FIND, CREATE, ME, USERS] {
-        assert_eq!(refusal(not_of_issue, 404, &[], Some(gone.clone())), Meaning::AsStated, "{not_of_issue:?}");
+    for not_of_issue in [LIST, FIND, CREATE, ME] {
+        assert_eq!(
+            refusal(not_of_issue, 404, &[], Some(gone.clone())),
+            Meaning::AsStated,
+            "{not_of_issue:?}"
+        );
     }
     for odd in [
         None,
@@ -221,6 +233,7 @@ fn a_refusal_may_be_about_the_caller() {
         (CREATE, 400, complaint(&[], &[("project", "valid project is required")])),
         (CREATE, 400, complaint(&[], &[("issuetype", "Specify an issue type")])),
         (ME, 401, complaint(&["Client must be authenticated"], &[])),
+        (USERS, 404, complaint(&["No project could be found with key 'SOC'."], &[])),
     ];
     for (operation, status, body) in denied {
         let said = refusal(operation, status, &[], Some(body.clone()));
@@ -236,7 +249,11 @@ fn a_refusal_may_be_about_the_caller() {
         (UPDATE, 500, complaint(&["Internal server error"], &[])),
     ];
     for (operation, status, body) in as_stated {
-        assert_eq!(refusal(operation, status, &[], Some(body.clone())), Meaning::AsStated, "{operation:?} {body}");
+        assert_eq!(
+            refusal(operation, status, &[], Some(body.clone())),
+            Meaning::AsStated,
+            "{operation:?} {body}"
+        );
     }
     let to = |place: &'static str| refusal(READ, 302, &[("location", place)], None);
     assert!(matches!(to("https://sso.example/saml?x"), Meaning::Denied(_)));

@@ -109,7 +109,8 @@ fn a_closing_note_is_told_by_its_author_too() {
 fn what_is_left_over_on_an_open_issue_is_kept_and_not_stated() {
     let mut json = issue();
     assert!(read(&json).unwrap().hidden.is_empty());
-    json["fields"]["status"] = json!({"id": "3", "name": "In Progress", "statusCategory": {"key": "indeterminate"}});
+    json["fields"]["status"] =
+        json!({"id": "3", "name": "In Progress", "statusCategory": {"key": "indeterminate"}});
     let open = read(&json).unwrap();
     assert_eq!(open.native.get(&Field::Verdict), None);
     assert_eq!(open.hidden, [(Field::Verdict, text("True Positive"))].into());

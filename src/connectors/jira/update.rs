@@ -185,12 +185,7 @@ impl Jira {
         Ok(())
     }
 
-    fn leave_out_of(
-        &self,
-        edit: &mut Edit,
-        complaint: &Complaint<'_>,
-        declined: &mut Vec<Declined>,
-    ) -> bool {
+    fn leave_out_of(&self, edit: &mut Edit, complaint: &Complaint<'_>, declined: &mut Vec<Declined>) -> bool {
         let verdict = self.settings.verdict_field.as_deref().unwrap_or("resolution");
         let named = [
             (Field::Title, "summary"),

@@ -50,9 +50,7 @@ impl Jira {
             }
             (Deployment::Cloud, _) => reply.with("x-aaccountid", account(USER)),
             (Deployment::DataCenter, Caller::Stranger) => reply.with("x-ausername", "anonymous"),
-            (Deployment::DataCenter, _) => {
-                reply.with("x-seraph-loginreason", "OK").with("x-ausername", USER)
-            }
+            (Deployment::DataCenter, _) => reply.with("x-seraph-loginreason", "OK").with("x-ausername", USER),
         }
     }
 

@@ -175,7 +175,10 @@ fn cloud_answers_a_stranger_as_if_nothing_were_there() {
     for (who, settings) in [(WRONG_PASSWORD, json!({})), (SERVICE_USER, json!({"anonymous": true}))] {
         let mut caller = caller(&settings);
         let told = told(&mut caller, who, "3", "search/jql");
-        assert_eq!(told.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [401, 200, 400, 404, 404, 400]);
+        assert_eq!(
+            told.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
+            [401, 200, 400, 404, 404, 400]
+        );
         assert_eq!(told[1].1, json!({"issues": [], "isLast": true}));
         assert_eq!(
             told[2].1["errorMessages"],

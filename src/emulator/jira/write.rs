@@ -112,7 +112,9 @@ impl Jira {
         if !self.settings.may_edit {
             // Who may not edit is told so of each field, as if it were on no screen.
             let named = members(&body, "fields").into_iter().chain(members(&body, "update"));
-            return Err(field_refusal(&named.map(|(name, _)| (name.clone(), not_on_screen(&name).into())).collect()));
+            return Err(field_refusal(
+                &named.map(|(name, _)| (name.clone(), not_on_screen(&name).into())).collect(),
+            ));
         }
         // A status here is ignored (`ticketing.md` 2.4).
         let mut fields = members(&body, "fields");
