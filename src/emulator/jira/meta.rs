@@ -75,7 +75,12 @@ impl Jira {
             return Err(refusal(400, "The permissions query parameter is required."));
         }
         let of = |name: &str| {
-            let has = name != "TRANSITION_ISSUES" || self.settings.may_transition;
+            let has = match name {
+                "TRANSITION_ISSUES" => self.settings.may_transition,
+                "EDIT_ISSUES" => self.settings.may_edit,
+                "ADD_COMMENTS" => self.settings.may_comment,
+                _ => true,
+            };
             let row =
                 json!({"id": "10", "key": name, "name": name, "type": "PROJECT", "havePermission": has});
             (name.to_owned(), row)
