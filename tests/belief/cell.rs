@@ -96,6 +96,7 @@ impl Operation {
         match answer {
             Answer::OtherRecord | Answer::Nulls => asks_for_one,
             Answer::MissingFields => false,
+            Answer::In(state) => !(self.at_the_start && state.looks_new),
             _ => true,
         }
     }

@@ -235,6 +235,9 @@ impl<'a> Scene<'a> {
                 lacks.push(format!("`{}` is not mapped as a whole: {}", case.what, members.join(", ")));
             }
             for (place, record) in self.shown(case) {
+                if record.is_null() {
+                    lacks.push(format!("`{}`: {place} is not there", case.what));
+                }
                 lacks.extend(
                     missing(&expected, place, &record).map(|what| format!("`{}`: {what}", case.what)),
                 );

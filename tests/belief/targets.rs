@@ -46,16 +46,23 @@ pub(crate) struct State {
     pub(crate) stops_polls: bool,
     /// Whether only a worker that starts in it meets it.
     pub(crate) only_at_the_start: bool,
+    /// Whether it looks like a system without tickets, which is what a worker that starts in it expects.
+    pub(crate) looks_new: bool,
 }
 
 const fn state(path: &'static str, name: &'static str, on: &'static str, off: &'static str) -> State {
-    State { name, path, on, off, stops_polls: true, only_at_the_start: false }
+    State { name, path, on, off, stops_polls: true, only_at_the_start: false, looks_new: false }
 }
 
 impl State {
     /// One that lets the lists pass.
     const fn beside_polls(self) -> Self {
         Self { stops_polls: false, ..self }
+    }
+
+    /// One that looks like a system without tickets.
+    const fn like_new(self) -> Self {
+        Self { looks_new: true, ..self }
     }
 
     /// One that is not met as long as what was given before lasts.
@@ -151,7 +158,7 @@ const JIRA_STATES: &[State] = &[
 const RT: &str = "request-tracker/settings";
 const REQUEST_TRACKER_STATES: &[State] = &[
     state(RT, "anonymous", r#"{"anonymous": true}"#, r#"{"anonymous": false}"#),
-    state(RT, "tickets unseen", r#"{"lacks": ["ShowTicket"]}"#, r#"{"lacks": []}"#),
+    state(RT, "tickets unseen", r#"{"lacks": ["ShowTicket"]}"#, r#"{"lacks": []}"#).like_new(),
     state(RT, "queue unseen", r#"{"lacks": ["ShowTicket", "SeeQueue"]}"#, r#"{"lacks": []}"#),
     state(RT, "may not modify", r#"{"lacks": ["ModifyTicket"]}"#, r#"{"lacks": []}"#).beside_polls(),
     state(RT, "may not comment", r#"{"lacks": ["CommentOnTicket"]}"#, r#"{"lacks": []}"#).beside_polls(),
@@ -159,8 +166,8 @@ const REQUEST_TRACKER_STATES: &[State] = &[
 const HIVE: &str = "thehive/settings";
 const THEHIVE_STATES: &[State] = &[
     state(HIVE, "anonymous", r#"{"anonymous": true}"#, r#"{"anonymous": false}"#),
-    state(HIVE, "other organisation", r#"{"acts_in": "other"}"#, r#"{"acts_in": "soc"}"#),
-    state(HIVE, "empty index", r#"{"index_empty": true}"#, r#"{"index_empty": false}"#),
+    state(HIVE, "other organisation", r#"{"organisation": "other"}"#, r#"{"organisation": "soc"}"#),
+    state(HIVE, "empty index", r#"{"index_empty": true}"#, r#"{"index_empty": false}"#).like_new(),
 ];
 
 const JIRA_DATA_CENTER: Desk = Desk {
