@@ -239,7 +239,6 @@ fn meant(meaning: Meaning, error: CallError) -> CallError {
             CallError::Gone { site, status, code, message: error.words().to_owned() }
         }
         (Meaning::Denied(message), Some(status)) => CallError::Denied { site, status, code, message },
-        (Meaning::Blocked(message), Some(status)) => CallError::Blocked { site, status, code, message },
         (Meaning::Failed(message), Some(_)) => {
             CallError::Unknown { site, status, message, retry_after: error.retry_after() }
         }

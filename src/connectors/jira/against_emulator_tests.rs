@@ -448,7 +448,7 @@ async fn a_close_that_cannot_be_made_is_refused_in_jiras_words() {
     let pair = Pair::with(&json!({"may_transition": false}), |_| {});
     let ticket = pair.ticket().await;
     let error = pair.jira.update(&ticket, &close).await.unwrap_err();
-    assert!(matches!(error, CallError::Denied { .. }) && error.code() == "blocked", "{error}");
+    assert!(matches!(error, CallError::Blocked { .. }), "{error}");
     assert!(error.to_string().contains("Transition Issues"), "{error}");
 }
 

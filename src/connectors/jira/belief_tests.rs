@@ -286,7 +286,7 @@ async fn a_close_that_is_blocked_can_pass_later() {
             pair.edit(&ticket, &json!({"status_name": "In Review"}));
             ticket = pair.read(&ticket).await;
             let error = pair.jira.update(&ticket, &close()).await.unwrap_err();
-            let waits = matches!(error, CallError::Denied { .. }) && error.code() == "blocked";
+            let waits = matches!(error, CallError::Blocked { .. });
             assert!(waits, "{blocked} {workflow}: {error}");
             // It was not moved about meanwhile.
             assert_eq!(pair.read(&ticket).await.raw["fields"]["status"]["name"], "In Review");

@@ -7,10 +7,6 @@ use serde_json::Value;
 use crate::connectors::text::shown;
 use crate::http::CallError;
 
-/// The code of a refusal that can pass by itself: sub-tasks that are open, an approval that is pending, a condition of the
-/// workflow.
-pub(super) const BLOCKED: &str = "blocked";
-
 /// An error in Jira's form.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Complaint<'a> {
@@ -66,10 +62,10 @@ pub(super) fn may_pass(error: &CallError) -> bool {
 
 /// The same refusal as one that is tried again.
 pub(super) fn blocked(error: &CallError) -> CallError {
-    CallError::Denied {
+    CallError::Blocked {
         site: Box::new(error.site().clone()),
         status: error.status().unwrap_or_default(),
-        code: BLOCKED.to_owned(),
+        code: String::new(),
         message: format!("the workflow does not let it through now: {}", error.words()),
     }
 }

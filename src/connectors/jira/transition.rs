@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::filling::Filling;
-use super::refusal::{BLOCKED, Complaint, blocked, is_refusal, may_pass};
+use super::refusal::{Complaint, blocked, is_refusal, may_pass};
 use super::snapshot::{DONE, note_text};
 use super::update::Progress;
 use super::wire::{WireTransition, WireTransitions};
@@ -118,7 +118,7 @@ impl Jira {
     /// is none. The first passes, and nobody is told which it is.
     fn no_way(&self, message: String) -> CallError {
         let site = Box::new(self.endpoint.site(MOVE, None));
-        CallError::Denied { site, status: 403, code: BLOCKED.to_owned(), message }
+        CallError::Blocked { site, status: 403, code: String::new(), message }
     }
 
     /// One POST, and another where a refusal shows that the screen takes or demands other fields than its metadata say.

@@ -73,7 +73,6 @@ pub(in crate::connectors) fn meant(
         Meaning::AsStated => "as stated",
         Meaning::Gone => "gone",
         Meaning::Denied(_) => "denied",
-        Meaning::Blocked(_) => "blocked",
         Meaning::Failed(_) => "failed",
     }
 }
