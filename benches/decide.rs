@@ -36,6 +36,7 @@ fn snapshot(name: &str, second: i64, status: &str, severity: &str, verdict: Opti
         modified_by: Some("ana@example.org".to_owned()),
         fresh: false,
         native: native.into(),
+        hidden: std::collections::BTreeMap::new(),
         closing_comment: None,
         comments: Comments::Listed(Vec::new()),
         lifecycle: Lifecycle::Present,

@@ -36,6 +36,7 @@ fn step(number: u64) -> Vec<Change> {
         attempts: 0,
         unreachable: 0,
         misses: 0,
+        missed: None,
         overtaken: false,
         causes: vec!["alice@example.org: status in defender/incident/4711".to_owned()],
     };

@@ -125,6 +125,35 @@ mod defects {
         SparedEditLoses,
         /// What a close of unknown outcome is to write is forgotten when a list brings the record.
         ListEndsIntent,
+        // Absence, success and authorship without proof.
+        /// A record is taken for gone though the caller may see nothing any more.
+        CallerNotAsked,
+        /// A record that was taken for gone is never looked for again.
+        GoneForGood,
+        /// A verdict that a record kept from before passes for somebody's when we close it.
+        LeftOverIsAnEdit,
+        /// Of two closes with a verdict the one that is listed later stands.
+        ListsDecideVerdict,
+        /// A verdict that says nothing, given because one was demanded, replaces one that says something.
+        VagueVerdictCounts,
+        /// A reopened incident is closed again with the verdict that was revoked.
+        VerdictOutlivesReopening,
+        /// A text that was cut excuses whatever comes to stand in its place.
+        CutExcusesAnything,
+        /// A 404 of a gateway is taken for the service's word that a record is gone.
+        ElsewhereIsGone,
+        /// An answer of no use makes a dead letter.
+        NonsenseIsRefused,
+        /// What is said while a record is out of sight is not brought to it when it is found.
+        GoneForgetsComments,
+        /// A write that is blocked for now is given up.
+        BlockedIsRefused,
+        /// What a system sets by itself at our close passes for somebody's word.
+        SystemsWordIsAnEdit,
+        /// A comment that quotes a copy of ours is not carried.
+        QuotationDropped,
+        /// A ticket that somebody closes before we have met it is taken to have begun closed.
+        ClosedAtOpening,
     }
 
     /// Whether a defect is on, on this thread.

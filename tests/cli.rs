@@ -103,6 +103,25 @@ fn without_store_and_worker_both_are_named() {
 }
 
 #[test]
+fn a_webhook_secret_that_can_never_sign_keeps_the_worker_from_starting() {
+    let dir = tempfile::tempdir().unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/config/examples/sidecar.toml");
+    let line = "listen = \"127.0.0.1:8790\"";
+    let webhook =
+        "webhook = { url = \"http://127.0.0.1:9/h\", secret = \"whsec_-_-_9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }";
+    let config = std::fs::read_to_string(example).unwrap().replace(line, &format!("{line}\n{webhook}"));
+    assert!(config.contains(webhook));
+    std::fs::write(dir.path().join("lockstep.toml"), config).unwrap();
+    let output = lockstep(dir.path(), &["run"]).output().unwrap();
+    let (_, err) = texts(&output);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("tickets: the webhook's secret is in the URL-safe form"), "{err}");
+    let checked = lockstep(dir.path(), &["check"]).output().unwrap();
+    let (found, _) = texts(&checked);
+    assert!(checked.status.code() == Some(3) && found.contains("URL-safe form"), "{found}");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let dir = tempfile::tempdir().unwrap();
     let mut child = lockstep(dir.path(), &["completions", "zsh"])

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory;
+use jiff::Timestamp;
 use lockstep::cli::Cli;
 use lockstep::config::Config;
+use lockstep::engine::{PollFailure, PollFailureKind};
 use lockstep::http::CallObserver;
 use lockstep::model::{Field, IntentId, MappingId, RecordKind, RecordRef, SystemName};
 use lockstep::store::Counts;
@@ -190,14 +192,17 @@ fn metrics() -> BTreeSet<String> {
     let record: RecordRef = "sentinel/incident/1".parse().unwrap();
     let (mapping, kind) = (MappingId(7), RecordKind::Incident);
     let intent = IntentId { mapping, number: 0 };
+    let failure = PollFailure { kind: PollFailureKind::Denied, message: String::new() };
+    telemetry.health().watch(&system, kind, Duration::from_secs(15));
     for event in [
         Event::Polled { system: &system, kind, records: 1, elapsed: Duration::ZERO },
-        Event::PollFailed { system: &system, kind, error: "", consecutive: 1 },
+        Event::PollFailed { system: &system, kind, failure: &failure, consecutive: 1 },
+        Event::Recovered { system: &system, kind, since: Timestamp::UNIX_EPOCH },
         Event::Malformed { system: &system, id: None, reason: "" },
         Event::HookCalled { system: &system, outcome: "" },
         Event::HintFollowed { system: &system, outcome: "" },
         Event::Linked { mapping, record: &record, how: "" },
-        Event::Left { mapping, record: &record, reason: "" },
+        Event::Left { mapping, record: &record, state: "gone", reason: "" },
         Event::Edited { mapping, record: &record, field: Field::Status, old: "", new: "", by: None },
         Event::Commented { mapping, record: &record, by: None },
         Event::Agreed { mapping, field: Field::Status, value: "" },
@@ -221,9 +226,8 @@ fn metrics() -> BTreeSet<String> {
     }
     metrics.call("defender", "incidents.list", "200", Duration::ZERO);
     telemetry.set_depths(Counts::default());
-    telemetry.set_cursor_lag(&system, kind, 1.0);
+    telemetry.set_cursor(&system, kind, Timestamp::UNIX_EPOCH);
     telemetry.set_budget(&system, "graph", 1);
-    metrics.set_ready(true);
     let text = metrics.text().unwrap();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     types.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()

@@ -95,6 +95,8 @@ fn offline(config: &Config) -> (Vec<Finding>, Vec<Arc<dyn Connector>>) {
             Err(error) => problem(&place, error.to_string()),
         });
     }
+    let unfit = worker::unfit_webhook_secrets(config).into_iter();
+    found.extend(unfit.map(|(system, fault)| problem(system.as_str(), fault.to_string())));
     let connectors = connectors(config, &mut found);
     for bridge in &config.bridges {
         translations(bridge, &mut found);
@@ -222,6 +224,21 @@ mod tests {
         let (names, configured) =
             asked(&EXAMPLE.replace("kind = \"workload-identity\"", "kind = \"azure-cli\""));
         assert_eq!(names.len(), configured);
+    }
+
+    #[test]
+    fn a_webhook_secret_that_can_never_sign_is_a_problem() {
+        let sidecar = include_str!("../../config/examples/sidecar.toml");
+        let line = "listen = \"127.0.0.1:8790\"";
+        assert!(sidecar.contains(line));
+        let with = |secret: &str| {
+            let webhook = format!("webhook = {{ url = \"http://127.0.0.1:9/h\", secret = \"{secret}\" }}");
+            text(&sidecar.replace(line, &format!("{line}\n{webhook}")))
+        };
+        let good = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        assert!(!with(good).contains("problem  tickets"), "{}", with(good));
+        let found = with("whsec_-_-_9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+        assert!(found.contains("problem  tickets: the webhook's secret is in the URL-safe form"), "{found}");
     }
 
     #[test]

@@ -69,11 +69,38 @@ fn render(dead: &[IntentView]) -> String {
     if dead.is_empty() {
         return "no dead letters".to_owned();
     }
-    let line = |intent: &IntentView| {
-        let reason = clean(intent.reason.as_deref().unwrap_or("no reason recorded")).into_owned();
-        let (id, action, record) = (styled(output::BOLD, intent.id), &intent.action, &intent.record);
-        let tried = format!("{} tries, last {}", intent.attempts, moment(intent.due));
-        format!("{id}  {action} of {record}: {}  {}", styled(BAD, reason), styled(output::DIM, tried))
-    };
     dead.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn line(intent: &IntentView) -> String {
+    let reason = clean(intent.reason.as_deref().unwrap_or("no reason recorded")).into_owned();
+    let (id, what) = (styled(output::BOLD, intent.id), output::what(intent));
+    let tries = if intent.attempts == 1 { "1 try".to_owned() } else { format!("{} tries", intent.attempts) };
+    let tried = format!("{tries}, last {}", moment(intent.due));
+    format!("{id}  {what}: {}  {}", styled(BAD, reason), styled(output::DIM, tried))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::{Action, Field, Intent, IntentState, Native, Patch};
+    use crate::server::sample::SampleStore;
+
+    #[test]
+    fn a_dead_letter_names_its_record_its_fields_and_its_tries() {
+        let native = [Field::Title, Field::Status].map(|field| (field, Native::text(Some("x")))).into();
+        let state = IntentState::Dead {
+            reason: "refused (400): title must not be empty".into(),
+            patch: Patch { native, ..Patch::default() },
+        };
+        let comment = SampleStore::new().intents.remove(0);
+        let action = Action::Update { closing: true };
+        let update = Intent { action, state, attempts: 1, ..comment.clone() };
+        let text = render(&[IntentView::from(&update), IntentView::from(&comment)]);
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text), @r"
+        86a7db672ae38118-1  update of defender/incident/4711 (status, title): refused (400): title must not be empty  1 try, last 2026-11-24 09:01:10Z
+        86a7db672ae38118-1  comment of defender/incident/4711: refused (400 BadRequest)  5 tries, last 2026-11-24 09:01:10Z
+        ");
+    }
 }

@@ -162,7 +162,7 @@ fn someone(by: Option<&str>) -> String {
 }
 
 fn intent(intent: &IntentView) -> String {
-    let what = format!("{} of {}", intent.action, clean(&intent.record.to_string()));
+    let what = super::output::what(intent);
     let state = match (intent.state.as_str(), &intent.reason) {
         ("dead", reason) => {
             styled(BAD, format!("given up: {}", clean(reason.as_deref().unwrap_or("no reason"))))

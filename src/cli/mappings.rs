@@ -9,8 +9,8 @@ use super::output::{FormatArg, clean};
 use super::source::Source;
 use super::{ConfigArg, Exit, Global};
 use super::{explain, link};
-use crate::model::{Field, MappingId, MappingState, RecordRef};
-use crate::server::views::{MappingList, MappingView};
+use crate::model::{Field, MappingId, MappingState, MemberState, RecordRef};
+use crate::server::views::{MappingList, MappingView, MemberView};
 
 /// The commands of `mappings`.
 #[derive(Debug, Subcommand)]
@@ -43,8 +43,11 @@ pub enum MappingsCommand {
         config: ConfigArg,
         /// A record of the mapping, such as `defender/incident/4711`
         record: RecordRef,
-        /// The record that joins it
+        /// The record that joins it; its system is asked whether it is there
         other: RecordRef,
+        /// Ask nobody: the worker reads the record, and drops the link if there is none
+        #[arg(long)]
+        unchecked: bool,
     },
     /// Take a record out of its mapping
     Unlink {
@@ -67,8 +70,8 @@ pub(super) async fn run(command: MappingsCommand, global: &Global) -> anyhow::Re
             let story = Source::open(&config.load()?)?.story(id).await?;
             format.print(&story, explain::render_story)?;
         }
-        MappingsCommand::Link { config, record, other } => {
-            link::link(&config.load()?, &record, &other).await?;
+        MappingsCommand::Link { config, record, other, unchecked } => {
+            link::link(&config.load()?, &record, &other, unchecked).await?;
         }
         MappingsCommand::Unlink { config, record } => link::unlink(&config.load()?, &record).await?,
     }
@@ -83,7 +86,7 @@ fn render(list: &MappingList) -> String {
     table.load_style(comfy_table::presets::NOTHING);
     table.set_header(["MAPPING", "BRIDGE", "STATUS", "RECORDS", "TITLE"]);
     for mapping in &list.mappings {
-        let records: Vec<String> = mapping.members.iter().map(|member| member.record.to_string()).collect();
+        let records: Vec<String> = mapping.members.iter().map(record).collect();
         let title = clean(mapping.title.as_deref().unwrap_or("-"));
         table.add_row([
             Cell::new(mapping.id),
@@ -98,6 +101,11 @@ fn render(list: &MappingList) -> String {
         let _ = write!(text, "\nmore: lockstep mappings list --after {next}");
     }
     text
+}
+
+fn record(member: &MemberView) -> String {
+    let pending = if member.state == MemberState::Awaited { " (not read yet)" } else { "" };
+    format!("{}{pending}", member.record)
 }
 
 fn status(mapping: &MappingView) -> String {

@@ -8,6 +8,8 @@ use anstyle::{AnsiColor, Style};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::server::views::IntentView;
+
 /// Headings and names.
 pub(super) const BOLD: Style = Style::new().bold();
 /// What matters less.
@@ -84,6 +86,13 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(cleaned)
+}
+
+/// What an intent does, to which record and to which of its fields: `update of defender/incident/4711 (status)`.
+pub(super) fn what(intent: &IntentView) -> String {
+    let fields: Vec<&str> = intent.fields.iter().map(|field| field.as_str()).collect();
+    let fields = if fields.is_empty() { String::new() } else { format!(" ({})", fields.join(", ")) };
+    format!("{} of {}{fields}", intent.action, clean(&intent.record.to_string()))
 }
 
 /// Control characters, and those that turn the direction of text around.

@@ -18,6 +18,7 @@ pub(super) async fn run(args: RunArgs, global: &Global) -> anyhow::Result<Exit> 
     let guard = global.full_logs(&config)?;
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
+    ignore_hangups()?;
     worker::run(&config, guard.telemetry(), stop).await?;
     tracing::info!("lockstep ended; what was not delivered is in the store");
     Ok(Exit::Done)
@@ -33,6 +34,17 @@ pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
         }
         tracing::info!("stopping; writes in flight are finished first");
         stop.cancel();
+    });
+    Ok(())
+}
+
+/// SIGHUP asks many programs to reload, and would end this one without a word.
+fn ignore_hangups() -> anyhow::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::warn!("SIGHUP is ignored: reload is not supported yet; restart to apply configuration");
+        }
     });
     Ok(())
 }

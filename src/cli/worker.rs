@@ -17,12 +17,14 @@ use crate::http::{CallObserver, Http};
 use crate::model::{BridgeName, SystemName};
 use crate::reconcile::{MarkerKey, Rules};
 use crate::server::{self, AppState, Hooks};
-use crate::sidecar::{Service, StoreMailbox};
-use crate::store::{SledStore, Store};
+use crate::sidecar::{SecretFault, Service, SigningKey, StoreMailbox};
+use crate::store::{SledStore, Store, StoreError};
 use crate::telemetry::{Event, Telemetry};
 
 /// How long a stopping worker may take for the writes that are under way.
 const DRAIN: Duration = Duration::from_secs(9);
+/// How often the worker looks whether its store is still where it was.
+const LOOK_AFTER_STORE: Duration = Duration::from_secs(2);
 
 /// Runs the worker until `stop` is cancelled, then lets writes in flight finish within ten seconds.
 ///
@@ -33,7 +35,11 @@ pub(super) async fn run(
     telemetry: &Telemetry,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let store: Arc<dyn Store> = SledStore::open(&config.store.path)?;
+    if let Some((system, fault)) = unfit_webhook_secrets(config).into_iter().next() {
+        anyhow::bail!("{system}: {fault}");
+    }
+    let on_disk = SledStore::open(&config.store.path)?;
+    let store: Arc<dyn Store> = Arc::clone(&on_disk) as Arc<dyn Store>;
     let observer: Arc<dyn CallObserver> = Arc::new(telemetry.metrics().clone());
     let mailboxes = mailboxes(config, &store)?;
     let systems = systems(config, Some(&observer), &mailboxes)?;
@@ -41,6 +47,9 @@ pub(super) async fn run(
         for kind in watched.connector.collections() {
             telemetry.health().watch(name, *kind, watched.poll);
         }
+    }
+    for ((system, kind), cursor) in store.cursors()? {
+        telemetry.set_cursor(&system, kind, cursor);
     }
     let listener = server::bind(config.server.listen).await?;
     tracing::info!(listen = %listener.local_addr().context("the server has no address")?, "lockstep runs; the status page is at /");
@@ -70,7 +79,11 @@ pub(super) async fn run(
         draining.cancelled().await;
         health.set_draining();
     });
-    let outcome = drained(Engine::new(parts, stop.clone()).following(hints), &stop).await;
+    let outcome = tokio::select! {
+        outcome = drained(Engine::new(parts, stop.clone()).following(hints), &stop) => outcome,
+        // What is under way cannot be remembered any more, so nothing is gained by waiting for it.
+        error = out_of_place(&on_disk) => Err(error.into()),
+    };
     ended.cancel();
     let rest = async { (serving.await, mailing.join_all().await) };
     let _ = tokio::time::timeout(Duration::from_millis(500), rest).await;
@@ -92,6 +105,16 @@ async fn drained(engine: Engine, stop: &CancellationToken) -> anyhow::Result<()>
         () = patience => {
             tracing::warn!("a call did not end in time; its outcome is read back at the next start");
             Ok(())
+        }
+    }
+}
+
+/// Waits until the store is not at its path any more. A worker without news commits nothing, and would not notice.
+async fn out_of_place(store: &SledStore) -> StoreError {
+    loop {
+        tokio::time::sleep(LOOK_AFTER_STORE).await;
+        if let Err(error) = store.in_place() {
+            return error;
         }
     }
 }
@@ -150,6 +173,17 @@ pub(super) fn mailboxes(config: &Config, store: &Arc<dyn Store>) -> anyhow::Resu
         }
     }
     Ok(mailboxes)
+}
+
+/// The webhooks' secrets with which no message could ever be signed. One that cannot be read now is none of them: a
+/// file may still come.
+pub(super) fn unfit_webhook_secrets(config: &Config) -> Vec<(SystemName, SecretFault)> {
+    let fault = |system: &System| {
+        let SystemSettings::Sidecar(settings) = &system.settings else { return None };
+        let secret = settings.webhook.as_ref()?.secret.resolve().ok()?;
+        Some((system.name.clone(), SigningKey::parse(&secret).err()?))
+    };
+    config.systems.iter().filter_map(fault).collect()
 }
 
 /// Takes the addresses of all sidecars' APIs.

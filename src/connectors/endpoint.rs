@@ -147,8 +147,8 @@ impl Endpoint {
         }
     }
 
-    pub(super) fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.door.budget_left()
+    pub(super) fn budgets(&self) -> &Budgets {
+        self.door.budgets()
     }
 
     /// A request that lockstep must not send.
@@ -239,6 +239,7 @@ fn meant(meaning: Meaning, error: CallError) -> CallError {
             CallError::Gone { site, status, code, message: error.words().to_owned() }
         }
         (Meaning::Denied(message), Some(status)) => CallError::Denied { site, status, code, message },
+        (Meaning::Blocked(message), Some(status)) => CallError::Blocked { site, status, code, message },
         (Meaning::Failed(message), Some(_)) => {
             CallError::Unknown { site, status, message, retry_after: error.retry_after() }
         }

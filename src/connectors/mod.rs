@@ -5,6 +5,7 @@ pub mod defender;
 mod endpoint;
 mod hinting;
 pub mod jira;
+mod microsoft;
 mod registry;
 pub mod request_tracker;
 pub mod sentinel;
@@ -25,8 +26,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::http::CallError;
 use crate::http::secret::SecretRef;
+use crate::http::{Budgets, CallError};
 use crate::model::{CommentKey, Field, Patch, RecordId, RecordKind, RecordRef, Snapshot, SystemName};
 
 pub use crate::model::{AlertBrief, Brief};
@@ -217,6 +218,13 @@ pub trait Connector: Send + Sync {
     /// Whether credentials, permissions and addresses work; writes nothing.
     async fn probe(&self) -> Vec<Probe>;
 
+    /// What its calls are paid from, where it makes any.
+    fn budgets(&self) -> Option<&Budgets> {
+        None
+    }
+
     /// Calls that may leave at once, per budget class.
-    fn budget_left(&self) -> Vec<(&'static str, u32)>;
+    fn budget_left(&self) -> Vec<(&'static str, u32)> {
+        self.budgets().map(Budgets::left).unwrap_or_default()
+    }
 }

@@ -45,6 +45,8 @@ pub(super) enum Meaning {
     Gone,
     /// It is about the caller, whatever its status.
     Denied(String),
+    /// The write was not executed, for a reason that can pass.
+    Blocked(String),
     /// The service failed, whatever its status.
     Failed(String),
 }

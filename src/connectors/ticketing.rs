@@ -19,6 +19,13 @@ pub(super) fn is_key(text: &str) -> bool {
     })
 }
 
+/// Whether a page that came in place of an answer asks for a log-in, by the words in which the client tells of it.
+pub(super) fn is_log_in_page(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let asks = ["login", "log in", "sign in", "anmeld"].iter().any(|word| message.contains(word));
+    message.contains("web page") && asks
+}
+
 /// What all ticket systems' settings have in common.
 #[derive(Debug, Clone)]
 pub struct TicketSystem {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::clock::later;
 use super::options::EmulatorOptions;
+use super::settings::LoginRefusal;
 use super::wire::{Reply, Request};
 
 /// The resource a token is for.
@@ -113,12 +114,16 @@ impl Aadsts {
 /// Answers `POST /{tenant}/oauth2/v2.0/token`; `path` is what follows `/login`.
 pub(super) fn token(
     tokens: &mut Tokens,
-    options: &EmulatorOptions,
+    (options, refuses): (&EmulatorOptions, LoginRefusal),
     request: &Request,
     path: &[String],
     (now, is_real_time): (Timestamp, bool),
 ) -> Reply {
-    match grant(options, request, path, is_real_time) {
+    let granted = match lasting(refuses) {
+        None => grant(options, request, path, is_real_time),
+        Some(refusal) => Err(refusal),
+    };
+    match granted {
         Ok((client_id, audience)) => {
             let lifetime = options.token_lifetime;
             let token = tokens.issue(&client_id, audience, later(now, f64::from(lifetime)));
@@ -128,6 +133,24 @@ pub(super) fn token(
             Reply::json(200, body).with("cache-control", "no-store, no-cache").with("pragma", "no-cache")
         }
         Err(refusal) => refusal.reply(now),
+    }
+}
+
+/// What everybody is refused with.
+fn lasting(refuses: LoginRefusal) -> Option<Aadsts> {
+    match refuses {
+        LoginRefusal::None => None,
+        LoginRefusal::SecretExpired => {
+            let text = "The provided client secret keys for the application are expired.";
+            Some(Aadsts::new(401, "invalid_client", 7_000_222, text))
+        }
+        LoginRefusal::AppRemoved => {
+            let text = "The application was not found in the directory.";
+            Some(Aadsts::new(400, "unauthorized_client", 700_016, text))
+        }
+        LoginRefusal::TenantGone => {
+            Some(Aadsts::new(400, "invalid_request", 90002, "The tenant was not found."))
+        }
     }
 }
 

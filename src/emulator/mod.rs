@@ -58,6 +58,7 @@ mod malformed;
 mod native_sync;
 mod native_values;
 mod odata;
+mod oddity;
 mod options;
 mod quota;
 mod request_tracker;
@@ -94,9 +95,10 @@ pub use faults::{Fault, FaultKind, RetryAfter, When};
 pub use graph::{AlertEdit, AlertFacts, AlertSeed, DefenderEdit, IncidentSeed};
 pub use ledger::{Api, Call, Change, Entry, Kind, System, What};
 pub use malformed::Malformed;
+pub use oddity::Oddity;
 pub use options::{App, CLIENT_ID, CLIENT_SECRET, EmulatorOptions, NativeSync, SentinelRole, TENANT};
 pub use sentinel::{SentinelEdit, SentinelSeed};
-pub use settings::{Outage, Settings};
+pub use settings::{LoginRefusal, Missing, Outage, Settings};
 
 use std::collections::BTreeMap;
 use std::io;
@@ -162,6 +164,12 @@ impl Emulator {
         let server = Server::start(listen, Arc::clone(&shared))?;
         shared.lock().base_url = format!("http://{}", server.addr);
         Ok(Self { shared, server })
+    }
+
+    /// Answers a request without a network, for tests whose clock does not pass by itself.
+    #[cfg(test)]
+    pub(crate) fn answer_in_process(&self, request: &reqwest::Request) -> reqwest::Response {
+        serve::in_process(&self.shared, request)
     }
 
     /// Stops; open connections are closed.

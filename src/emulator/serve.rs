@@ -115,6 +115,25 @@ async fn handle(
 }
 
 fn into_response(reply: Reply) -> Response {
+    plain_response(reply).map(axum::body::Body::from)
+}
+
+/// Answers a request without a network, at once. Waits of faults are left out; a cut connection answers 503.
+#[cfg(test)]
+pub(super) fn in_process(shared: &Shared, request: &reqwest::Request) -> reqwest::Response {
+    let url = request.url();
+    let target = &url[url::Position::BeforePath..];
+    let text = |value: &axum::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let headers =
+        request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+    let body = request.body().and_then(reqwest::Body::as_bytes).unwrap_or_default();
+    let request = Request::new(request.method().as_str(), target, headers, body.to_vec());
+    let mut world = shared.present();
+    let plan = world.plan(&request);
+    plain_response(world.answer(&request, &plan).0).into()
+}
+
+fn plain_response(reply: Reply) -> axum::http::Response<String> {
     let mut response = axum::http::Response::builder().status(reply.status);
     let content_type = match &reply.body {
         Body::Empty => None,
@@ -133,7 +152,11 @@ fn into_response(reply: Reply) -> Response {
         Body::Json(value) => value.to_string(),
         Body::Raw(_, text) => text,
     };
-    response.body(body.into()).unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+    response.body(body).unwrap_or_else(|_| {
+        let mut broken = axum::http::Response::new(String::new());
+        *broken.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        broken
+    })
 }
 
 /// Accepts connections that carry a [`Switch`].

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ledger::{Api, System};
+use super::oddity::Oddity;
 
 /// Whether a whole system is down, and how that looks from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,6 +20,36 @@ pub enum Outage {
     Refuse,
     /// It closes every connection.
     Drop,
+}
+
+/// Why the token endpoint issues no token any more (`graph-security.md` 1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LoginRefusal {
+    /// It issues them.
+    #[default]
+    None,
+    /// The secret is past its end.
+    SecretExpired,
+    /// The application is not in the tenant any more.
+    AppRemoved,
+    /// The tenant is not there any more.
+    TenantGone,
+}
+
+/// What of the path to a workspace is not there, so that everything below it answers 404 (`sentinel.md` 8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// All is there.
+    #[default]
+    Nothing,
+    /// The subscription, as callers of another directory see it as well.
+    Subscription,
+    /// The resource group.
+    ResourceGroup,
+    /// The workspace.
+    Workspace,
 }
 
 /// Lasting imperfections, per API where it says so. Part of the control API's `/control/settings`.
@@ -57,6 +88,34 @@ pub struct Settings {
     pub quota: bool,
     /// Multiplies the published limits.
     pub quota_factor: f64,
+    /// Why no tokens are issued. Those that were live on.
+    pub login_refusal: LoginRefusal,
+    /// Whether Graph does not know its caller any more: 401 to everything.
+    pub graph_anonymous: bool,
+    /// Whether the caller lost its application permissions: 403 to everything.
+    pub graph_role_lost: bool,
+    /// Whether the tenant has no active Defender: 401 with words of its own.
+    pub graph_unprovisioned: bool,
+    /// How Graph's answers are odd.
+    pub graph_odd: Oddity,
+    /// Properties that a PATCH of an incident or alert is refused for.
+    pub graph_refuses: Vec<String>,
+    /// Whether such a refusal names the property; the real one mostly does not (`graph-security.md` 5.3).
+    pub graph_names_refused: bool,
+    /// Whether Azure Resource Manager does not know its caller any more: 401 to everything.
+    pub sentinel_anonymous: bool,
+    /// Whether the caller's role lapsed: 403 to everything.
+    pub sentinel_role_lost: bool,
+    /// Whether the subscription moved to another directory: 401 with a code of its own.
+    pub sentinel_directory_moved: bool,
+    /// What of the path to the workspace is not there.
+    pub sentinel_missing: Missing,
+    /// How Sentinel's answers are odd.
+    pub sentinel_odd: Oddity,
+    /// Properties that a PUT of an existing incident is refused for, where it changes them.
+    pub sentinel_refuses: Vec<String>,
+    /// Whether such a refusal names the property.
+    pub sentinel_names_refused: bool,
 }
 
 impl Default for Settings {
@@ -77,6 +136,20 @@ impl Default for Settings {
             skip_ceiling: 10_000,
             quota: false,
             quota_factor: 1.0,
+            login_refusal: LoginRefusal::None,
+            graph_anonymous: false,
+            graph_role_lost: false,
+            graph_unprovisioned: false,
+            graph_odd: Oddity::None,
+            graph_refuses: Vec::new(),
+            graph_names_refused: false,
+            sentinel_anonymous: false,
+            sentinel_role_lost: false,
+            sentinel_directory_moved: false,
+            sentinel_missing: Missing::Nothing,
+            sentinel_odd: Oddity::None,
+            sentinel_refuses: Vec::new(),
+            sentinel_names_refused: true,
         }
     }
 }

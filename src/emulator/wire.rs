@@ -44,6 +44,12 @@ impl Request {
         declared.then(|| serde_json::from_slice(&self.body).ok()).flatten()
     }
 
+    /// The whole address below a root, as a caller would write it, but unescaped.
+    pub(super) fn address(&self, root: &str) -> String {
+        let query: Vec<String> = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        format!("{root}/{}?{}", self.path.join("/"), query.join("&"))
+    }
+
     /// The caller's trace id, or a new one.
     pub(super) fn client_request_id(&self) -> String {
         let own = self.header("client-request-id").or_else(|| self.header("x-ms-client-request-id"));

@@ -162,7 +162,8 @@ impl World {
         let reply = match target {
             Target::Login(path) => {
                 let time = (self.instant, self.time.is_real());
-                login::token(&mut self.tokens, &self.options, request, path, time)
+                let options = (&self.options, self.settings.login_refusal);
+                login::token(&mut self.tokens, options, request, path, time)
             }
             Target::Graph(route) => self.graph(request, *route, plan),
             Target::Sentinel(route) => self.arm(request, route, plan),

@@ -17,6 +17,16 @@ pub(super) fn after_conflict(tries: u32, rng: &mut StdRng) -> SignedDuration {
     nth(Duration::from_millis(50), Duration::from_secs(5), tries + 1, rng)
 }
 
+/// Before a write that is blocked for now is tried for the `tries`-th time in a row (from 1): 1 minute, doubling to a day.
+pub(super) fn blocked(tries: u32, rng: &mut StdRng) -> SignedDuration {
+    nth(Duration::from_mins(1), Duration::from_hours(24), tries, rng)
+}
+
+/// Before a record that was taken for gone is looked for again, `looks` of which went before: 1 hour, doubling to a day.
+pub(super) fn look_again(looks: u32) -> SignedDuration {
+    SignedDuration::from_hours(1 << looks.min(5)).min(SignedDuration::from_hours(24))
+}
+
 fn nth(initial: Duration, max: Duration, n: u32, rng: &mut StdRng) -> SignedDuration {
     let mut waits = growing(initial, max);
     let mut wait = waits.next(rng);

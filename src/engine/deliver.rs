@@ -6,13 +6,29 @@ use crate::model::{
 };
 use crate::reconcile::{Late, patch_for};
 
-use super::lane::{Effect, Failure, FailureKind, Request, Run};
+use super::backoff;
+use super::lane::{Effect, Failure, FailureKind, Lane, Request, Run};
 
 /// Fresh reads that must agree that a request of unknown outcome had no effect: one alone may be stale. Where it shows
 /// what somebody else wrote since, it is enough.
 const MISSES: u32 = 2;
-/// Reads in a row that must say "not found" before a record counts as gone, with `settle` between them.
-const NOT_FOUND: u32 = 2;
+/// Reads in a row that must say so before a record counts as gone, with `settle` and a complete list of its system between
+/// the last two.
+const GONE: u32 = 2;
+/// Looks for a record that was taken for gone, after 1 hour, doubling to a day: some 40 days.
+const LOOKS: u32 = 44;
+
+impl Lane {
+    /// Whether a look-up that finds nothing is followed by the creation.
+    pub(super) fn opens_next(&self, id: IntentId) -> bool {
+        let creates = |intent: &&Intent| intent.id == id && intent.action == Action::Create;
+        self.intents.iter().find(creates).is_some_and(|intent| match intent.state {
+            IntentState::Planned => true,
+            IntentState::Unknown { .. } => intent.misses + 1 >= MISSES,
+            IntentState::Sending { .. } | IntentState::Dead { .. } => false,
+        })
+    }
+}
 
 impl Run<'_, '_> {
     /// The target was read. Anything the read shows is decided first, so that no edit is written over unseen.
@@ -35,6 +51,7 @@ impl Run<'_, '_> {
             return self.later(id, None);
         }
         if let IntentState::Unknown { patch } = &intent.state {
+            let patch = &self.without_left_alone(&intent, patch, &snapshot);
             if self.shows(&intent, patch, &snapshot) {
                 self.applied(&intent, patch, None, "read back after an open outcome");
             } else if intent.misses + 1 < MISSES && !intent.overtaken {
@@ -112,7 +129,7 @@ impl Run<'_, '_> {
     fn read_failed(&mut self, intent: &Intent, failure: &Failure) {
         match failure.kind {
             FailureKind::Gone if intent.action == Action::Create => self.create(intent),
-            FailureKind::Gone => self.not_found(intent, failure),
+            FailureKind::Gone => self.gone(intent, failure),
             FailureKind::Refused | FailureKind::Conflict => {
                 self.failed(intent, failure);
                 self.count_attempt(intent.id);
@@ -121,7 +138,7 @@ impl Run<'_, '_> {
                     self.gave_up(&intent);
                 }
             }
-            FailureKind::Denied | FailureKind::NotExecuted | FailureKind::Unknown => {
+            FailureKind::Denied | FailureKind::Blocked | FailureKind::NotExecuted | FailureKind::Unknown => {
                 self.unreachable(intent, failure);
             }
         }
@@ -152,19 +169,51 @@ impl Run<'_, '_> {
         }
     }
 
-    /// A record that was not found twice is gone; nothing is concluded from that for the others. A replica that lags
-    /// may not know a record that was just made, however often it is asked, so `settle` lies between the two.
-    fn not_found(&mut self, intent: &Intent, failure: &Failure) {
-        if intent.misses + 1 < NOT_FOUND {
+    /// A record that is said to be gone twice is gone, if the same caller could list its system in between: else it may be
+    /// the caller who sees nothing any more. Nothing is concluded from that for the others. A replica that lags may not
+    /// know a record that was just made, however often it is asked, so `settle` lies between the two.
+    fn gone(&mut self, intent: &Intent, failure: &Failure) {
+        let Some(member) = self.lane.mapping.member(&intent.target) else { return self.remove(intent.id) };
+        if member.is_missed() {
+            return self.still_gone(intent);
+        }
+        let listed = (self.context.listed)(&intent.target.system);
+        let witnessed = planted!(CallerNotAsked)
+            || intent.missed.zip(listed).is_some_and(|(missed, listed)| listed > missed);
+        if intent.misses + 1 < GONE || !witnessed {
             return self.missed(intent);
         }
         let reason = format!("it is not there any more: {}", failure.message);
         if let Some(member) = self.lane.mapping.member_mut(&intent.target) {
-            member.state = MemberState::Gone;
+            (member.state, member.unread) = (MemberState::Gone, !planted!(GoneForGood));
         }
         self.note(&intent.target, AuditKind::Left { reason });
-        self.remove(intent.id);
+        if let Action::Comment { .. } = intent.action {
+            self.found(intent); // it waits until the record is found
+        } else {
+            self.remove(intent.id);
+        }
         let decision = self.decide(&[], &[]);
         self.plan(decision.wishes, decision.copies);
+        let look = |i: &&mut Intent| i.target == intent.target && i.action == Action::Fetch;
+        if let Some(look) = self.lane.intents.iter_mut().find(look) {
+            (look.misses, look.due) = (0, self.context.now + backoff::look_again(0));
+        }
+    }
+
+    /// It may only have been out of sight, and comes back then as it left; so it is looked for, ever more seldom.
+    fn still_gone(&mut self, intent: &Intent) {
+        let looks = intent.misses + 1;
+        if looks >= LOOKS {
+            if let Some(member) = self.lane.mapping.member_mut(&intent.target) {
+                member.unread = false;
+            }
+            let decision = self.decide(&[], &[]);
+            return self.plan(decision.wishes, decision.copies);
+        }
+        self.wait(intent.id, backoff::look_again(looks));
+        if let Some(intent) = self.lane.intent_mut(intent.id) {
+            intent.misses = looks;
+        }
     }
 }

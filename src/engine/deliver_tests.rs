@@ -36,6 +36,15 @@ fn shows_it(second: i64) -> Snapshot {
     seen
 }
 
+fn comment(key: &str, text: &str) -> Comment {
+    Comment {
+        key: CommentKey::from_id(key),
+        author: None,
+        created: Some(Timestamp::from_second(900).unwrap()),
+        text: text.to_owned(),
+    }
+}
+
 fn state(world: &World) -> &IntentState {
     &world.lane.intents[0].state
 }
@@ -178,10 +187,68 @@ fn a_target_that_is_not_found_twice_is_gone_and_is_not_created() {
     let mut world = closed();
     assert!(world.read(Err(FailureKind::Gone)).unwrap().effect.is_none());
     assert_eq!(world.lane.mapping.members[1].state, MemberState::Linked, "once is no proof");
+    world.lists();
     assert!(world.read(Err(FailureKind::Gone)).unwrap().effect.is_none());
     assert_eq!(world.lane.mapping.members[1].state, MemberState::Gone);
-    assert!(world.lane.intents.is_empty() && world.told("it is not there any more"));
+    assert!(world.told("it is not there any more"));
     assert!(world.lane.mapping.is_closed(), "nothing is concluded for the others");
+    let left: Vec<&Action> = world.lane.intents.iter().map(|intent| &intent.action).collect();
+    assert_eq!(left, [&Action::Fetch], "it is looked for, and nothing is written to it");
+}
+
+#[test]
+fn a_record_is_not_gone_while_the_same_caller_cannot_list_its_system() {
+    let mut world = closed();
+    world.lists();
+    for _ in 0..50 {
+        assert!(world.read(Err(FailureKind::Gone)).unwrap().effect.is_none());
+    }
+    assert_eq!(
+        world.lane.mapping.members[1].state,
+        MemberState::Linked,
+        "it may be the caller who sees nothing"
+    );
+    let sent = world.read(Ok(sentinel(1, "New"))).unwrap();
+    assert!(sent.effect.is_some(), "and what was to be written is written once the record is seen again");
+}
+
+/// What was said of the others meanwhile waits for it, comments included, and what was said of it counts.
+#[test]
+fn a_record_that_was_taken_for_gone_is_taken_up_again_with_everything() {
+    let mut world = closed();
+    world.read(Err(FailureKind::Gone));
+    world.lists();
+    world.read(Err(FailureKind::Gone));
+    let mut commented = defender(7, "resolved");
+    commented.comments = Comments::Listed(vec![comment("c1", "contained")]);
+    world.observe(vec![commented]);
+    let missed = world.now;
+    world.read(Err(FailureKind::Gone)).unwrap();
+    assert!(world.now.duration_since(missed) >= SignedDuration::from_mins(59), "it is looked for seldom");
+    let back = Snapshot { comments: Comments::Listed(vec![comment("s1", "seen it")]), ..sentinel(1, "New") };
+    world.read(Ok(back)).unwrap();
+    assert!(world.told("it was taken for gone, and is there again"));
+    assert_eq!(world.lane.mapping.members[1].state, MemberState::Linked);
+    let work: Vec<(&str, &str)> =
+        world.lane.intents.iter().map(|i| (i.action.as_str(), i.target.system.as_str())).collect();
+    for due in [("update", "sentinel"), ("comment", "sentinel"), ("comment", "defender")] {
+        assert!(work.contains(&due), "{due:?} of {work:?}");
+    }
+}
+
+#[test]
+fn a_record_that_stays_gone_is_looked_for_some_weeks_and_then_left() {
+    let mut world = closed();
+    world.read(Err(FailureKind::Gone));
+    world.lists();
+    world.read(Err(FailureKind::Gone));
+    let (began, mut looks) = (world.now, 0);
+    while world.read(Err(FailureKind::Gone)).is_some() {
+        looks += 1;
+        assert!(looks < 100, "it is looked for without end");
+    }
+    let days = world.now.duration_since(began).as_hours() / 24;
+    assert!(world.lane.intents.is_empty() && (30..60).contains(&days), "{looks} looks in {days} days");
 }
 
 #[test]
@@ -193,6 +260,16 @@ fn a_write_without_effect_is_tried_eight_times() {
         assert_eq!(sends, 8, "{answer:?}");
         assert!(matches!(state(&world), IntentState::Dead { .. }) && world.told("8 tries had no effect"));
     }
+}
+
+#[test]
+fn a_refusal_at_the_first_try_is_one_try() {
+    let mut world = closed();
+    let sent = world.read(Ok(sentinel(1, "New"))).unwrap();
+    world.wrote(&sent, Err(FailureKind::Refused), Vec::new());
+    let dead = &world.lane.intents[0];
+    assert!(matches!(&dead.state, IntentState::Dead { patch, .. } if !patch.is_empty()), "{dead:?}");
+    assert_eq!(dead.attempts, 1);
 }
 
 #[test]

@@ -232,14 +232,11 @@ impl Dispatcher {
     }
 
     async fn commit_batch(&mut self, batch: Batch) -> Result<(), StoreError> {
-        let Some(first) = batch.adopted.values().next() else {
-            return if batch.changes.is_empty() {
-                Ok(())
-            } else {
-                self.shell.store().commit(batch.changes).await
-            };
-        };
-        self.shell.commit(&first.mapping, batch.changes).await
+        let Batch { adopted, changes, .. } = batch;
+        if adopted.is_empty() && !changes.is_empty() {
+            return self.shell.store().commit(changes).await;
+        }
+        self.shell.commit_of(changes, |id| Some(&adopted.get(&id)?.mapping)).await
     }
 
     /// Routes everything, and lets every lane take its entries in, but deliver nothing.

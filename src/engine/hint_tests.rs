@@ -99,10 +99,6 @@ impl Connector for Scripted {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }
 
 /// Hears what became of hints.
@@ -110,7 +106,7 @@ struct Ear(Arc<Scripted>);
 
 impl Report for Ear {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
     fn hinted(&self, _: &SystemName, outcome: Hinted) {
         self.0.outcomes.lock().unwrap().push(outcome);

@@ -13,8 +13,8 @@ use rand::rngs::StdRng;
 
 use crate::connectors::{Declined, Depth};
 use crate::model::{
-    Action, AuditEntry, AuditKind, CommentKey, Intent, IntentEvent, IntentId, IntentState, Mapping, Patch,
-    RecordRef, Snapshot, SystemName,
+    Action, AuditEntry, AuditKind, CommentKey, Intent, IntentEvent, IntentId, IntentState, Mapping, Member,
+    Patch, RecordRef, Snapshot, SystemName,
 };
 use crate::reconcile::{Decision, Observed, Rules, decide};
 use crate::store::Change;
@@ -52,6 +52,8 @@ pub enum FailureKind {
     Gone,
     /// Permissions must change first.
     Denied,
+    /// The service refuses it for a reason that can pass, such as an open dependency.
+    Blocked,
     /// This request will never succeed.
     Refused,
     /// Nothing may be concluded: a write may have been executed, a read says nothing of the record.
@@ -175,8 +177,7 @@ impl Lane {
         now: Timestamp,
         chooses_comment_ids: &dyn Fn(&SystemName) -> bool,
     ) -> Option<(IntentId, RecordRef, Depth)> {
-        let due =
-            self.intents.iter().filter(|i| !matches!(i.state, IntentState::Dead { .. }) && i.due <= now);
+        let due = self.intents.iter().filter(|i| self.is_in_work(i) && i.due <= now);
         let next = due.min_by_key(|i| (i.action.priority(), i.id))?;
         let looks_up = !chooses_comment_ids(&next.target.system);
         Some((next.id, next.target.clone(), self.depth(next, looks_up)))
@@ -184,8 +185,14 @@ impl Lane {
 
     /// When the lane wants to be worked on next, and how urgent that is.
     pub fn wake_at(&self) -> Option<(Timestamp, u8)> {
-        let live = self.intents.iter().filter(|i| !matches!(i.state, IntentState::Dead { .. }));
+        let live = self.intents.iter().filter(|i| self.is_in_work(i));
         live.map(|i| (i.due, i.action.priority())).min()
+    }
+
+    /// What is given up waits for an operator, and what is meant for a record that was taken for gone until it is found.
+    fn is_in_work(&self, intent: &Intent) -> bool {
+        let missed = self.mapping.member(&intent.target).is_some_and(Member::is_missed);
+        !matches!(intent.state, IntentState::Dead { .. }) && (!missed || intent.action == Action::Fetch)
     }
 
     fn depth(&self, intent: &Intent, looks_up: bool) -> Depth {
@@ -253,13 +260,22 @@ impl Run<'_, '_> {
 
     /// Decides over what was read, and acknowledges it. Wishes are left to the caller.
     pub(super) fn decide(&mut self, snapshots: &[Snapshot], elsewhere: &[RecordRef]) -> Decision {
+        self.decide_over(snapshots, elsewhere, false)
+    }
+
+    /// The same over the answer to a write of ours.
+    pub(super) fn decide_answer(&mut self, answer: &Snapshot, elsewhere: &[RecordRef]) -> Decision {
+        self.decide_over(std::slice::from_ref(answer), elsewhere, true)
+    }
+
+    fn decide_over(&mut self, snapshots: &[Snapshot], elsewhere: &[RecordRef], answered: bool) -> Decision {
         let in_flight: Vec<(RecordRef, Patch)> = self
             .lane
             .intents
             .iter()
             .filter_map(|i| i.state.in_flight().map(|patch| (i.target.clone(), patch.clone())))
             .collect();
-        let observed = Observed { snapshots, in_flight: &in_flight, elsewhere };
+        let observed = Observed { snapshots, in_flight: &in_flight, elsewhere, answered };
         let mut decision = decide(&self.lane.mapping, observed, self.context.rules);
         self.audit.append(&mut decision.audit);
         self.lane.mapping = decision.mapping.clone();

@@ -103,6 +103,7 @@ fn a_record_is_gone_when_two_reads_miss_it_with_settle_between_them() {
     let missed = world.now;
     world.next().unwrap();
     assert!(world.now.duration_since(missed) >= SignedDuration::from_secs(30), "both may come from one lag");
+    world.lists();
     world.read(Err(FailureKind::Gone));
     assert!(world.told("it is not there any more"), "{:?}", world.audit);
 }

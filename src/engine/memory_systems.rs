@@ -190,10 +190,6 @@ impl Connector for System {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }
 
 /// Remembers what it is told.
@@ -210,7 +206,7 @@ impl Report for Ear {
     fn polled(&self, _: &SystemName, _: RecordKind, news: usize, _: Duration, _: Option<Timestamp>) {
         self.polled.lock().unwrap().push(news);
     }
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {
         *self.malformed.lock().unwrap() += 1;
     }

@@ -15,6 +15,9 @@ mod dispatch;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod dispatch_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod first_start_tests;
 mod hint;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -39,6 +42,7 @@ mod outbox;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod outbox_tests;
+mod pauses;
 mod poll;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -71,8 +75,9 @@ pub use crash::POINTS as CRASH_POINTS;
 pub use hint::{Hinted, Hints};
 pub use lane::{Context, Effect, Event, Failure, FailureKind, Lane, Request, Step};
 pub use operator::{Operator, OperatorError};
-pub use preview::{PlannedWrite, Preview, preview};
-pub use report::Report;
+pub use poll::LONGEST_REST;
+pub use preview::{PlannedWrite, Preview, Unread, preview};
+pub use report::{PollFailure, PollFailureKind, Report};
 pub use shell::{Clock, Parts, Watched};
 pub use stepped::Stepped;
 pub use watch::{Taken, Watch};
@@ -105,9 +110,11 @@ impl Engine {
     /// Only a failing store ends it early: nothing may be sent that cannot be remembered.
     pub async fn run(self) -> Result<(), StoreError> {
         let stop = self.shell.stop.clone();
+        pauses::resume(&self.shell)?;
         let mut tasks = JoinSet::new();
         for (system, watched) in self.shell.parts.systems.clone() {
             let watches = watches(&self.shell, &system, &watched)?;
+            tasks.spawn(pauses::keep(Arc::clone(&self.shell), system.clone()));
             let shell = Arc::clone(&self.shell);
             tasks.spawn(async move { poll::poll(&shell, &watched, watches).await });
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Dispatcher;
-use super::opening::opening;
+use super::opening::{details, opening};
 use super::poll_tests::Nobody;
 use super::shell::{Clock, Parts, Shell, Watched};
 use crate::config::Config;
@@ -70,7 +70,8 @@ async fn described_after(emulator: &Emulator, records: &[String], then: impl FnO
     let lane = shell.load(mapping.id).unwrap().unwrap();
     then();
     let target: RecordRef = format!("tickets/ticket/{KEY}").parse().unwrap();
-    opening(&shell, &lane, &target, &Patch::default()).await.description
+    let told = details(&shell, &lane, &target).await.unwrap();
+    opening(&shell, &lane, &target, &Patch::default(), told).description
 }
 
 fn emulator() -> Emulator {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::{
     Action, AuditEntry, AuditKind, Intent, IntentEvent, IntentId, IntentState, Mapping, Member, MemberState,
-    RecordRef,
+    RecordKind, RecordRef,
 };
 use crate::reconcile::Policy;
 use crate::store::{Change, Store, StoreError};
@@ -51,6 +51,14 @@ impl Operator<'_> {
         }
         if mapping.member(joining).is_some_and(Member::is_live) {
             return OperatorError::rejected(format!("{joining} belongs to mapping {} already", mapping.id));
+        }
+        if let Some(present) = rival(&mapping, joining) {
+            let why = format!(
+                "mapping {} has {present} already, and one incident has one record of a kind in a system; unlink {present} \
+                 first if {joining} is the right one",
+                mapping.id
+            );
+            return OperatorError::rejected(why);
         }
         let mut changes = Vec::new();
         let how = format!("an operator linked it to {record}");
@@ -151,6 +159,7 @@ impl Operator<'_> {
             attempts: 0,
             unreachable: 0,
             misses: 0,
+            missed: None,
             overtaken: false,
             causes: Vec::new(),
         }
@@ -166,4 +175,12 @@ impl Operator<'_> {
         let entry = AuditEntry { at: self.now, mapping: mapping.id, record: record.clone(), kind };
         Change::Audit(Box::new(entry))
     }
+}
+
+/// The live record in whose place another one would stand. An incident has many alerts, so those are nobody's rivals.
+fn rival<'a>(mapping: &'a Mapping, joining: &RecordRef) -> Option<&'a RecordRef> {
+    let mut live = mapping.members.iter().filter(|member| member.is_live()).map(|member| &member.record);
+    live.find(|present| {
+        joining.kind != RecordKind::Alert && present.system == joining.system && present.kind == joining.kind
+    })
 }

@@ -1,7 +1,7 @@
 //! What an operator changes, and what becomes of it in the store.
 
 use super::memory_systems::{DEFENDER, SENTINEL, World, incident, second};
-use super::{Operator, OperatorError};
+use super::{Operator, OperatorError, preview};
 use crate::model::{
     Action, Field, Intent, IntentId, IntentState, Mapping, MappingId, MemberState, Native, Patch, RecordRef,
 };
@@ -34,6 +34,7 @@ fn intent(mapping: MappingId, number: u32, target: &str, state: IntentState) -> 
         attempts: 8,
         unreachable: 3,
         misses: 0,
+        missed: None,
         overtaken: false,
         causes: Vec::new(),
     }
@@ -68,32 +69,60 @@ fn told(world: &World, of: MappingId, part: &str) -> bool {
 #[tokio::test]
 async fn a_record_that_is_linked_leaves_its_mapping_and_is_read_for_the_other() {
     let world = world().await;
-    let joining = record("defender/incident/2");
-    let left = mapping(&world, "defender/incident/2").id;
-    done(&world, |operator| operator.link(&record(DEFENDER), &joining)).await.unwrap();
-    let joined = mapping(&world, "defender/incident/2");
-    assert_eq!(joined.id, mapping(&world, DEFENDER).id);
+    let joining = record(SENTINEL);
+    let left = mapping(&world, SENTINEL).id;
+    done(&world, |operator| operator.link(&record("defender/incident/2"), &joining)).await.unwrap();
+    let joined = mapping(&world, SENTINEL);
+    assert_eq!(joined.id, mapping(&world, "defender/incident/2").id);
     assert_eq!(joined.member(&joining).unwrap().state, MemberState::Awaited);
-    assert_eq!(world.store.mapping(left).unwrap().unwrap().members[0].state, MemberState::Detached);
+    let left = world.store.mapping(left).unwrap().unwrap();
+    assert_eq!(left.member(&joining).unwrap().state, MemberState::Detached);
     let intents = world.store.intents(joined.id).unwrap();
     let fetch = intents.iter().find(|intent| intent.action == Action::Fetch).unwrap();
     assert_eq!((&fetch.target, fetch.due), (&joining, second(2000)));
-    assert!(told(&world, joined.id, "an operator linked it to defender/incident/1"));
-    let again = done(&world, |operator| operator.link(&record(DEFENDER), &joining)).await.unwrap_err();
-    assert!(again.contains("already"), "{again}");
+    assert!(told(&world, joined.id, "an operator linked it to defender/incident/2"));
+    let again = done(&world, |operator| operator.link(&record("defender/incident/2"), &joining)).await;
+    assert!(again.unwrap_err().contains("already"));
 }
 
 #[tokio::test]
 async fn a_record_that_no_mapping_has_can_be_linked_and_one_of_a_strange_system_cannot() {
     let world = world().await;
-    let unknown = record("sentinel/incident/new");
-    done(&world, |operator| operator.link(&record(DEFENDER), &unknown)).await.unwrap();
-    assert_eq!(mapping(&world, "sentinel/incident/new").id, mapping(&world, DEFENDER).id);
+    let (known, unknown) = (record("defender/incident/2"), record("sentinel/incident/new"));
+    done(&world, |operator| operator.link(&known, &unknown)).await.unwrap();
+    assert_eq!(mapping(&world, "sentinel/incident/new").id, mapping(&world, "defender/incident/2").id);
     let strange = record("elsewhere/incident/1");
     let refused = done(&world, |operator| operator.link(&record(DEFENDER), &strange)).await.unwrap_err();
     assert!(refused.contains("no system `elsewhere`"), "{refused}");
     let nowhere = done(&world, |operator| operator.link(&record("defender/incident/99"), &unknown)).await;
     assert!(nowhere.unwrap_err().contains("no bridge knows defender/incident/99"));
+}
+
+#[tokio::test]
+async fn two_incidents_of_one_system_are_not_linked_but_alerts_may_be_many() {
+    let world = world().await;
+    for joining in ["defender/incident/2", "sentinel/incident/new"] {
+        let refused = done(&world, |operator| operator.link(&record(DEFENDER), &record(joining))).await;
+        let refused = refused.unwrap_err();
+        assert!(refused.contains("already") && refused.contains("unlink"), "{joining}: {refused}");
+    }
+    for alert in ["defender/alert/a", "defender/alert/b"] {
+        done(&world, |operator| operator.link(&record(DEFENDER), &record(alert))).await.unwrap();
+    }
+    done(&world, |operator| operator.unlink(&record(SENTINEL)).map(|(_, changes)| changes)).await.unwrap();
+    let right = record("sentinel/incident/new");
+    done(&world, |operator| operator.link(&record(DEFENDER), &right)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plan_names_the_linked_record_that_has_to_be_read_first() {
+    let world = world().await;
+    let (known, unknown) = (record("defender/incident/2"), record("sentinel/incident/new"));
+    assert_eq!(preview(world.parts()).await.unwrap().unread, []);
+    done(&world, |operator| operator.link(&known, &unknown)).await.unwrap();
+    let plan = preview(world.parts()).await.unwrap();
+    let unread: Vec<&RecordRef> = plan.unread.iter().map(|unread| &unread.target).collect();
+    assert_eq!(unread, [&unknown]);
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ impl Run<'_, '_> {
         let mapping = &self.lane.mapping;
         let orphaned = |i: &Intent| {
             let comment = matches!(i.action, Action::Comment { .. }) && i.state.in_flight().is_none();
-            comment && mapping.member(&i.target).is_none_or(|m| !m.is_live())
+            comment && mapping.member(&i.target).is_none_or(|m| !m.is_live() && !m.is_missed())
         };
         let dropped: Vec<Intent> = self.lane.intents.iter().filter(|i| orphaned(i)).cloned().collect();
         for intent in dropped {
@@ -106,6 +106,7 @@ impl Run<'_, '_> {
             attempts: 0,
             unreachable: 0,
             misses: 0,
+            missed: None,
             overtaken: false,
             causes,
         });

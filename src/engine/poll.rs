@@ -5,17 +5,35 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 
 use crate::connectors::Page;
+use crate::http::CallError;
 use crate::model::{RecordKind, SystemName};
 use crate::store::StoreError;
 
 use super::crash;
+use super::report::{PollFailure, PollFailureKind};
 use super::shell::{Shell, Watched};
 use super::watch::Watch;
 
 /// Pages of one cycle at most; what is left comes with the next cycle, since the cursor stays.
 const MAX_PAGES: usize = 2_000;
-/// Longest rest after failures.
-const MAX_REST: Duration = Duration::from_mins(5);
+/// Least rest after a limit, since a service may ask for none.
+const LEAST_REST: Duration = Duration::from_secs(1);
+/// Longest rest after failures, unless a system is polled less often than that.
+pub const LONGEST_REST: Duration = Duration::from_mins(5);
+
+/// Why a list was not read to its end.
+#[derive(Debug)]
+pub(super) struct Unlisted {
+    pub(super) failure: PollFailure,
+    /// How long to stay away, where a limit is all that stands in the way.
+    delay: Option<Duration>,
+}
+
+impl From<CallError> for Unlisted {
+    fn from(error: CallError) -> Self {
+        Self { delay: error.only_delayed(), failure: PollFailure::from(&error) }
+    }
+}
 
 /// One collection and when it is listed next. A collection that cannot be listed waits longer and longer, and with it
 /// those after it (an alert is known by its incident), but none before it.
@@ -23,6 +41,8 @@ struct Turn {
     kind: RecordKind,
     watch: Watch,
     failures: u32,
+    /// Those of them that no limit explains.
+    outages: u32,
     due: Instant,
 }
 
@@ -33,7 +53,7 @@ pub(super) async fn poll(
     collections: Vec<(RecordKind, Watch)>,
 ) -> Result<(), StoreError> {
     let due = Instant::now();
-    let first = |(kind, watch)| Turn { kind, watch, failures: 0, due };
+    let first = |(kind, watch)| Turn { kind, watch, failures: 0, outages: 0, due };
     let mut turns: Vec<Turn> = collections.into_iter().map(first).collect();
     loop {
         let turn_began = Instant::now();
@@ -64,15 +84,22 @@ async fn listed(
     let outcome = list_once(shell, watched, kind, &mut turn.watch).await?;
     match &outcome {
         Ok(news) => {
-            turn.failures = 0;
+            (turn.failures, turn.outages) = (0, 0);
+            turn.due = turn_began + watched.poll;
             report.polled(system, kind, *news, stopwatch.elapsed(), turn.watch.cursor());
         }
-        Err(error) => {
+        Err(unlisted) => {
             turn.failures += 1;
-            report.poll_failed(system, kind, error, turn.failures);
+            turn.due = if let Some(delay) = unlisted.delay {
+                // The system is well, and it is known when to come again.
+                Instant::now() + delay.max(LEAST_REST)
+            } else {
+                turn.outages += 1;
+                turn_began + rest_after(watched.poll, turn.outages)
+            };
+            report.poll_failed(system, kind, &unlisted.failure, turn.failures);
         }
     }
-    turn.due = turn_began + rest_after(watched.poll, turn.failures);
     Ok(outcome.is_ok())
 }
 
@@ -82,7 +109,7 @@ pub(super) async fn list_once(
     watched: &Watched,
     kind: RecordKind,
     watch: &mut Watch,
-) -> Result<Result<usize, String>, StoreError> {
+) -> Result<Result<usize, Unlisted>, StoreError> {
     let began = shell.now();
     let outcome = cycle(shell, watched, kind, watch).await?;
     match &outcome {
@@ -95,7 +122,7 @@ pub(super) async fn list_once(
 
 /// The poll interval, doubled with each failure in a row.
 fn rest_after(poll: Duration, failures: u32) -> Duration {
-    poll.saturating_mul(1 << failures.min(6)).min(MAX_REST.max(poll))
+    poll.saturating_mul(1 << failures.min(6)).min(LONGEST_REST.max(poll))
 }
 
 /// One cycle: all pages since the cursor. The inner error is the system's, the outer one the store's.
@@ -104,7 +131,7 @@ pub(super) async fn cycle(
     watched: &Watched,
     kind: RecordKind,
     watch: &mut Watch,
-) -> Result<Result<usize, String>, StoreError> {
+) -> Result<Result<usize, Unlisted>, StoreError> {
     let (since, mut page, mut news) = (watch.since(), None, 0);
     let system: &SystemName = watched.connector.system();
     for _ in 0..MAX_PAGES {
@@ -117,7 +144,7 @@ pub(super) async fn cycle(
             Err(_) if planted!(BrokenListCounts) => {
                 Page { server_time: Some(shell.now()), ..Page::default() }
             }
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(error.into())),
         };
         for malformed in &listed.malformed {
             shell.parts.report.malformed(system, malformed);
@@ -137,5 +164,7 @@ pub(super) async fn cycle(
             return Ok(Ok(news));
         }
     }
-    Ok(Err(format!("more than {MAX_PAGES} pages in one cycle; narrow the bridge's `since`")))
+    let message = format!("more than {MAX_PAGES} pages in one cycle; narrow the bridge's `since`");
+    let failure = PollFailure { kind: PollFailureKind::Failed, message };
+    Ok(Err(Unlisted { failure, delay: None }))
 }

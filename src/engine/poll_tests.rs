@@ -13,7 +13,7 @@ use super::report::Report;
 use super::shell::{Clock, Parts, Shell, Watched};
 use super::watch::Watch;
 use crate::connectors::{Connector, Depth, Malformed, Page, PageToken, Probe, Written};
-use crate::http::{CallError, CallSite};
+use crate::http::{CallError, CallSite, NotSentCause};
 use crate::model::{
     AuditEntry, CommentKey, Mapping, MappingId, Patch, RecordKind, RecordRef, Snapshot, SystemName,
 };
@@ -25,12 +25,18 @@ const KINDS: [RecordKind; 2] = [RecordKind::Incident, RecordKind::Alert];
 struct Partly {
     name: SystemName,
     refused: RecordKind,
+    /// How long lockstep's own budget holds what is refused up; else it is denied.
+    delay: Option<Duration>,
     asked: Mutex<Vec<RecordKind>>,
 }
 
 impl Partly {
     fn denied(&self) -> CallError {
         let site = CallSite::new(self.name.as_str(), "list");
+        if self.delay.is_some() {
+            let cause = NotSentCause::Budget("graph");
+            return CallError::NotSent { site: Box::new(site), cause, retry_after: self.delay };
+        }
         CallError::Denied { site: Box::new(site), status: 403, code: String::new(), message: String::new() }
     }
 
@@ -81,17 +87,13 @@ impl Connector for Partly {
     async fn probe(&self) -> Vec<Probe> {
         Vec::new()
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }
 
 pub(super) struct Nobody;
 
 impl Report for Nobody {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
     fn hinted(&self, _: &SystemName, _: super::Hinted) {}
     fn history(&self, _: &AuditEntry, _: &Mapping) {}
@@ -102,8 +104,12 @@ impl Report for Nobody {
 
 /// Polls every 10 s for an hour; returns the connector and whether the system counts as listed.
 async fn an_hour(refused: RecordKind) -> (Arc<Partly>, bool) {
+    an_hour_delayed(refused, None).await
+}
+
+async fn an_hour_delayed(refused: RecordKind, delay: Option<Duration>) -> (Arc<Partly>, bool) {
     let name = SystemName::new("defender").unwrap();
-    let connector = Arc::new(Partly { name: name.clone(), refused, asked: Mutex::default() });
+    let connector = Arc::new(Partly { name: name.clone(), refused, delay, asked: Mutex::default() });
     let watched = Watched { connector: connector.clone(), poll: Duration::from_secs(10) };
     let parts = Parts {
         store: Arc::new(MemoryStore::new()),
@@ -137,10 +143,29 @@ async fn alerts_wait_for_their_incidents() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_only_the_budget_holds_up_is_asked_for_when_the_budget_says_so() {
+    let cases = [
+        (Duration::from_secs(4), 900..=902),
+        (Duration::from_mins(20), 4..=4),
+        // A service may ask for no wait at all; it is not called without end.
+        (Duration::ZERO, 3_600..=3_606),
+    ];
+    for (delay, times) in cases {
+        let (connector, _) = an_hour_delayed(RecordKind::Incident, Some(delay)).await;
+        let asked = connector.count(RecordKind::Incident);
+        assert!(times.contains(&asked), "{asked} times, {delay:?} apart");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_system_without_collections_is_looked_at_once_per_poll() {
     let name = SystemName::new("defender").unwrap();
-    let connector =
-        Arc::new(Partly { name: name.clone(), refused: RecordKind::Alert, asked: Mutex::default() });
+    let connector = Arc::new(Partly {
+        name: name.clone(),
+        refused: RecordKind::Alert,
+        delay: None,
+        asked: Mutex::default(),
+    });
     let watched = Watched { connector, poll: Duration::from_secs(10) };
     let budgets = Arc::new(Budgets::default());
     let parts = Parts {
@@ -163,7 +188,7 @@ struct Budgets(Mutex<usize>);
 
 impl Report for Budgets {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: Duration, _: Option<Timestamp>) {}
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &super::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
     fn hinted(&self, _: &SystemName, _: super::Hinted) {}
     fn history(&self, _: &AuditEntry, _: &Mapping) {}
@@ -180,7 +205,8 @@ impl Report for Budgets {
 async fn a_list_of_alerts_says_nothing_of_the_incidents_that_a_system_has() {
     for (kind, listed) in [(RecordKind::Alert, false), (RecordKind::Incident, true)] {
         let name = SystemName::new("defender").unwrap();
-        let connector = Partly { name: name.clone(), refused: RecordKind::Ticket, asked: Mutex::default() };
+        let connector =
+            Partly { name: name.clone(), refused: RecordKind::Ticket, delay: None, asked: Mutex::default() };
         let watched = Watched { connector: Arc::new(connector), poll: Duration::from_secs(10) };
         let parts = Parts {
             store: Arc::new(MemoryStore::new()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::model::{BridgeName, IntentState, Mapping, Native, RecordRef};
+use crate::model::{Action, BridgeName, Field, Intent, IntentState, Mapping, MappingId, Native, RecordRef};
 use crate::reconcile::{Observed, decide};
 use crate::store::StoreError;
 
@@ -18,17 +18,29 @@ pub struct PlannedWrite {
     /// The bridge.
     pub bridge: BridgeName,
     /// The mapping.
-    pub mapping: crate::model::MappingId,
+    pub mapping: MappingId,
     /// The record.
     pub target: RecordRef,
     /// `update`, `create` or `comment`.
     pub action: String,
     /// The changed fields: name, present native value, new one.
-    pub fields: Vec<(crate::model::Field, Option<Native>, Native)>,
+    pub fields: Vec<(Field, Option<Native>, Native)>,
     /// The text of a comment.
     pub text: Option<String>,
     /// Why.
     pub causes: Vec<String>,
+}
+
+/// A record that is read before anything is decided of it, such as one that an operator linked or whose comments a list
+/// does not bring. A plan reads none, so what follows is unknown.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Unread {
+    /// The bridge.
+    pub bridge: BridgeName,
+    /// The mapping.
+    pub mapping: MappingId,
+    /// The record.
+    pub target: RecordRef,
 }
 
 /// What would be done.
@@ -36,6 +48,8 @@ pub struct PlannedWrite {
 pub struct Preview {
     /// Every write, by mapping.
     pub writes: Vec<PlannedWrite>,
+    /// Records that have to be read before it is known what follows from them, by mapping.
+    pub unread: Vec<Unread>,
     /// Systems that could not be listed, and why: what they hold is not in the plan.
     pub unreached: Vec<String>,
     /// How many mappings were looked at.
@@ -50,8 +64,8 @@ pub async fn preview(parts: Parts) -> Result<Preview, StoreError> {
     let mut preview = Preview::default();
     for (system, watched) in shell.parts.systems.clone() {
         for (kind, mut watch) in super::watches(&shell, &system, &watched)? {
-            if let Err(error) = poll::cycle(&shell, &watched, kind, &mut watch).await? {
-                preview.unreached.push(error);
+            if let Err(unlisted) = poll::cycle(&shell, &watched, kind, &mut watch).await? {
+                preview.unreached.push(unlisted.failure.message);
             }
         }
     }
@@ -63,13 +77,21 @@ pub async fn preview(parts: Parts) -> Result<Preview, StoreError> {
         after = Some(last.id);
         for mapping in mappings {
             preview.mappings += 1;
-            preview.writes.extend(planned(&shell, &mapping)?);
+            let intents = shell.store().intents(mapping.id)?;
+            preview.writes.extend(planned(&shell, &mapping, &intents));
+            preview.unread.extend(unread(&mapping, &intents));
         }
     }
 }
 
-fn planned(shell: &Shell, mapping: &Mapping) -> Result<Vec<PlannedWrite>, StoreError> {
-    let Some(rules) = shell.parts.bridges.get(&mapping.bridge) else { return Ok(Vec::new()) };
+fn unread(mapping: &Mapping, intents: &[Intent]) -> impl Iterator<Item = Unread> {
+    let (bridge, mapping) = (mapping.bridge.clone(), mapping.id);
+    let fetches = intents.iter().filter(|intent| intent.action == Action::Fetch);
+    fetches.map(move |fetch| Unread { bridge: bridge.clone(), mapping, target: fetch.target.clone() })
+}
+
+fn planned(shell: &Shell, mapping: &Mapping, intents: &[Intent]) -> Vec<PlannedWrite> {
+    let Some(rules) = shell.parts.bridges.get(&mapping.bridge) else { return Vec::new() };
     let of = |target: &RecordRef, action: &str, causes: &[String]| PlannedWrite {
         bridge: mapping.bridge.clone(),
         mapping: mapping.id,
@@ -79,26 +101,25 @@ fn planned(shell: &Shell, mapping: &Mapping) -> Result<Vec<PlannedWrite>, StoreE
         text: None,
         causes: causes.to_vec(),
     };
-    let intents = shell.store().intents(mapping.id)?;
     let dead = |target: &RecordRef| {
         intents.iter().any(|i| i.target == *target && matches!(i.state, IntentState::Dead { .. }))
     };
     let mut writes = Vec::new();
     for wish in decide(mapping, Observed::default(), rules).wishes {
-        if wish.patch.is_empty() || dead(&wish.target) || wish.action == crate::model::Action::Converge {
+        if wish.patch.is_empty() || dead(&wish.target) || wish.action == Action::Converge {
             continue;
         }
         let now = |field| mapping.member(&wish.target).and_then(|m| m.native(field)).cloned();
         let fields = wish.patch.native.iter().map(|(f, new)| (*f, now(*f), new.clone())).collect();
         writes.push(PlannedWrite { fields, ..of(&wish.target, wish.action.as_str(), &wish.causes) });
     }
-    for intent in &intents {
-        if let crate::model::Action::Comment { text, .. } = &intent.action {
+    for intent in intents {
+        if let Action::Comment { text, .. } = &intent.action {
             writes.push(PlannedWrite {
                 text: Some(text.clone()),
                 ..of(&intent.target, "comment", &intent.causes)
             });
         }
     }
-    Ok(writes)
+    writes
 }

@@ -25,6 +25,10 @@ impl Run<'_, '_> {
     }
 
     pub(super) fn give_up(&mut self, intent: &Intent, reason: String, wanted: Patch) {
+        if matches!(intent.state, IntentState::Sending { .. }) {
+            // Refused for good: the request that was refused is a try as any other.
+            self.count_attempt(intent.id);
+        }
         self.transition(intent.id, IntentEvent::GiveUp { reason: reason.clone(), wanted });
         self.note(&intent.target, AuditKind::Dead { intent: intent.id, reason });
     }
@@ -62,8 +66,10 @@ impl Run<'_, '_> {
 
     pub(super) fn missed(&mut self, intent: &Intent) {
         let settle = (self.context.settle)(&intent.target.system);
+        let now = self.context.now;
         if let Some(intent) = self.lane.intent_mut(intent.id) {
             intent.misses += 1;
+            intent.missed = Some(now);
         }
         self.wait(intent.id, settle);
     }
@@ -80,9 +86,17 @@ impl Run<'_, '_> {
         }
         let wait = match failure.kind {
             FailureKind::Denied => Some(SignedDuration::from_secs(DENIED_WAIT)),
+            FailureKind::Blocked => return self.blocked(intent.id),
             _ => failure.retry_after,
         };
         self.later(intent.id, wait);
+    }
+
+    /// What stands in the way may go away at any time, or never: it is tried ever more seldom, and not given up.
+    pub(super) fn blocked(&mut self, id: IntentId) {
+        let Some(intent) = self.lane.intent_mut(id) else { return };
+        let wait = backoff::blocked(intent.unreachable + 1, self.context.rng);
+        self.later(id, Some(wait));
     }
 
     pub(super) fn failed(&mut self, intent: &Intent, failure: &Failure) {

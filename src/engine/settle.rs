@@ -89,8 +89,9 @@ impl Run<'_, '_> {
             return self.plan(decision.wishes, decision.copies);
         };
         let snapshot = Box::new(as_planned(intent, *snapshot));
-        let decision = self.decide(std::slice::from_ref(&*snapshot), elsewhere);
+        let decision = self.decide_answer(&snapshot, elsewhere);
         let Some(intent) = &self.lane.intent_mut(intent.id).cloned() else { return };
+        let patch = &self.without_left_alone(intent, patch, &snapshot);
         // A 2xx is no proof where the API lies: the answer must show what was written.
         let current = decision.stale.is_empty();
         if planted!(AnswerBelieved) || current && self.shows(intent, patch, &snapshot) {
@@ -104,8 +105,18 @@ impl Run<'_, '_> {
         self.plan(decision.wishes, decision.copies);
     }
 
+    /// What of a write is still expected to show: not what the record was left to differ in since.
+    pub(super) fn without_left_alone(&self, intent: &Intent, patch: &Patch, snapshot: &Snapshot) -> Patch {
+        let mut patch = patch.clone();
+        let member = self.lane.mapping.member(&intent.target).filter(|_| intent.action != Action::Create);
+        let left = |field: &Field| member.is_some_and(|member| member.exempt.contains(field));
+        patch.native.retain(|field, written| !left(field) || self.states(snapshot, *field, written));
+        patch
+    }
+
     fn write_failed(&mut self, intent: &Intent, patch: Patch, failure: &Failure) {
-        let goes_on = matches!(failure.kind, FailureKind::NotExecuted | FailureKind::Denied);
+        let goes_on =
+            matches!(failure.kind, FailureKind::NotExecuted | FailureKind::Denied | FailureKind::Blocked);
         if !(goes_on && intent.unreachable > 0) {
             self.failed(intent, failure);
         }
@@ -125,6 +136,10 @@ impl Run<'_, '_> {
             FailureKind::Denied => {
                 self.transition(intent.id, IntentEvent::NotExecuted);
                 self.later(intent.id, Some(SignedDuration::from_secs(DENIED_WAIT)));
+            }
+            FailureKind::Blocked => {
+                self.transition(intent.id, IntentEvent::NotExecuted);
+                self.blocked(intent.id);
             }
             FailureKind::Conflict | FailureKind::Gone => {
                 self.transition(intent.id, IntentEvent::NotExecuted);

@@ -147,6 +147,15 @@ impl Shell {
 
     /// Commits, and then tells about what became history.
     pub(super) async fn commit(&self, lane: &Mapping, changes: Vec<Change>) -> Result<(), StoreError> {
+        self.commit_of(changes, |_| Some(lane)).await
+    }
+
+    /// The same for several mappings at once; `lane` finds the one that an entry of the history belongs to.
+    pub(super) async fn commit_of<'a>(
+        &self,
+        changes: Vec<Change>,
+        lane: impl Fn(MappingId) -> Option<&'a Mapping>,
+    ) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -157,7 +166,7 @@ impl Shell {
             )
             .collect();
         self.store().commit(changes).await?;
-        for entry in &history {
+        for (entry, lane) in history.iter().filter_map(|entry| Some((entry, lane(entry.mapping)?))) {
             self.parts.report.history(entry, lane);
         }
         self.parts.report.depths(self.store().counts());

@@ -52,7 +52,8 @@ impl Stepped {
         let (Some(watched), Some(watch)) = (watched, self.watches.get_mut(&(system.clone(), kind))) else {
             return Ok(Err(format!("{system} has no such collection")));
         };
-        poll::list_once(&self.shell, &watched, kind, watch).await
+        let listed = poll::list_once(&self.shell, &watched, kind, watch).await?;
+        Ok(listed.map_err(|unlisted| unlisted.failure.message))
     }
 
     /// Routes what is in the inbox.

@@ -85,6 +85,12 @@ impl World {
         Some(self.step(Event::Read { intent, result, elsewhere: Vec::new() }))
     }
 
+    /// Every system is listed to its end.
+    pub(super) fn lists(&mut self) {
+        self.now += SignedDuration::from_secs(1);
+        self.listed = Some(self.now);
+    }
+
     /// Answers the write that a step sent.
     pub(super) fn wrote(
         &mut self,

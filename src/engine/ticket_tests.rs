@@ -96,6 +96,20 @@ fn f16_a_lost_answer_is_looked_up_twice_before_another_try_and_found_at_any_of_t
     }
 }
 
+#[test]
+fn details_are_asked_for_only_where_the_creation_follows_a_look_up_that_finds_nothing() {
+    let mut world = opening();
+    let (id, _, _) = world.next().unwrap();
+    assert!(world.lane.opens_next(id));
+    let sent = world.read(Err(FailureKind::Gone)).unwrap();
+    assert!(!world.lane.opens_next(id), "it is being sent");
+    world.wrote(&sent, Err(FailureKind::Unknown), Vec::new());
+    assert!(!world.lane.opens_next(id), "two look-ups must agree");
+    assert!(!creates(&world.read(Err(FailureKind::Gone)).unwrap()));
+    assert!(world.lane.opens_next(id));
+    assert!(creates(&world.read(Err(FailureKind::Gone)).unwrap()));
+}
+
 fn key(sent: &Step) -> RecordRef {
     sent.effect.as_ref().unwrap().target.clone()
 }

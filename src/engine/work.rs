@@ -11,7 +11,7 @@ use crate::store::{Change, StoreError};
 
 use super::crash;
 use super::lane::{Effect, Event, Failure, FailureKind, Lane, Request};
-use super::opening::opening;
+use super::opening::{self, Details};
 use super::shell::{Listed, Shell, elsewhere};
 
 /// Intents worked on before the lane steps back, so that none keeps a slot for ever.
@@ -104,12 +104,19 @@ async fn deliver(
 ) -> Result<(), StoreError> {
     let planned = lane.mapping.member(target).is_some_and(|m| m.state == MemberState::Planned);
     let result = if planned { find(shell, target, depth).await } else { read(shell, target, depth).await };
-    let result = result.map_err(|mut failure| {
+    let mut result = result.map_err(|mut failure| {
         if planned && planted!(FailureIsAbsence) {
             failure.kind = FailureKind::Gone;
         }
         failure
     });
+    let mut details = Details::default();
+    if result.as_ref().is_err_and(|failure| failure.kind == FailureKind::Gone) && lane.opens_next(intent) {
+        match opening::details(shell, lane, target).await {
+            Ok(told) => details = told,
+            Err(delayed) => result = Err(delayed),
+        }
+    }
     let elsewhere = match &result {
         Ok(snapshot) => elsewhere_of(shell, lane, snapshot)?,
         Err(_) => Vec::new(),
@@ -124,7 +131,7 @@ async fn deliver(
         shell.store().commit(vec![Change::RemoveIntent(intent)]).await?;
     }
     crash::point("send-after-commit");
-    let Answered { result, request_id, declined } = write(shell, lane, &effect).await;
+    let Answered { result, request_id, declined } = write(shell, lane, &effect, details).await;
     crash::point("settle-before-commit");
     let elsewhere = match &result {
         Ok(Some(snapshot)) => elsewhere_of(shell, lane, snapshot)?,
@@ -194,13 +201,13 @@ impl Answered {
     }
 }
 
-async fn write(shell: &Shell, lane: &Lane, effect: &Effect) -> Answered {
+async fn write(shell: &Shell, lane: &Lane, effect: &Effect, details: Details) -> Answered {
     let Some(connector) = shell.connector(&effect.target.system) else {
         return Answered::failed(unconfigured(&effect.target));
     };
     let written = match (&effect.request, &effect.current) {
         (Request::Create(patch), _) => {
-            let opening = opening(shell, lane, &effect.target, patch).await;
+            let opening = opening::opening(shell, lane, &effect.target, patch, details);
             connector.create(&effect.target, &opening).await
         }
         (Request::Update(patch), Some(current)) => connector.update(current, patch).await,
@@ -234,12 +241,16 @@ fn unconfigured(target: &RecordRef) -> Failure {
 /// What a failed call lets us conclude.
 fn failure(target: &RecordRef, error: &CallError) -> Failure {
     let kind = match error {
+        CallError::NotFound { .. } if planted!(ElsewhereIsGone) => FailureKind::Gone,
+        CallError::Malformed { .. } if planted!(NonsenseIsRefused) => FailureKind::Refused,
+        CallError::Blocked { .. } if planted!(BlockedIsRefused) => FailureKind::Refused,
         // No later try will make a valid request of it.
         CallError::NotSent { cause: NotSentCause::Invalid(_), .. } => FailureKind::Refused,
         CallError::NotSent { .. } | CallError::Throttled { .. } => FailureKind::NotExecuted,
         CallError::Conflict { .. } => FailureKind::Conflict,
         CallError::Gone { .. } => FailureKind::Gone,
         CallError::Denied { .. } => FailureKind::Denied,
+        CallError::Blocked { .. } => FailureKind::Blocked,
         CallError::Refused { .. } => FailureKind::Refused,
         // A 404 that does not speak of the record, or an answer of no use, says no more than a 5xx.
         CallError::Unknown { .. } | CallError::NotFound { .. } | CallError::Malformed { .. } => {

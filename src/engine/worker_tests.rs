@@ -143,7 +143,7 @@ async fn a_ticket_is_looked_up_opened_and_described() {
     world.system("defender").state.lock().unwrap().brief = Some(Ok(brief));
     let failing = CallError::NotSent {
         site: Box::new(site(&SystemName::new("sentinel").unwrap())),
-        cause: NotSentCause::Breaker,
+        cause: NotSentCause::Breaker("no route".into()),
         retry_after: None,
     };
     world.system("sentinel").state.lock().unwrap().brief = Some(Err(failing));
@@ -174,6 +174,41 @@ async fn a_ticket_is_looked_up_opened_and_described() {
 }
 
 #[tokio::test]
+async fn a_ticket_waits_for_details_that_only_a_limit_delays_and_promises_nothing_meanwhile() {
+    let name = SystemName::new("defender").unwrap();
+    let (retry_after, message) = (Some(Duration::from_secs(7)), String::new());
+    let cause = NotSentCause::Budget("graph");
+    for delay in [
+        CallError::NotSent { site: Box::new(site(&name)), cause, retry_after },
+        CallError::Throttled { site: Box::new(site(&name)), retry_after, message },
+    ] {
+        let mut world = World::new(ticket_rules());
+        world.system("defender").state.lock().unwrap().brief = Some(Err(delay.clone()));
+        world.system("defender").shows(defender(1, "active"));
+        // However often: a limit is no reason to go without.
+        for turn in 1..=20 {
+            world.round().await;
+            assert_eq!(world.system("tickets").take_calls(), ["find"], "{delay}");
+            assert_eq!(world.worker().await.next_wake(), Some(second(1000 + 7 * turn)), "{delay}");
+            let intents = world.store.intents(world.mapping().id).unwrap();
+            assert_eq!(
+                intents.iter().map(|i| &i.state).collect::<Vec<_>>(),
+                [&IntentState::Planned],
+                "{delay}"
+            );
+            world.wait(7);
+        }
+        let told = Brief { title: "Multi-stage incident".to_owned(), ..Brief::default() };
+        world.system("defender").state.lock().unwrap().brief = Some(Ok(told));
+        world.round().await;
+        assert_eq!(world.system("tickets").take_calls(), ["find", "create"], "{delay}");
+        let opening = world.system("tickets").state.lock().unwrap().opened[0].clone();
+        assert!(opening.description.contains("Title: Multi-stage incident"), "{}", opening.description);
+        assert!(!opening.description.contains("could not be read"), "{}", opening.description);
+    }
+}
+
+#[tokio::test]
 async fn a_description_tells_of_live_incidents_only() {
     let mut world = World::new(ticket_rules());
     world.system("defender").shows(defender(1, "active"));
@@ -192,11 +227,13 @@ async fn a_description_tells_of_live_incidents_only() {
     let mapping = world.mapping();
     let lane = shell.load(mapping.id).unwrap().unwrap();
     let ticket: RecordRef = "tickets/ticket/lockstep-1".parse().unwrap();
-    let opening = super::opening::opening(&shell, &lane, &ticket, &Patch::default()).await;
+    let told = super::opening::details(&shell, &lane, &ticket).await.unwrap();
+    let opening = super::opening::opening(&shell, &lane, &ticket, &Patch::default(), told);
     assert!(!opening.description.contains("Of Sentinel"), "{}", opening.description);
     assert!(!opening.description.contains("of-sentinel"), "{}", opening.description);
     let incident: RecordRef = "sentinel/incident/new".parse().unwrap();
-    let opening = super::opening::opening(&shell, &lane, &incident, &Patch::default()).await;
+    let told = super::opening::details(&shell, &lane, &incident).await.unwrap();
+    let opening = super::opening::opening(&shell, &lane, &incident, &Patch::default(), told);
     assert_eq!(opening.description, "", "an incident gets none");
 }
 

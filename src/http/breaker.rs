@@ -1,6 +1,6 @@
 //! Leaves a failing system alone: after a run of failures calls fail fast, and one probe at a time asks again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,6 +24,17 @@ enum Mode {
 struct State {
     mode: Mode,
     waits: Waits,
+    /// The last failure, in words.
+    last: Arc<str>,
+}
+
+/// Stay away.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// For how long.
+    pub(crate) wait: Duration,
+    /// The failure that led to it, in words.
+    pub(crate) last: Arc<str>,
 }
 
 /// One per system.
@@ -32,20 +43,21 @@ pub(crate) struct Breaker(Mutex<State>);
 impl Breaker {
     pub(crate) fn new() -> Self {
         let waits = growing(Duration::from_secs(1), Duration::from_mins(1));
-        Self(Mutex::new(State { mode: Mode::Closed { failures: 0 }, waits }))
+        Self(Mutex::new(State { mode: Mode::Closed { failures: 0 }, waits, last: Arc::from("") }))
     }
 
     /// Leave to make one attempt, or how long to stay away.
-    pub(crate) fn admit(&self) -> Result<Permit<'_>, Duration> {
+    pub(crate) fn admit(&self) -> Result<Permit<'_>, Rest> {
         let mut state = self.state();
+        let rest = |state: &State, wait| Err(Rest { wait, last: Arc::clone(&state.last) });
         match state.mode {
             Mode::Closed { .. } => Ok(Permit { breaker: self, probe: false }),
             // The probe's own time-out is not known here; a second is soon enough to ask again.
-            Mode::Probing => Err(Duration::from_secs(1)),
+            Mode::Probing => rest(&state, Duration::from_secs(1)),
             Mode::Open { until } => {
                 let now = Instant::now();
                 if now < until {
-                    return Err(until - now);
+                    return rest(&state, until - now);
                 }
                 state.mode = Mode::Probing;
                 Ok(Permit { breaker: self, probe: true })
@@ -63,8 +75,9 @@ impl Breaker {
         state.waits.reset();
     }
 
-    fn failure(&self, probe: bool) {
+    fn failure(&self, probe: bool, what: &str) {
         let mut state = self.state();
+        state.last = Arc::from(what);
         let tripped = match &mut state.mode {
             Mode::Closed { failures } => {
                 *failures += 1;
@@ -105,10 +118,10 @@ impl Permit<'_> {
         self.breaker.success();
     }
 
-    /// The system was not reached, answered 5xx, or not in time.
-    pub(crate) fn failure(mut self) {
+    /// The system was not reached, answered 5xx, or not in time; and what happened, in words.
+    pub(crate) fn failure(mut self, what: &str) {
         let probe = std::mem::take(&mut self.probe);
-        self.breaker.failure(probe);
+        self.breaker.failure(probe, what);
     }
 }
 
@@ -127,7 +140,7 @@ mod tests {
 
     fn fail(breaker: &Breaker, times: u32) {
         for _ in 0..times {
-            breaker.admit().ok().unwrap().failure();
+            breaker.admit().ok().unwrap().failure("it answered 503");
         }
     }
 
@@ -137,13 +150,16 @@ mod tests {
         fail(&breaker, 4);
         breaker.admit().ok().unwrap().success();
         fail(&breaker, 5);
-        let wait = breaker.admit().err().unwrap();
+        let Rest { wait, last } = breaker.admit().err().unwrap();
+        assert_eq!(&*last, "it answered 503");
         assert!(wait >= Duration::from_secs(1) && wait < Duration::from_millis(1250));
         tokio::time::advance(wait).await;
         let probe = breaker.admit().ok().unwrap();
         assert!(breaker.admit().is_err(), "one probe at a time");
-        probe.failure();
-        assert!(breaker.admit().err().unwrap() >= Duration::from_secs(2), "the rest grows");
+        probe.failure("no route");
+        let Rest { wait, last } = breaker.admit().err().unwrap();
+        assert!(wait >= Duration::from_secs(2), "the rest grows");
+        assert_eq!(&*last, "no route");
         tokio::time::advance(Duration::from_secs(3)).await;
         breaker.admit().ok().unwrap().success();
         breaker.admit().ok().unwrap().success();
@@ -156,7 +172,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(2)).await;
         drop(breaker.admit().ok().unwrap());
         for _ in 0..10 {
-            breaker.admit().ok().unwrap().failure();
+            breaker.admit().ok().unwrap().failure("it answered 503");
             tokio::time::advance(Duration::from_secs(75)).await;
         }
         assert!(breaker.admit().is_ok());

@@ -17,6 +17,32 @@ pub enum Effect {
     Write,
 }
 
+/// Who goes first where the calls of a budget class are scarce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// A list of a poll: without it nothing that happens is seen. It waits for its budget, and for a short pause.
+    Poll,
+    /// What a delivery reads and writes.
+    Work,
+    /// What only tells people more, such as the details in a ticket's description.
+    Detail,
+}
+
+/// What a call asks of the budgets of its system.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) class: &'a str,
+    pub(crate) record: Option<&'a str>,
+    pub(crate) priority: Priority,
+}
+
+impl<'a> Claim<'a> {
+    /// Work of this class.
+    pub(crate) fn new(class: &'a str) -> Self {
+        Self { class, record: None, priority: Priority::Work }
+    }
+}
+
 /// One request, as a connector asks for it.
 #[derive(Clone)]
 pub struct Call {
@@ -24,6 +50,10 @@ pub struct Call {
     pub operation: &'static str,
     /// Budget class that pays for it; a class that the door has no budget for is free.
     pub class: &'static str,
+    /// Who goes first.
+    pub priority: Priority,
+    /// The record that it writes, where the service limits the writes of one record.
+    pub record: Option<String>,
     /// HTTP method.
     pub method: Method,
     /// Full address.
@@ -39,14 +69,12 @@ pub struct Call {
 impl Call {
     /// A GET.
     pub fn get(operation: &'static str, class: &'static str, url: Url) -> Self {
-        let (method, effect) = (Method::GET, Effect::Read);
-        Self { operation, class, method, url, headers: Vec::new(), body: None, effect }
+        Self::new((operation, class), Method::GET, url, None, Effect::Read)
     }
 
     /// A query that the service wants as POST. Retried like any read.
     pub fn query(operation: &'static str, class: &'static str, url: Url, body: Option<Value>) -> Self {
-        let (method, effect) = (Method::POST, Effect::Read);
-        Self { operation, class, method, url, headers: Vec::new(), body, effect }
+        Self::new((operation, class), Method::POST, url, body, Effect::Read)
     }
 
     /// A write, with its JSON body ([`Value::Null`] for none). Never retried.
@@ -58,7 +86,36 @@ impl Call {
         body: Value,
     ) -> Self {
         let body = if body.is_null() { None } else { Some(body) };
-        Self { operation, class, method, url, headers: Vec::new(), body, effect: Effect::Write }
+        Self::new((operation, class), method, url, body, Effect::Write)
+    }
+
+    fn new(
+        (operation, class): (&'static str, &'static str),
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+        effect: Effect,
+    ) -> Self {
+        let (priority, record, headers) = (Priority::Work, None, Vec::new());
+        Self { operation, class, priority, record, method, url, headers, body, effect }
+    }
+
+    /// With another priority than [`Priority::Work`].
+    #[must_use]
+    pub fn with_priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
+    /// Names the record that it writes, so that a limit on the writes of one record holds up no other.
+    #[must_use]
+    pub fn of_record(mut self, record: &str) -> Self {
+        self.record = Some(record.to_owned());
+        self
+    }
+
+    pub(crate) fn claim(&self) -> Claim<'_> {
+        Claim { class: self.class, record: self.record.as_deref(), priority: self.priority }
     }
 
     /// Adds a header, such as `If-Match`.
@@ -76,6 +133,7 @@ impl fmt::Debug for Call {
         f.debug_struct("Call")
             .field("operation", &self.operation)
             .field("class", &self.class)
+            .field("priority", &self.priority)
             .field("method", &self.method)
             .field("host", &self.url.host_str())
             .field("path", &self.url.path())

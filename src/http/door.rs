@@ -11,7 +11,7 @@ use tracing::{Instrument, Span, field};
 use url::Url;
 use uuid::Uuid;
 
-use super::breaker::{Breaker, Permit};
+use super::breaker::{Breaker, Permit, Rest};
 use super::budget::Budgets;
 use super::call::{Answer, Call, CallObserver, Effect, Method, RequestIds};
 use super::client::{Http, describe};
@@ -73,9 +73,9 @@ impl Door {
         &self.system
     }
 
-    /// Calls that may leave at once, per budget class.
-    pub fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.budgets.left()
+    /// What its calls are paid from.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// Makes the call. A read is tried again a few times; a write leaves at most once, or twice when the
@@ -112,7 +112,7 @@ impl Door {
         }
         let own = waits.next(&mut rand::rng());
         match failed.error.retry_after() {
-            Some(asked) if asked > self.retry.short_wait => None,
+            Some(asked) if asked > self.retry.longest_advice(call.priority) => None,
             Some(asked) if matches!(failed.error, CallError::Throttled { .. }) => Some(asked),
             Some(asked) => Some(asked.max(own)),
             None => Some(own),
@@ -159,9 +159,9 @@ impl Door {
     /// One request, if breaker and budget let it out.
     async fn exchange(&self, call: &Call, url: &Url, token: &Token, attempt: u32) -> Result<Reply, Failed> {
         let refused = |cause, wait| Failed::last(not_sent(self.site(call), cause, Some(wait)));
-        let permit = self.breaker.admit().map_err(|wait| refused(NotSentCause::Breaker, wait))?;
-        let patience = self.retry.budget_wait;
-        let budget = self.budgets.take(call.class, patience).await;
+        let resting = |Rest { wait, last }| refused(NotSentCause::Breaker(last), wait);
+        let permit = self.breaker.admit().map_err(resting)?;
+        let budget = self.budgets.take(&call.claim(), self.retry.patience(call.priority)).await;
         budget.map_err(|wait| refused(NotSentCause::Budget(call.class), wait))?;
         let mut site = self.site(call);
         let id = Uuid::new_v4().to_string();
@@ -241,11 +241,12 @@ impl Door {
 
     fn note_throttling(&self, call: &Call, reply: Reply) -> Reply {
         if reply.status == 429 {
-            let wait = self.budgets.pause(call.class, reply.retry_after());
-            tracing::warn!(system = %self.system, class = call.class, ?wait, "throttled; the class pauses");
+            let scope = reply.throttled(call);
+            tracing::warn!(system = %self.system, class = call.class, ?scope, "throttled; what it speaks of pauses");
+            let wait = self.budgets.pause(scope, reply.retry_after());
             return reply.with_pause(wait);
         }
-        self.budgets.served(call.class);
+        self.budgets.served(&call.claim());
         reply
     }
 
@@ -281,11 +282,20 @@ fn lost(call: &Call, error: &reqwest::Error, site: CallSite) -> Failed {
 /// Tells the breaker. A request that could not even be built says nothing about the system.
 fn settle(permit: Permit<'_>, result: &Result<Reply, Failed>) {
     match result {
-        Ok(reply) if reply.is_system_failure() => permit.failure(),
+        Ok(reply) if reply.is_system_failure() => permit.failure(&format!("it answered {}", reply.status)),
         Ok(_) => permit.success(),
         Err(Failed { error: CallError::NotSent { cause: NotSentCause::Invalid(_), .. }, .. }) => {
             drop(permit);
         }
-        Err(_) => permit.failure(),
+        Err(Failed { error, .. }) => permit.failure(&happened(error)),
+    }
+}
+
+/// What kept an answer from coming, without the call that it was.
+fn happened(error: &CallError) -> String {
+    match error {
+        CallError::NotSent { cause, .. } => cause.to_string(),
+        CallError::Unknown { message, .. } => message.clone(),
+        other => other.to_string(),
     }
 }

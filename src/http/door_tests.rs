@@ -207,6 +207,28 @@ async fn short_throttling_is_waited_out_by_reads_only() {
 }
 
 #[tokio::test]
+async fn how_long_throttling_is_waited_out_follows_the_priority() {
+    let script = |wait| [json(429, "{}").with("retry-after", wait), json(200, "{}")];
+    for (priority, wait, served) in [
+        (Priority::Detail, "0.05", false),
+        (Priority::Work, "0.05", true),
+        (Priority::Work, "0.3", false),
+        (Priority::Poll, "0.3", true),
+        (Priority::Poll, "0.5", false),
+    ] {
+        let server = Server::start(script(wait)).await;
+        let answer = door().send(read(&server.url).with_priority(priority)).await;
+        assert_eq!(
+            (answer.is_ok(), server.seen().len()),
+            (served, 1 + usize::from(served)),
+            "{priority:?} {wait}"
+        );
+        let advice = answer.err().and_then(|error| error.only_delayed());
+        assert_eq!(advice.is_some(), !served, "{priority:?} {wait}");
+    }
+}
+
+#[tokio::test]
 async fn long_throttling_pauses_the_class() {
     let throttled = json(429, "{}").with("retry-after", "30");
     let server = Server::start([throttled, json(200, "{}")]).await;
@@ -214,12 +236,12 @@ async fn long_throttling_pauses_the_class() {
         Arc::new(Tokens::default()),
         Budgets::new(&[Budget { class: "c", per: Duration::from_secs(1), amount: 100, burst: 100 }], 1.0),
     );
-    assert_eq!(door.budget_left(), [("c", 100)]);
+    assert_eq!(door.budgets().left(), [("c", 100)]);
     let error = door.send(read(&server.url)).await.unwrap_err();
     assert!(
         matches!(error, CallError::Throttled { .. }) && error.retry_after() == Some(Duration::from_secs(30))
     );
-    assert_eq!(door.budget_left(), [("c", 0)]);
+    assert_eq!(door.budgets().left(), [("c", 0)]);
     let error = door.send(write(&server.url)).await.unwrap_err();
     assert!(matches!(error, CallError::NotSent { cause: NotSentCause::Budget("c"), .. }), "{error}");
     assert!(error.retry_after().unwrap() > Duration::from_secs(25));
@@ -237,7 +259,8 @@ async fn the_breaker_opens_and_closes_again() {
         assert_eq!(door.send(write(&server.url)).await.unwrap_err().kind(), "unknown");
     }
     let error = door.send(write(&server.url)).await.unwrap_err();
-    assert!(matches!(error, CallError::NotSent { cause: NotSentCause::Breaker, .. }), "{error}");
+    assert!(matches!(&error, CallError::NotSent { cause: NotSentCause::Breaker(_), .. }), "{error}");
+    assert!(error.is_held_back() && error.to_string().contains("(last: it answered 503)"), "{error}");
     assert_eq!(server.seen().len(), 5);
     tokio::time::sleep(error.retry_after().unwrap()).await;
     door.send(write(&server.url)).await.unwrap();

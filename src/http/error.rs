@@ -81,9 +81,9 @@ pub enum NotSentCause {
     /// The budget of this class is used up, or the service asked for a pause.
     #[error("the budget of class {0} is used up; it refills by itself (budget_factor raises it)")]
     Budget(&'static str),
-    /// The system failed repeatedly and is left alone for a while.
-    #[error("the system failed repeatedly and is given a rest; lockstep tries again by itself")]
-    Breaker,
+    /// The system failed repeatedly and is left alone for a while. Its last failure, in words.
+    #[error("the system failed repeatedly and is given a rest (last: {0}); lockstep tries again by itself")]
+    Breaker(Arc<str>),
 }
 
 /// How a call failed. Each text says what happened, to which operation, and what to do.
@@ -166,6 +166,19 @@ pub enum CallError {
         /// The service's words.
         message: String,
     },
+    /// Not executed, for a reason that can pass: an open dependency, a parent that is not closed, an approval. Only a
+    /// connector concludes this.
+    #[error("{site}: blocked for now ({}): {message}; it is tried again", answer(*status, code))]
+    Blocked {
+        /// Which call.
+        site: Box<CallSite>,
+        /// HTTP status.
+        status: u16,
+        /// The service's code, may be empty.
+        code: String,
+        /// The service's words.
+        message: String,
+    },
     /// Any other refusal: this request will not succeed as it is.
     #[error("{site}: refused ({}): {message}; the same request will not succeed later", answer(*status, code))]
     Refused {
@@ -228,6 +241,7 @@ impl CallError {
             | Self::Conflict { site, .. }
             | Self::NotFound { site, .. }
             | Self::Gone { site, .. }
+            | Self::Blocked { site, .. }
             | Self::Denied { site, .. }
             | Self::Refused { site, .. }
             | Self::Unknown { site, .. }
@@ -251,6 +265,16 @@ impl CallError {
         }
     }
 
+    /// How long to wait, where nothing stands in the way of the call but a limit: lockstep's own budget, or a pause that
+    /// the service asked for.
+    pub fn only_delayed(&self) -> Option<Duration> {
+        match self {
+            Self::NotSent { cause: NotSentCause::Budget(_), retry_after, .. }
+            | Self::Throttled { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+
     /// HTTP status, when there was an answer.
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -260,6 +284,7 @@ impl CallError {
             Self::Conflict { status, .. }
             | Self::NotFound { status, .. }
             | Self::Gone { status, .. }
+            | Self::Blocked { status, .. }
             | Self::Denied { status, .. }
             | Self::Refused { status, .. }
             | Self::Malformed { status, .. } => Some(*status),
@@ -272,6 +297,7 @@ impl CallError {
             Self::Conflict { code, .. }
             | Self::NotFound { code, .. }
             | Self::Gone { code, .. }
+            | Self::Blocked { code, .. }
             | Self::Denied { code, .. }
             | Self::Refused { code, .. } => code,
             _ => "",
@@ -291,11 +317,27 @@ impl CallError {
             | Self::Conflict { message, .. }
             | Self::NotFound { message, .. }
             | Self::Gone { message, .. }
+            | Self::Blocked { message, .. }
             | Self::Denied { message, .. }
             | Self::Refused { message, .. }
             | Self::Unknown { message, .. }
             | Self::Malformed { message, .. } => message,
         }
+    }
+
+    /// Whether the caller is not let in: the service said so, or the token service did. A person must mend the credential or
+    /// its permissions.
+    pub fn is_denied(&self) -> bool {
+        match self {
+            Self::Denied { .. } => true,
+            Self::NotSent { cause: NotSentCause::Token(error), .. } => error.is_permanent(),
+            _ => false,
+        }
+    }
+
+    /// Whether lockstep held the request back by itself: that says nothing new of the system.
+    pub fn is_held_back(&self) -> bool {
+        matches!(self, Self::NotSent { cause: NotSentCause::Budget(_) | NotSentCause::Breaker(_), .. })
     }
 
     /// Whether a read failed only because its answer was larger than the client takes.
@@ -311,6 +353,7 @@ impl CallError {
             Self::Conflict { .. } => "conflict",
             Self::NotFound { .. } => "not-found",
             Self::Gone { .. } => "gone",
+            Self::Blocked { .. } => "blocked",
             Self::Denied { .. } => "denied",
             Self::Refused { .. } => "refused",
             Self::Unknown { .. } => "unknown",

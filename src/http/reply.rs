@@ -6,10 +6,11 @@ use bytes::Bytes;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::call::{Answer, Effect};
+use super::call::{Answer, Call, Effect};
 use super::client::{BodyError, Http};
 use super::decode::{self, RemoteError, shorten};
 use super::error::{CallError, CallSite, Evidence};
+use super::pause::Scope;
 use super::retry::{parse_http_date, parse_retry_after};
 
 /// Where services put their id of a request, in order of preference.
@@ -67,6 +68,17 @@ impl Reply {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let asked = text(&self.headers, "retry-after").and_then(|v| parse_retry_after(v, self.date()));
         asked.or_else(|| self.until_reset())
+    }
+
+    /// What a 429 speaks of. Jira says it (`ticketing.md` 2.7): the points of the whole site, or the writes of one issue.
+    /// Everything else is taken for the limit of the class.
+    pub(crate) fn throttled(&self, call: &Call) -> Scope {
+        let class = || Scope::Class(call.class.to_owned());
+        match text(&self.headers, "ratelimit-reason").map(str::trim) {
+            Some("jira-quota-global-based" | "jira-quota-tenant-based") => Scope::System,
+            Some("jira-per-issue-on-write") => call.record.clone().map_or_else(class, Scope::Record),
+            _ => class(),
+        }
     }
 
     /// Jira names the moment at which its limit is over, and its gateway not always how long that is

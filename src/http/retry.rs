@@ -6,8 +6,10 @@ use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 use rand::Rng;
 
+use super::call::Priority;
+
 /// Longest wait that a service may ask for; more is taken for a mistake.
-const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// How reads are repeated, and how long any call may wait for its budget.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,9 @@ pub struct RetryPolicy {
     pub short_wait: Duration,
     /// How long a call waits for its budget before it gives up. Default 2 s.
     pub budget_wait: Duration,
+    /// How long a list waits instead, for its budget, a pause or a `Retry-After`: a list that is given up begins again
+    /// with its first page. Default 1 minute.
+    pub list_wait: Duration,
 }
 
 impl Default for RetryPolicy {
@@ -32,11 +37,26 @@ impl Default for RetryPolicy {
             max: Duration::from_secs(5),
             short_wait: Duration::from_secs(5),
             budget_wait: Duration::from_secs(2),
+            list_wait: Duration::from_mins(1),
         }
     }
 }
 
 impl RetryPolicy {
+    /// How long a call waits for its budget.
+    pub(super) fn patience(&self, priority: Priority) -> Duration {
+        if priority == Priority::Poll { self.list_wait } else { self.budget_wait }
+    }
+
+    /// The longest `Retry-After` that a read waits out. Details can come later, and wait where they hold nothing up.
+    pub(super) fn longest_advice(&self, priority: Priority) -> Duration {
+        match priority {
+            Priority::Poll => self.list_wait,
+            Priority::Work => self.short_wait,
+            Priority::Detail => Duration::ZERO,
+        }
+    }
+
     /// The waits of one call, in order.
     pub(crate) fn waits(&self) -> Waits {
         growing(self.initial, self.max)

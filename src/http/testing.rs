@@ -151,6 +151,7 @@ pub(super) fn door_over(http: Http, tokens: Arc<dyn TokenSource>, budgets: Budge
         max: Duration::from_millis(10),
         short_wait: Duration::from_millis(200),
         budget_wait: Duration::from_millis(50),
+        list_wait: Duration::from_millis(400),
         ..RetryPolicy::default()
     };
     Door::new("sys", http, tokens, budgets, retry)

@@ -29,6 +29,9 @@ pub struct Intent {
     /// may be stale, so two decide.
     #[serde(default)]
     pub misses: u32,
+    /// When its record was last said to be gone (UTC, our clock).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Timestamp>,
     /// Whether, since it was sent, somebody changed a field that it was to change.
     #[serde(default)]
     pub overtaken: bool,

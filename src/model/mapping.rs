@@ -49,6 +49,9 @@ pub struct Agreed {
     pub from: SystemName,
     /// That system's time of the edit (UTC).
     pub at: Timestamp,
+    /// Whether it was said of a record that was closed, or in closing it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
 }
 
 /// How the incident was closed.
@@ -92,7 +95,8 @@ pub struct Member {
     /// comes and goes is no edit, and nothing is written over it while it is there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: Natives,
-    /// A list hinted at something that only a read by id can tell (a tie of times, new comments).
+    /// Something that only a read by id can tell is not known: a list hinted at it (a tie of times, new comments), or the
+    /// record was taken for gone and may be found again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unread: bool,
     /// A digest of the closing note that we wrote last: read again, it is nobody's word.
@@ -133,6 +137,9 @@ pub struct Base {
     pub modified: Timestamp,
     /// The native values acknowledged.
     pub native: Natives,
+    /// The values that it had but did not state.
+    #[serde(default, skip_serializing_if = "Natives::is_empty")]
+    pub hidden: Natives,
     /// The comments acknowledged.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub comments: BTreeSet<CommentKey>,
@@ -240,6 +247,12 @@ impl Member {
     /// Remembers the closing note that we wrote.
     pub fn set_own_note(&mut self, note: &str) {
         self.own_note = Some(note_digest(note));
+    }
+
+    /// Whether it was taken for gone and is still looked for: it may only have been out of sight. What was meant for it
+    /// waits until it is found again, or given up.
+    pub fn is_missed(&self) -> bool {
+        self.state == MemberState::Gone && self.unread
     }
 
     /// Whether it takes part: neither merged away nor gone.

@@ -48,7 +48,8 @@ pub struct Snapshot {
     pub raw: serde_json::Value,
 }
 
-/// Whether a revision is known to come before another one of the same record: both count up, and it has the lower count.
+/// Whether a revision is known to come before another one of the same record: both count up, and it has the lower
+/// count.
 pub fn is_earlier_revision(revision: &str, other: &str) -> bool {
     let count = |text: &str| text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
     count(revision).zip(count(other)).is_some_and(|(one, other)| one < other)
@@ -66,6 +67,10 @@ pub struct Facts {
     /// Whether it links to records that only a read at the depth of links would name.
     #[serde(default)]
     pub more_links: bool,
+    /// What the fields said before that the system changed by itself, in answer to a write of ours, where it tells.
+    /// Their values now are nobody's word; those before are the last that anybody said.
+    #[serde(default, skip_serializing_if = "Natives::is_empty")]
+    pub before_reaction: Natives,
 }
 
 /// Whether a record is there.

@@ -7,7 +7,7 @@ use super::cause::Cause;
 use super::decide::Work;
 use super::merge::Contender;
 use super::needs::{self, is_outcome};
-use super::policy::Reopen;
+use super::policy::{Reopen, is_beginning};
 
 impl Work<'_> {
     /// Compares the stated fields with the base, and acknowledges them.
@@ -42,6 +42,7 @@ impl Work<'_> {
             revision: snapshot.revision.clone(),
             modified: snapshot.modified,
             native,
+            hidden: snapshot.hidden.clone(),
             comments: kept.as_ref().map(|b| b.comments.clone()).unwrap_or_default(),
             comment_count: kept.as_ref().map_or(0, |b| b.comment_count),
             linked_at: kept.as_ref().map_or(linked_at, |b| b.linked_at),
@@ -124,7 +125,14 @@ impl Work<'_> {
             return self.leave_alone(at, field, new.to_string(), reason);
         }
         if !matches!(cause, Cause::Edit) {
+            if old.as_ref().is_some_and(|old| self.was_cut(at, field, old)) && !planted!(CutExcusesAnything) {
+                // What took the place of the cut text is not what was left to differ.
+                self.mapping.members[at].exempt.remove(&field);
+            }
             return;
+        }
+        if let Some(reason) = self.came_with_our_close(at, snapshot, field, old.as_ref(), new) {
+            return self.leave_alone(at, field, new.to_string(), reason);
         }
         if self.in_flight(at).any(|patch| patch.native.contains_key(&field)) {
             self.overtaken.push(snapshot.record.clone());
@@ -150,6 +158,39 @@ impl Work<'_> {
         }
     }
 
+    /// Whether a record was left to differ because its system kept only the beginning of what is agreed.
+    fn was_cut(&self, at: usize, field: Field, old: &Native) -> bool {
+        let member = &self.mapping.members[at];
+        let table = self.policy().translation(&member.record.system);
+        let written = self.mapping.agreed(field).zip(table).and_then(|(v, t)| t.write(member.record.kind, v));
+        member.exempt.contains(&field) && written.is_some_and(|written| is_beginning(old, &written))
+    }
+
+    /// Why a verdict that came to show with a close of ours is nobody's word, if so. What the record had before, hidden while
+    /// it was open, nobody has set since. What the answer to the close shows besides is the doing of the system itself (a
+    /// business rule, a post function), as it is at each close; in a later read it may be a person's.
+    fn came_with_our_close(
+        &self,
+        at: usize,
+        snapshot: &Snapshot,
+        field: Field,
+        old: Option<&Native>,
+        new: &Native,
+    ) -> Option<&'static str> {
+        let ours = self.in_flight(at).any(|patch| {
+            patch.native.get(&Field::Status).is_some_and(|status| self.closes(at, Field::Status, status))
+        });
+        if field != Field::Verdict || old.is_some() || !ours || planted!(LeftOverIsAnEdit) {
+            return None;
+        }
+        let hidden = self.mapping.members[at].base.as_ref().and_then(|base| base.hidden.get(&field));
+        if hidden.is_some_and(|hidden| self.policy().same(&snapshot.record, field, hidden, new)) {
+            return Some("the record had it before, and kept it when it was closed");
+        }
+        let answered = self.observed.answered && !planted!(SystemsWordIsAnEdit);
+        answered.then_some("the system set it by itself when it was closed")
+    }
+
     /// An edit travels, or the history says why it does not.
     fn judge_edit(
         &mut self,
@@ -164,14 +205,21 @@ impl Work<'_> {
         let Some(value) = self.read(at, field, new) else { return };
         let leaves = self.policy().direction(field).leaves(system);
         if self.says_agreed(at, field, new, &value) && !(leaves && self.another_differs(at, field)) {
-            self.mapping.members[at].exempt.remove(&field);
+            if self.mapping.members[at].exempt.remove(&field) && field == Field::Status {
+                self.closed_again.insert(at);
+            }
             self.second(at, field);
+            self.second_verdict(at, field);
             return self.not_carried(
                 at,
                 field,
                 new.to_string(),
                 "the others say so already, or are about to",
             );
+        }
+        if self.is_vague(at, field, old.as_ref(), new) {
+            let reason = "the system wants a verdict at a close, and this one says nothing";
+            return self.not_carried(at, field, new.to_string(), reason);
         }
         let same = |old: &Native| self.policy().same(&snapshot.record, field, old, new);
         if old.as_ref().is_some_and(same) && !planted!(SameMeaningIsAnEdit) {
@@ -191,9 +239,39 @@ impl Work<'_> {
         let saw_agreed = !planted!(OlderWins)
             && (exempt
                 || spared
-                || old.as_ref().is_none_or(|old| self.satisfied(at, field, old))
+                || old
+                    .as_ref()
+                    .map_or_else(|| !self.closes_unseen(at, snapshot), |old| self.satisfied(at, field, old))
                 || self.twin_agreed(at, field));
         self.contend(at, snapshot, value, old, saw_agreed);
+    }
+
+    /// Whether somebody closes a record that somebody else has closed elsewhere, unseen: what one of them says with the close
+    /// is no answer to what the other said.
+    fn closes_unseen(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let anew = self.closed_again.contains(&at);
+        self.mapping.is_closed()
+            && self.is_closed_by_somebody(at, snapshot)
+            && !anew
+            && !planted!(ListsDecideVerdict)
+    }
+
+    /// Whether a snapshot shows that somebody closed a record since it was acknowledged.
+    fn is_closed_by_somebody(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let closes =
+            |native: Option<&Native>| native.is_some_and(|native| self.closes(at, Field::Status, native));
+        let ours = self.in_flight(at).any(|patch| closes(patch.native.get(&Field::Status)));
+        let before = self.mapping.members[at].native(Field::Status);
+        closes(snapshot.native.get(&Field::Status)) && !closes(before) && !ours
+    }
+
+    /// Whether a verdict came with a close and says nothing: where a close demands one, or brings one by itself, it stands
+    /// for none. Where it could have been left out it is a word.
+    pub(super) fn is_vague(&self, at: usize, field: Field, old: Option<&Native>, new: &Native) -> bool {
+        let record = &self.mapping.members[at].record;
+        let table = self.policy().translation(&record.system);
+        let vague = |native: &Native| table.is_some_and(|t| t.is_vague(record.kind, field, native));
+        field == Field::Verdict && vague(new) && old.is_none_or(vague) && !planted!(VagueVerdictCounts)
     }
 
     /// What somebody else says as well as a natively synced pair is not the pair's to take back.
@@ -207,6 +285,19 @@ impl Work<'_> {
         }
     }
 
+    /// Of several systems that say the same verdict the first in the bridge's order stands for it, whichever was heard first.
+    fn second_verdict(&mut self, at: usize, field: Field) {
+        let system = self.mapping.members[at].record.system.clone();
+        let policy = self.policy();
+        let goes_first = |agreed: &&mut Agreed| policy.rank(&system) < policy.rank(&agreed.from);
+        if field == Field::Verdict
+            && !policy.is_natively_synced(&system)
+            && let Some(agreed) = self.mapping.agreed.get_mut(&field).filter(goes_first)
+        {
+            agreed.from = system;
+        }
+    }
+
     /// Why an edit stays where it is, if it does.
     fn stays(&self, at: usize, field: Field, old: Option<&Native>, value: &Value) -> Option<&'static str> {
         if !self.policy().direction(field).leaves(&self.mapping.members[at].record.system) {
@@ -215,7 +306,7 @@ impl Work<'_> {
         if self.policy().closing.reopen == Reopen::Ignore && self.reopens(at, field, old, value) {
             return Some("the bridge does not carry reopenings");
         }
-        (old.is_none() && value.is_empty()).then_some("it says nothing, and the agreed value stands")
+        None
     }
 
     /// Whether an edit reopens what was closed.
@@ -248,6 +339,11 @@ impl Work<'_> {
     ) {
         // A note of ours, left over from an earlier close, is not what whoever closes now has to say.
         let said = snapshot.closing_comment.clone().filter(|note| !self.mapping.members[at].wrote_note(note));
+        let field = value.field();
+        let is_closed =
+            snapshot.native.get(&Field::Status).is_some_and(|s| self.closes(at, Field::Status, s));
+        let says_nothing =
+            snapshot.native.get(&field).is_some_and(|new| self.is_vague(at, field, old.as_ref(), new));
         self.contenders.push(Contender {
             member: at,
             value,
@@ -256,6 +352,8 @@ impl Work<'_> {
             modified: snapshot.modified,
             by: snapshot.modified_by.clone(),
             closing_comment: said,
+            closed: is_closed && !says_nothing,
+            verdict: self.mapping.members[at].native(Field::Verdict).cloned(),
         });
     }
 

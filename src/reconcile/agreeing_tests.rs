@@ -214,7 +214,12 @@ fn ticketed(rules: &Rules, incident: Snapshot) -> Mapping {
     let key = mapping.members.iter().find(|m| m.state == MemberState::Planned).unwrap().record.clone();
     let opened = Snapshot { planned_as: Some(key.clone()), ..ticket(0, "new", "Odd sign-in") };
     let in_flight = [(key, Patch::default())];
-    decide(&mapping, Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[] }, rules).mapping
+    decide(
+        &mapping,
+        Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[], answered: false },
+        rules,
+    )
+    .mapping
 }
 
 const SPARED: &str = "not touched for that";
@@ -295,7 +300,8 @@ fn earlier_comments_are_owed_by_records_that_count_them_too_and_by_none_that_hav
         let key = mapping.members.iter().find(|m| m.state == MemberState::Planned).unwrap().record.clone();
         let opened = Snapshot { planned_as: Some(key.clone()), ..ticket(1, "new", "Odd sign-in") };
         let in_flight = [(key, Patch::default())];
-        let observed = Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[] };
+        let observed =
+            Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[], answered: false };
         let members = decide(&mapping, observed, &rules).mapping.members;
         members.iter().filter(|m| !m.backfill.is_empty()).map(|m| m.record.to_string()).collect()
     };

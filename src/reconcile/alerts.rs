@@ -63,6 +63,8 @@ impl Work<'_> {
                 modified,
                 by: Some("all alerts closed".to_owned()),
                 closing_comment: None,
+                closed: true,
+                verdict: None,
             });
         }
     }

@@ -9,10 +9,14 @@ use crate::model::{
 };
 
 use super::decide::Work;
-use super::marker::{Mark, copy_name};
+use super::marker::{Mark, copy_name, quotations};
 
 /// Comments from before a record was opened that are carried over, per record.
 const MAX_BACKFILL: usize = 50;
+
+/// Copies that a comment may quote. A system that alters what we write makes a new comment of each copy, which quotes one
+/// more each time it comes round.
+const MAX_QUOTATIONS: usize = 12;
 
 /// A comment to be copied.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,10 +31,10 @@ pub struct CopyWish {
 
 impl Work<'_> {
     /// Takes the comments in: what is new and not ours is copied to the other records.
-    /// `moved` says whether the record changed since it was acknowledged.
-    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, moved: bool) {
+    /// `joined` says whether the record joins right now, `moved` whether it changed since it was acknowledged.
+    pub(super) fn take_comments(&mut self, at: usize, snapshot: &Snapshot, (joined, moved): (bool, bool)) {
         let opened = self.opening(at).is_some();
-        let joined = self.mapping.members[at].state != MemberState::Linked && !opened;
+        let joined = joined && !opened;
         match &snapshot.comments {
             Comments::Untold => {
                 self.mapping.members[at].unread |= (moved || opened) && !joined && self.comments_travel(at);
@@ -112,7 +116,8 @@ impl Work<'_> {
             let member = &self.mapping.members[other];
             other != at
                 && Some(other) != twin
-                && member.state == MemberState::Linked
+                && (member.state == MemberState::Linked
+                    || member.is_missed() && !planted!(GoneForgetsComments))
                 && member.record.kind != RecordKind::Alert
                 && policy.comments.reaches(&member.record.system)
                 && !self.follows_natively(other)
@@ -185,7 +190,7 @@ impl Work<'_> {
         let marker = &self.rules.marker;
         let people: Vec<&&Comment> = earlier
             .iter()
-            .filter(|c| marker.read(&c.text) == Mark::None && !c.text.trim().is_empty())
+            .filter(|c| !matches!(marker.read(&c.text), Mark::Ours(_)) && !c.text.trim().is_empty())
             .collect();
         let too_many = people.len().saturating_sub(MAX_BACKFILL);
         for comment in &people[..too_many] {
@@ -200,17 +205,22 @@ impl Work<'_> {
     }
 
     fn new_comment(&mut self, at: usize, snapshot: &Snapshot, comment: &Comment, travel: bool) {
-        let mark = self.rules.marker.read(&comment.text);
-        if let Mark::Ours(_) = mark
+        if let Mark::Ours(_) = self.rules.marker.read(&comment.text)
             && !planted!(OwnMarkIgnored)
         {
             return;
         }
+        // A mark that does not fit the whole text proves nothing: somebody quotes a copy of ours in an answer.
         let key = comment.key.as_str().to_owned();
         self.note(&snapshot.record, AuditKind::Commented { by: comment.author.clone(), key });
-        if mark == Mark::Unproven {
-            let reason = "it carries a lockstep mark that does not fit its text (a quotation, or altered by the service)";
-            return self.comment_not_carried(at, comment, reason);
+        if self.rules.marker.read(&comment.text) == Mark::Unproven && planted!(QuotationDropped) {
+            return;
+        }
+        if quotations(&comment.text) > MAX_QUOTATIONS {
+            let reason = format!(
+                "it quotes more than {MAX_QUOTATIONS} copies; a system that alters our copies would send it round for ever"
+            );
+            return self.comment_not_carried(at, comment, &reason);
         }
         if !travel {
             return self.comment_not_carried(

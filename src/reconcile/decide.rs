@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::{
-    AuditKind, Field, Lifecycle, Mapping, MemberState, Native, Patch, RecordRef, Snapshot, Value,
+    AuditKind, Comments, Field, Lifecycle, Mapping, MemberState, Native, Patch, RecordRef, Snapshot, Value,
     is_earlier_revision,
 };
 use crate::translate::Reading;
@@ -32,6 +32,8 @@ pub struct Observed<'a> {
     pub in_flight: &'a [(RecordRef, Patch)],
     /// Linked records that belong to other mappings, and so are not taken into this one.
     pub elsewhere: &'a [RecordRef],
+    /// Whether the snapshots are the answer to the write of ours that is in flight.
+    pub answered: bool,
 }
 
 /// What follows.
@@ -83,6 +85,8 @@ pub(super) struct Work<'a> {
     pub(super) audit: Vec<(RecordRef, AuditKind)>,
     stale: Vec<RecordRef>,
     pub(super) overtaken: Vec<RecordRef>,
+    /// Records that were reopened by themselves, and are closed again: who closes them has seen how the incident was closed.
+    pub(super) closed_again: BTreeSet<usize>,
     /// Alerts that were closed in what was just read.
     pub(super) closed_alerts: BTreeSet<RecordRef>,
 }
@@ -98,6 +102,7 @@ impl<'a> Work<'a> {
             audit: Vec::new(),
             stale: Vec::new(),
             overtaken: Vec::new(),
+            closed_again: BTreeSet::new(),
             closed_alerts: BTreeSet::new(),
         }
     }
@@ -157,9 +162,18 @@ impl<'a> Work<'a> {
             let how = self.how_linked(at, snapshot);
             self.note(&snapshot.record, AuditKind::Linked { how });
         }
+        let returned = self.mapping.members[at].state == MemberState::Gone;
+        if returned {
+            let how = "it was taken for gone, and is there again".to_owned();
+            self.note(&snapshot.record, AuditKind::Linked { how });
+        }
         self.take_fields(at, snapshot);
-        self.take_comments(at, snapshot, moved);
-        self.mapping.members[at].state = MemberState::Linked;
+        self.take_comments(at, snapshot, (joined, moved));
+        let member = &mut self.mapping.members[at];
+        member.state = MemberState::Linked;
+        if returned && !matches!(snapshot.comments, Comments::Listed(_)) {
+            member.unread = true; // a list may lack what was said meanwhile
+        }
         if opened {
             self.owe_earlier_comments(at);
         }

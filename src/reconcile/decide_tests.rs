@@ -224,7 +224,7 @@ fn a_value_that_may_be_our_own_write_is_no_edit() {
     let patch = closed.wishes[0].patch.clone();
     let seen = [sentinel(7, "Closed", Some("Undetermined"))];
     let in_flight = [(seen[0].record.clone(), Patch { ..patch })];
-    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[], answered: false };
     let decision = decide(&closed.mapping, observed, &rules);
     assert!(
         !decision.audit.iter().any(|(_, kind)| matches!(kind, AuditKind::Edit { .. })),
@@ -410,6 +410,7 @@ fn the_alerts_of_a_merged_incident_went_with_it_and_are_not_closed() {
         snapshots: &[merged(5, "defender/incident/9")],
         in_flight: &[],
         elsewhere: std::slice::from_ref(&target),
+        answered: false,
     };
     let decision = decide(&mapping, observed, &rules);
     assert_eq!(only_patch(&decision).0, "sentinel/incident/g", "only the leftover is closed, as merged");
@@ -505,7 +506,11 @@ fn deliver(mapping: &Mapping, wishes: &[Wish], sides: &mut [Snapshot; 2], rules:
         side.modified += SignedDuration::from_secs(1);
         in_flight.push((wish.target.clone(), wish.patch.clone()));
     }
-    decide(mapping, Observed { snapshots: &sides[..], in_flight: &in_flight, elsewhere: &[] }, rules)
+    decide(
+        mapping,
+        Observed { snapshots: &sides[..], in_flight: &in_flight, elsewhere: &[], answered: false },
+        rules,
+    )
 }
 
 proptest! {

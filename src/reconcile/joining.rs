@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use crate::model::{
-    Field, MappingState, Member, MemberState, Native, Patch, RecordKind, RecordRef, Snapshot, SystemName,
+    AuditKind, Field, MappingState, Member, MemberState, Native, Patch, RecordKind, RecordRef, Snapshot,
+    SystemName, Value,
 };
+use crate::translate::Translation;
 
 use super::decide::Work;
 use super::policy::Reopen;
@@ -123,6 +125,9 @@ impl Work<'_> {
             return self.contend(at, snapshot, value, None, true);
         };
         let direction = self.policy().direction(field);
+        if self.closed_at_once(at, snapshot) && matches!(field, Field::Status | Field::Verdict) {
+            return self.take_first_close(at, snapshot, value, new);
+        }
         if self.satisfied(at, field, new) || self.opened_with(at, field, new) {
             return;
         }
@@ -156,6 +161,36 @@ impl Work<'_> {
             return true;
         }
         matches!(field, Field::Status | Field::Verdict)
+    }
+
+    /// Whether somebody closed a ticket between our opening it and our meeting it. A ticket begins as its system begins it,
+    /// but hardly any system begins with a closed one.
+    fn closed_at_once(&self, at: usize, snapshot: &Snapshot) -> bool {
+        let table = self.policy().translation(&snapshot.record.system);
+        let closed = snapshot.native.get(&Field::Status).is_some_and(|s| self.closes(at, Field::Status, s));
+        let opens_closed = table.is_none_or(Translation::opens_closed) || planted!(ClosedAtOpening);
+        closed && !opens_closed && snapshot.record.kind == RecordKind::Ticket && self.opening(at).is_some()
+    }
+
+    /// Who closes a ticket right after it was opened has seen for what, and says so like anybody who closes one.
+    fn take_first_close(&mut self, at: usize, snapshot: &Snapshot, value: Value, new: &Native) {
+        let field = value.field();
+        let leaves = self.policy().direction(field).leaves(&snapshot.record.system);
+        if !leaves || self.is_vague(at, field, None, new) || self.satisfied(at, field, new) {
+            return;
+        }
+        self.note(
+            &snapshot.record,
+            AuditKind::Edit {
+                field,
+                old: "(as it was opened)".to_owned(),
+                new: new.to_string(),
+                by: snapshot.modified_by.clone(),
+                revision: snapshot.revision.clone(),
+            },
+        );
+        let seen = !self.mapping.is_closed();
+        self.contend(at, snapshot, value, None, seen);
     }
 
     /// What a record that joins right now was created with, if that was our doing.

@@ -61,7 +61,7 @@ fn a_record_that_was_planned_is_told_as_found_or_as_ours() {
     let found = see(&first.mapping, &seen, &rules);
     assert_eq!(hows(&found), [format!("{target}: found under the id that we derived for it")]);
     let in_flight = [(target.clone(), first.wishes[0].patch.clone())];
-    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[], answered: false };
     let ours = decide(&first.mapping, observed, &rules);
     assert_eq!(hows(&ours), [format!("{target}: we created it")]);
 }
@@ -78,7 +78,7 @@ fn a_plan_falls_when_a_record_of_the_system_turns_up_unless_its_creation_may_be_
     let found = see(&first.mapping, &seen, &rules);
     assert_eq!((planned(&found.mapping), found.wishes), (0, vec![]));
     let in_flight = [(first.wishes[0].target.clone(), first.wishes[0].patch.clone())];
-    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &seen, in_flight: &in_flight, elsewhere: &[], answered: false };
     assert_eq!(planned(&decide(&first.mapping, observed, &rules).mapping), 1);
     let unheard = see(&first.mapping, &[defender(1, "active", None)], &rules);
     assert_eq!(planned(&unheard.mapping), 1, "it stands while nothing of the system is known");
@@ -104,14 +104,24 @@ fn records_named_by_one_join_unless_they_belong_elsewhere() {
     let rules = rules();
     let elsewhere: RecordRef = "defender/incident/1".parse().unwrap();
     let seen = [sentinel(0, "New", None)];
-    let observed = Observed { snapshots: &seen, in_flight: &[], elsewhere: std::slice::from_ref(&elsewhere) };
+    let observed = Observed {
+        snapshots: &seen,
+        in_flight: &[],
+        elsewhere: std::slice::from_ref(&elsewhere),
+        answered: false,
+    };
     let decision = decide(&empty(&rules), observed, &rules);
     assert_eq!(decision.mapping.members.len(), 1);
     let free = see(&empty(&rules), &seen, &rules);
     assert_eq!(actions(&free), [fetch("defender/incident/1")], "what is not known of it is read");
     let named: RecordRef = "defender/alert/a".parse().unwrap();
     let seen = [Snapshot { links: vec![named.clone()], ..sentinel(0, "New", None) }];
-    let observed = Observed { snapshots: &seen, in_flight: &[], elsewhere: std::slice::from_ref(&named) };
+    let observed = Observed {
+        snapshots: &seen,
+        in_flight: &[],
+        elsewhere: std::slice::from_ref(&named),
+        answered: false,
+    };
     let decision = decide(&empty(&rules), observed, &rules);
     assert_eq!(decision.mapping.members.len(), 2, "an alert may follow its own incident and stand here too");
 }

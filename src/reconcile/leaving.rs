@@ -50,9 +50,10 @@ impl Work<'_> {
             actor: snapshot.modified_by.clone(),
             comment: Some(format!("the incident was merged into {to}")),
         });
-        self.mapping
-            .agreed
-            .insert(Field::Status, Agreed { value, from: system.clone(), at: snapshot.modified });
+        self.mapping.agreed.insert(
+            Field::Status,
+            Agreed { value, from: system.clone(), at: snapshot.modified, closed: true },
+        );
         self.note(
             &snapshot.record,
             AuditKind::Agreed {

@@ -3,6 +3,7 @@
 //! Others can write into comments too, so the mark holds a keyed MAC over the copy's name and its text. A planted
 //! or altered mark verifies nothing: it can neither pass for a copy nor suppress one.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
@@ -34,7 +35,7 @@ pub enum Mark {
     None,
     /// A mark of ours: the comment is the copy of this name.
     Ours(CommentKey),
-    /// Something that looks like a mark, but we did not write it around this text.
+    /// Something that looks like a mark, but we did not write it around this text: somebody quotes or forges one.
     Unproven,
 }
 
@@ -53,7 +54,7 @@ impl MarkerKey {
     pub fn copy_text(&self, name: &CommentKey, origin: &RecordRef, comment: &Comment) -> String {
         let author = comment.author.as_deref().map(flat).filter(|author| !author.is_empty());
         let author = author.as_deref().unwrap_or("someone");
-        let body = format!("{}\n\n— {author} in {}", fitting(&comment.text), origin.system);
+        let body = format!("{}\n\n— {author} in {}", fitting(&harmless(&comment.text)), origin.system);
         format!("{body} {OPEN}{}.{}]", name.as_str(), self.mac(name.as_str(), &body))
     }
 
@@ -89,6 +90,37 @@ impl MarkerKey {
 /// The name of the copies of a comment. The same for every target, so that a copy of a copy is recognised.
 pub fn copy_name(origin: &RecordRef, comment: &CommentKey) -> CommentKey {
     CommentKey::from_id(&short_hex(&Sha256::digest(format!("{origin}\n{}", comment.as_str()))))
+}
+
+/// A text whose marks, if it quotes any, are none any more: the bracket is another one, and the reader still sees what it was.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let mut rest = text;
+    let mut out = String::new();
+    while let Some(at) = rest.find(OPEN.trim_end()) {
+        let (before, mark) = rest.split_at(at);
+        out.push_str(before);
+        out.push('(');
+        rest = &mark[1..];
+        if let Some(end) = rest.find(']').filter(|end| !rest[..*end].contains('[')) {
+            out.push_str(&rest[..end]);
+            out.push(')');
+            rest = &rest[end + 1..];
+        }
+    }
+    if out.is_empty() && rest.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// How many marks a text quotes, made harmless or not.
+pub(super) fn quotations(text: &str) -> usize {
+    let is_mark = |rest: &str| {
+        let mark = rest.trim_start().get(..=2 * HEX);
+        mark.and_then(|mark| mark.split_once('.')).is_some_and(|(name, mac)| is_hex(name) && is_hex(mac))
+    };
+    text.split(&OPEN.trim_end()[1..]).skip(1).filter(|rest| is_mark(rest)).count()
 }
 
 fn is_hex(text: &str) -> bool {
@@ -155,6 +187,30 @@ mod tests {
             assert_eq!(key.read(&wrapped), Mark::Ours(name.clone()), "{wrapped:?}");
         }
         assert_eq!(key.read(&text.replace(OPEN, "[lockstep")), Mark::None);
+    }
+
+    #[test]
+    fn an_answer_that_quotes_a_copy_is_copied_with_a_harmless_quotation() {
+        let (key, name, text) = sample();
+        let origin: RecordRef = "tickets/ticket/7".parse().unwrap();
+        let quoted: String = text.lines().map(|line| format!("> {line}\n")).collect();
+        for answer in
+            [format!("On it.\n{quoted}"), format!("On it.\n{text}"), format!("{text}\nseen, thanks")]
+        {
+            assert!(!matches!(key.read(&answer), Mark::Ours(_)), "{answer}");
+            let comment =
+                Comment { key: CommentKey::from_id("mail-1"), author: None, created: None, text: answer };
+            let other = copy_name(&origin, &comment.key);
+            let copy = key.copy_text(&other, &origin, &comment);
+            assert_eq!(key.read(&copy), Mark::Ours(other));
+            let unmarked = &copy[..copy.rfind(OPEN).unwrap()];
+            assert_eq!(key.read(unmarked), Mark::None, "{unmarked}");
+            assert!(
+                unmarked.contains(&format!("(lockstep {}", name.as_str())),
+                "the quotation is still there"
+            );
+            assert_eq!(quotations(&copy), 2, "{copy}");
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub(super) struct Contender {
     pub(super) by: Option<String>,
     /// The note that came with a close.
     pub(super) closing_comment: Option<String>,
+    /// Whether the record is closed, by whomever.
+    pub(super) closed: bool,
+    /// The verdict that the record stated before.
+    pub(super) verdict: Option<Native>,
 }
 
 /// One of the values that compete, edit or agreed already.
@@ -36,6 +40,8 @@ struct Rival {
     from: SystemName,
     at: Timestamp,
     contender: Option<usize>,
+    /// Whether it was said of a closed record.
+    closed: bool,
 }
 
 impl Work<'_> {
@@ -114,7 +120,7 @@ impl Work<'_> {
         let (record, modified) = (member.record.clone(), member.base.as_ref().map(|base| base.modified));
         self.note(&record, AuditKind::Agreed { field, value: format!("{value} (native sync settled it)") });
         let at = modified.unwrap_or_default();
-        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at });
+        self.mapping.agreed.insert(field, Agreed { value, from: record.system, at, closed: false });
         let answers = |c: &Contender| {
             c.value.field() == field && c.old.as_ref().is_some_and(|old| self.satisfied(c.member, field, old))
         };
@@ -133,8 +139,11 @@ impl Work<'_> {
         let mut rivals: Vec<Rival> = contenders.iter().enumerate().map(|(i, c)| self.rival(c, i)).collect();
         let unseen = contenders.iter().all(|c| !c.saw_agreed);
         if let Some(agreed) = self.mapping.agreed.get(&field).filter(|_| unseen) {
-            let Agreed { value, from, at } = agreed.clone();
-            rivals.push(Rival { value, from, at, contender: None });
+            let Agreed { value, from, at, closed } = agreed.clone();
+            rivals.push(Rival { value, from, at, contender: None, closed });
+        }
+        if field == Field::Verdict {
+            outrank(&mut rivals);
         }
         // Until a system is heard from which the field comes, the first one heard speaks for it.
         let direction = self.policy().direction(field);
@@ -168,7 +177,8 @@ impl Work<'_> {
 
     fn rival(&self, contender: &Contender, index: usize) -> Rival {
         let from = self.mapping.members[contender.member].record.system.clone();
-        Rival { value: contender.value.clone(), from, at: contender.modified, contender: Some(index) }
+        let Contender { modified, closed, .. } = *contender;
+        Rival { value: contender.value.clone(), from, at: modified, contender: Some(index), closed }
     }
 
     /// The bridge's conflict policy.
@@ -210,6 +220,7 @@ impl Work<'_> {
         let field = value.field();
         let from = record.system.clone();
         if field == Field::Status {
+            self.revoke_verdict(contender, &value);
             self.retire_tickets(contender, &value);
             self.mapping.closing = value.is_closed().then(|| Closing {
                 system: from.clone(),
@@ -221,12 +232,43 @@ impl Work<'_> {
         if known || contender.old.is_some() {
             self.note(&record, AuditKind::Agreed { field, value: value.to_string() });
         }
-        self.mapping.agreed.insert(field, Agreed { value, from, at: contender.modified });
+        let (at, closed) = (contender.modified, contender.closed);
+        self.mapping.agreed.insert(field, Agreed { value, from, at, closed });
         for member in &mut self.mapping.members {
             member.exempt.remove(&field);
             member.owed.remove(&field);
         }
         self.tell_of_closed_tickets(contender.member, field);
+    }
+
+    /// Who reopens an incident takes back the verdict that it was closed with, as far as that had reached the record: one that
+    /// was said elsewhere meanwhile was not seen, and stands.
+    fn revoke_verdict(&mut self, contender: &Contender, status: &Value) {
+        let field = Field::Verdict;
+        let Some(agreed) = self.mapping.agreed.get(&field).cloned() else { return };
+        // Who loses a close to a record that was never closed has not been reopened.
+        let was_closed =
+            contender.old.as_ref().is_some_and(|old| self.closes(contender.member, Field::Status, old));
+        let reopened = was_closed && self.mapping.is_closed() && !status.is_closed();
+        let differs = self.mapping.members[contender.member].exempt.contains(&field);
+        let says = |said| self.satisfied(contender.member, field, said);
+        let seen = differs || contender.verdict.as_ref().is_none_or(says);
+        if !reopened || agreed.value.is_empty() || !seen || planted!(VerdictOutlivesReopening) {
+            return;
+        }
+        let record = self.mapping.members[contender.member].record.clone();
+        let value = Value::Verdict(Verdict::UNDETERMINED);
+        self.note(
+            &record,
+            AuditKind::Agreed { field, value: format!("{value} (the reopening revokes {})", agreed.value) },
+        );
+        self.mapping
+            .agreed
+            .insert(field, Agreed { value, from: record.system, at: contender.modified, closed: false });
+        for member in &mut self.mapping.members {
+            member.exempt.remove(&field);
+            member.owed.remove(&field);
+        }
     }
 
     fn tell_of_closed_tickets(&mut self, from: usize, field: Field) {
@@ -291,7 +333,20 @@ impl Work<'_> {
         let Some(status) = self.mapping.agreed.get(&Field::Status).cloned() else { return };
         if default != Verdict::UNDETERMINED && without && status.value.is_closed() {
             let value = Value::Verdict(default);
-            self.mapping.agreed.insert(Field::Verdict, Agreed { value, from: status.from, at: status.at });
+            self.mapping
+                .agreed
+                .insert(Field::Verdict, Agreed { value, from: status.from, at: status.at, closed: false });
         }
+    }
+}
+
+/// Of verdicts that compete, one that was said in closing or since outranks one that was not, and any outranks none.
+fn outrank(rivals: &mut Vec<Rival>) {
+    let says = |rival: &Rival| rival.closed || !rival.value.is_empty();
+    if rivals.iter().any(says) {
+        rivals.retain(says);
+    }
+    if rivals.iter().any(|rival| rival.closed) {
+        rivals.retain(|rival| rival.closed);
     }
 }

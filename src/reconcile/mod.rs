@@ -37,6 +37,9 @@ pub(crate) mod testing;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod ticket_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod verdict_tests;
 
 pub use comments::CopyWish;
 pub use decide::{Decision, Observed, Rules, decide};

@@ -39,7 +39,7 @@ fn met(rules: &Rules, sentinel_first: bool) -> Mapping {
     let key = mapping.members.iter().find(|m| m.state == MemberState::Planned).unwrap().record.clone();
     let opened = Snapshot { planned_as: Some(key.clone()), ..ticket(0, "Odd sign-in") };
     let in_flight = [(key, Patch::default())];
-    let observed = Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &[opened], in_flight: &in_flight, elsewhere: &[], answered: false };
     let decision = decide(&mapping, observed, rules);
     assert_eq!(decision.wishes, [], "all three say the same");
     decision.mapping
@@ -49,7 +49,7 @@ fn met(rules: &Rules, sentinel_first: bool) -> Mapping {
 fn carried(decision: &Decision, shown: Snapshot, rules: &Rules) -> Mapping {
     let wish = decision.wishes.iter().find(|wish| wish.target == shown.record).unwrap();
     let in_flight = [(wish.target.clone(), wish.patch.clone())];
-    let observed = Observed { snapshots: &[shown], in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &[shown], in_flight: &in_flight, elsewhere: &[], answered: false };
     decide(&decision.mapping, observed, rules).mapping
 }
 
@@ -152,7 +152,7 @@ fn what_comes_from_elsewhere_is_written_to_one_of_the_pair_and_the_sync_brings_i
     assert_eq!(title_of(&renamed).1, "tickets", "that the pair still agrees on another is no word of theirs");
     let seen = titled(defender(6, "active", None), "From the desk");
     let in_flight = [(seen.record.clone(), renamed.wishes[0].patch.clone())];
-    let observed = Observed { snapshots: &[seen], in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &[seen], in_flight: &in_flight, elsewhere: &[], answered: false };
     let written = decide(&renamed.mapping, observed, &rules);
     assert_eq!(wishes(&written), [(SENTINEL.to_owned(), "converge")]);
     assert_eq!(foretold(&written.mapping, SENTINEL), [(Field::Title, "From the desk".to_owned())]);
@@ -414,7 +414,7 @@ fn renamed_by_the_desk(rules: &Rules) -> Mapping {
     let patch = Patch { native: only_patch(&renamed).1, closing_comment: None };
     let written = [titled(defender(6, "active", None), "From the desk")];
     let in_flight = [(DEFENDER.parse().unwrap(), patch)];
-    let observed = Observed { snapshots: &written, in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &written, in_flight: &in_flight, elsewhere: &[], answered: false };
     decide(&renamed.mapping, observed, rules).mapping
 }
 
@@ -454,7 +454,7 @@ fn what_was_to_come_before_a_write_of_ours_need_not_come_after_it() {
     let patch = Patch { native: only_patch(&renamed).1, closing_comment: None };
     let written = [titled(defender(6, "active", None), "From the desk")];
     let in_flight = [(DEFENDER.parse().unwrap(), patch)];
-    let observed = Observed { snapshots: &written, in_flight: &in_flight, elsewhere: &[] };
+    let observed = Observed { snapshots: &written, in_flight: &in_flight, elsewhere: &[], answered: false };
     let mapping = decide(&renamed.mapping, observed, &rules).mapping;
     let later = see(&mapping, &[titled(defender(7, "active", None), "B")], &rules);
     assert_eq!((edits(&later), title_of(&later).0), (1, "B".to_owned()), "{:?}", later.audit);

@@ -35,8 +35,13 @@ pub(super) fn wishes(mapping: &Mapping, rules: &Rules) -> Vec<Wish> {
 
 /// What is not known of a record is read, but never holds up a write: that one begins with a read of its own.
 fn fetch(member: &Member) -> Option<Wish> {
-    let missing =
-        member.state == MemberState::Awaited || member.state == MemberState::Linked && member.unread;
+    let missing = match member.state {
+        MemberState::Awaited => true,
+        MemberState::Linked | MemberState::Gone => member.unread,
+        MemberState::Planned | MemberState::Redirected | MemberState::Superseded | MemberState::Detached => {
+            false
+        }
+    };
     let target = member.record.clone();
     missing.then(|| Wish { target, action: Action::Fetch, patch: Patch::default(), causes: Vec::new() })
 }

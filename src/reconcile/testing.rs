@@ -54,6 +54,7 @@ legal = ["new", "open", "resolved", "closed"]
 read = { real = "true-positive", harmless = "benign-positive", false = "false-positive", unclear = "undetermined" }
 write = { "true-positive/*" = "real", "benign-positive/*" = "harmless", "false-positive/*" = "false", "undetermined" = "unclear" }
 legal = ["real", "harmless", "false", "unclear"]
+vague = ["unclear"]
 "#;
 
 /// The same bridge with a ticket system `tickets`, in which it opens tickets.

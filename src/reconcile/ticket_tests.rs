@@ -60,7 +60,7 @@ impl Case {
     }
 
     fn see_while(&mut self, seen: Snapshot, in_flight: &[(RecordRef, Patch)]) -> Decision {
-        let observed = Observed { snapshots: &[seen], in_flight, elsewhere: &[] };
+        let observed = Observed { snapshots: &[seen], in_flight, elsewhere: &[], answered: false };
         let decision = decide(&self.mapping, observed, &self.rules);
         self.mapping = decision.mapping.clone();
         self.audit.extend(decision.audit.clone());

@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/api/v1/mappings", get(mappings))
         .route("/api/v1/mappings/{id}", get(mapping))
         .route("/api/v1/dead-letters", get(dead_letters))
+        .route("/api/v1/systems", get(systems))
         .route("/api/v1/records/{system}/{kind}/{id}/explain", get(explain))
 }
 
@@ -49,6 +50,10 @@ async fn mapping(State(state): State<AppState>, Path(id): Path<String>) -> Respo
 
 async fn dead_letters(State(state): State<AppState>) -> Response {
     found(views::dead_letters(&*state.store, MAX_LIMIT).map(Some), String::new)
+}
+
+async fn systems(State(state): State<AppState>) -> Response {
+    Json(state.telemetry.health().collections()).into_response()
 }
 
 async fn explain(

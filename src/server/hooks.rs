@@ -23,7 +23,7 @@ use super::AppState;
 use super::auth::same;
 use crate::connectors::{Hook, HookProof};
 use crate::engine::Hints;
-use crate::http::{Budget, Budgets};
+use crate::http::{Budget, Budgets, Claim};
 use crate::model::{RecordRef, SystemName};
 use crate::telemetry::{Event, Telemetry};
 
@@ -162,7 +162,7 @@ impl Gate {
         // Who hangs up hears no answer, so what is left of errors is the size.
         let body: Bytes = body.map_err(|_| Refused::Broken)?.map_err(|_| Refused::TooLarge)?;
         self.proven(&parts.headers, &body)?;
-        self.rate.take(RATE[0].class, Duration::ZERO).await.map_err(|_| Refused::Limited)?;
+        self.rate.take(&Claim::new(RATE[0].class), Duration::ZERO).await.map_err(|_| Refused::Limited)?;
         let json = serde_json::from_slice(&body).map_err(|_| Refused::Unreadable)?;
         let delivery = self.hook.delivery_id.and_then(|name| parts.headers.get(name));
         let repeated = delivery.is_some_and(|id| !self.is_first(id.as_bytes()));

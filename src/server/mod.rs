@@ -126,7 +126,6 @@ fn verdict(otherwise: &str, reasons: &[String]) -> Response {
 
 async fn metrics(State(state): State<AppState>) -> Response {
     state.telemetry.set_depths(state.store.counts());
-    state.telemetry.metrics().set_ready(state.telemetry.health().not_ready().is_empty());
     match state.telemetry.metrics().text() {
         Ok(text) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()

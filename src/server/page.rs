@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{AppState, views};
 use crate::model::BridgeName;
 use crate::store;
-use crate::telemetry::CollectionView;
+use crate::telemetry::{CollectionState, CollectionView};
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -32,8 +32,9 @@ struct Row {
     last_success: String,
     lag: String,
     budget: String,
-    failures: u32,
-    error: Option<String>,
+    trouble: Option<String>,
+    /// The last error of the system's own, once it is over.
+    past: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +56,7 @@ struct Line {
 struct Page {
     version: &'static str,
     stalled: Vec<String>,
+    denied: bool,
     not_ready: Vec<String>,
     bridges: Vec<BridgeName>,
     counts: Counts,
@@ -77,13 +79,15 @@ fn collect(state: &AppState) -> Result<Page, String> {
         mapping: line.mapping.to_string(),
         text: line.text,
     });
+    let collections = health.collections();
     Ok(Page {
         version: env!("CARGO_PKG_VERSION"),
         stalled: health.stalled(),
+        denied: collections.iter().any(|view| view.state == CollectionState::Denied),
         not_ready: health.not_ready(),
         bridges: state.bridges.clone(),
         counts: Counts::from(state.store.counts()),
-        systems: health.collections().into_iter().map(Row::from).collect(),
+        systems: collections.into_iter().map(Row::from).collect(),
         dead: views::dead_letters(&*state.store, 20).map_err(|error| error.to_string())?,
         recent: recent.collect(),
     })
@@ -107,10 +111,20 @@ impl From<CollectionView> for Row {
                 .map_or("never".to_owned(), |seconds| format!("{} ago", span(seconds))),
             lag: view.lag.map_or("–".to_owned(), span),
             budget: if budget.is_empty() { "–".to_owned() } else { budget.join(", ") },
-            failures: view.failures,
-            error: view.error,
+            trouble: trouble(&view),
+            past: view.last_error.filter(|_| view.failures == 0).map(|last| {
+                format!("last error at {}: {}", last.at.strftime("%Y-%m-%d %H:%M:%SZ"), last.message)
+            }),
         }
     }
+}
+
+/// Why a collection is not listed, since when, and how often in a row it was tried.
+fn trouble(view: &CollectionView) -> Option<String> {
+    let error = view.error.as_deref()?;
+    let since = view.since.map(|at| format!(" since {}", at.strftime("%Y-%m-%d %H:%M:%SZ")));
+    let word = if view.state == CollectionState::Denied { "denied" } else { "failing" };
+    Some(format!("{word}{}, {} in a row: {error}", since.unwrap_or_default(), view.failures))
 }
 
 /// A span of seconds in the largest unit that suits.

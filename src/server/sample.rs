@@ -43,7 +43,7 @@ impl SampleStore {
             member(sentinel(), "Closed", None),
         ];
         let from = SystemName::new("sentinel").unwrap();
-        let agreed = Agreed { value: Value::Status(Status::Closed), from, at: at(60) };
+        let agreed = Agreed { value: Value::Status(Status::Closed), from, at: at(60), closed: true };
         mapping.agreed = BTreeMap::from([(Field::Status, agreed)]);
         let (first, second) = (mapping.take_intent_id(), mapping.take_intent_id());
         let audit = history(mapping.id, first, second);
@@ -57,6 +57,7 @@ impl SampleStore {
             attempts: 5,
             unreachable: 0,
             misses: 0,
+            missed: None,
             overtaken: false,
             causes: vec!["bob@example.org: comment in sentinel".into()],
         };
@@ -72,6 +73,7 @@ fn member(record: RecordRef, status: &str, url: Option<&str>) -> Member {
             modified: at(63),
             native: BTreeMap::from([(Field::Status, Native::Text(status.into())), (Field::Title, title)]),
             comments: BTreeSet::new(),
+            hidden: crate::model::Natives::new(),
             comment_count: 0,
             linked_at: at(0),
             created: None,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::sample::{SampleStore, bridge, defender};
 use super::*;
+use crate::engine::{PollFailure, PollFailureKind, Report};
 use crate::model::{Field, MappingId, RecordKind, SystemName};
 use crate::telemetry::{Event, Metrics};
 
@@ -48,6 +49,40 @@ async fn readiness_follows_the_polls() {
     telemetry.emit(&Event::StoreFailed { error: "disk full" });
     let (status, body) = get(format!("{base}/healthz")).await;
     assert!(status == 503 && body.contains("disk full"), "{body}");
+}
+
+#[tokio::test]
+async fn a_denied_system_is_shown_everywhere_and_heals_by_itself() {
+    let (base, telemetry, _server) = start(None).await;
+    let (system, kind) = (SystemName::new("tickets").unwrap(), RecordKind::Ticket);
+    telemetry.health().watch(&system, kind, Duration::from_secs(15));
+    telemetry.polled(&system, kind, 0, Duration::ZERO, None);
+    let message = "list of tickets: denied (401): the token expired".to_owned();
+    telemetry.poll_failed(&system, kind, &PollFailure { kind: PollFailureKind::Denied, message }, 1);
+    let shown = |page: &str| page.contains("denied since 20") && page.contains("the token expired");
+    let (status, body) = get(format!("{base}/readyz")).await;
+    assert!(status == 503 && shown(&body), "{body}");
+    assert_eq!(get(format!("{base}/healthz")).await.0, 200, "a restart would mend nothing");
+    let (_, page) = get(format!("{base}/")).await;
+    assert!(shown(&page) && page.contains(r#"<strong class="bad">denied</strong>"#), "{page}");
+    let (_, systems) = get(format!("{base}/api/v1/systems")).await;
+    let systems: Value = serde_json::from_str(&systems).unwrap();
+    assert_eq!((&systems[0]["state"], &systems[0]["failures"]), (&"denied".into(), &1.into()));
+    assert!(systems[0]["last_error"]["message"].as_str().unwrap().contains("the token expired"));
+    let (_, metrics) = get(format!("{base}/metrics")).await;
+    let is = |text: &str, ready, denied| {
+        let of = r#"{collection="ticket",system="tickets"}"#;
+        text.contains(&format!("lockstep_ready {ready}"))
+            && text.contains(&format!("lockstep_denied{of} {denied}"))
+            && text.contains(&format!("lockstep_last_error_timestamp_seconds{of} "))
+    };
+    assert!(is(&metrics, 0, 1), "{metrics}");
+    telemetry.polled(&system, kind, 0, Duration::ZERO, None);
+    assert_eq!(get(format!("{base}/readyz")).await.0, 200);
+    let (_, metrics) = get(format!("{base}/metrics")).await;
+    assert!(is(&metrics, 1, 0), "{metrics}");
+    let (_, page) = get(format!("{base}/")).await;
+    assert!(page.contains("last error at 20") && !page.contains(">denied<"), "it is kept: {page}");
 }
 
 #[tokio::test]

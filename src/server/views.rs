@@ -80,9 +80,12 @@ pub struct IntentView {
     pub state: String,
     /// Why it was given up.
     pub reason: Option<String>,
+    /// The fields that it was to change, once it was sent or given up.
+    #[serde(default)]
+    pub fields: Vec<Field>,
     /// When it is looked at next (UTC, our clock).
     pub due: Timestamp,
-    /// How often it was refused.
+    /// How often the service refused it, or took it without effect.
     pub attempts: u32,
     /// How often in a row the service could not be reached.
     pub unreachable: u32,
@@ -202,9 +205,9 @@ impl From<&Member> for MemberView {
 
 impl From<&Intent> for IntentView {
     fn from(intent: &Intent) -> Self {
-        let reason = match &intent.state {
-            IntentState::Dead { reason, .. } => Some(reason.clone()),
-            _ => None,
+        let (reason, patch) = match &intent.state {
+            IntentState::Dead { reason, patch } => (Some(reason.clone()), Some(patch)),
+            state => (None, state.in_flight()),
         };
         Self {
             id: intent.id,
@@ -212,6 +215,7 @@ impl From<&Intent> for IntentView {
             action: intent.action.as_str().to_owned(),
             state: intent.state.as_str().to_owned(),
             reason,
+            fields: patch.into_iter().flat_map(|patch| patch.native.keys().copied()).collect(),
             due: intent.due,
             attempts: intent.attempts,
             unreachable: intent.unreachable,

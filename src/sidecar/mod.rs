@@ -28,6 +28,7 @@ mod listen;
 mod mailbox;
 mod message;
 mod openapi;
+mod signing;
 mod webhook;
 mod wire;
 
@@ -51,6 +52,7 @@ use crate::http::Http;
 pub use listen::{ListenError, Listener};
 pub use mailbox::StoreMailbox;
 pub use openapi::description;
+pub use signing::{SecretFault, SigningKey};
 
 /// How often tickets that are over are removed, and the adapter is looked after.
 const TEND_EVERY: Duration = Duration::from_mins(10);

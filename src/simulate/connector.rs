@@ -58,7 +58,7 @@ impl SimConnector {
         Self { world: Arc::clone(world), at, name, collections, chosen_comment_ids }
     }
 
-    fn site(&self, operation: &'static str) -> CallSite {
+    pub(super) fn site(&self, operation: &'static str) -> CallSite {
         CallSite::new(self.name.as_str(), operation)
     }
 
@@ -94,6 +94,19 @@ impl SimConnector {
             Begin::Denied => {
                 let (code, message) = (String::new(), "simulated".to_owned());
                 Err(CallError::Denied { site: site(), status: 403, code, message })
+            }
+            Begin::Stranger if operation == "read" => Err(self.not_found(operation)),
+            Begin::Stranger => {
+                let (code, message) = (String::new(), "simulated: a stranger".to_owned());
+                Err(CallError::Denied { site: site(), status: 401, code, message })
+            }
+            Begin::Open(Some(Fault::Elsewhere)) => {
+                let (code, message) = (String::new(), "simulated: 404 page not found".to_owned());
+                Err(CallError::NotFound { site: site(), status: 404, code, message })
+            }
+            Begin::Open(Some(Fault::Nonsense)) if matches!(operation, "list" | "read" | "find") => {
+                let (message, too_large) = ("simulated: a success of no use".to_owned(), false);
+                Err(CallError::Malformed { site: site(), status: 200, message, too_large })
             }
             Begin::Open(Some(Fault::Throttled)) => Err(CallError::Throttled {
                 site: site(),
@@ -149,7 +162,7 @@ impl SimConnector {
         let found = if by_key && is_ticket {
             remote.find(now, record, depth, stale)
         } else {
-            remote.read(now, &record.id, depth, stale)
+            remote.read(now, &record.id, depth, stale).filter(|_| !world.is_hidden(self.at, &record.id))
         };
         if let Some(snapshot) = &found {
             // A stale read shows what was true before the latest change.
@@ -240,10 +253,6 @@ impl Connector for SimConnector {
     }
 
     async fn probe(&self) -> Vec<Probe> {
-        Vec::new()
-    }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
         Vec::new()
     }
 }

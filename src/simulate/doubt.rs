@@ -114,8 +114,15 @@ impl Doubts {
 impl World {
     /// The worker is killed: what it wrote in this act it may not remember.
     pub(super) fn forget_answers(&mut self) {
+        let mut untold = Vec::new();
         for wrote in self.wrote.iter_mut().rev().take_while(|wrote| wrote.seq > self.act_began) {
+            untold.extend(
+                wrote.set.clone().filter(|_| wrote.told).map(|set| (wrote.system, wrote.id.clone(), set)),
+            );
             wrote.told = false;
+        }
+        for (system, id, set) in untold {
+            self.may_pass_for_a_word(system, &id, set);
         }
         self.restarts += 1;
         self.begin_act(Trouble::default());

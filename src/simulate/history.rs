@@ -180,6 +180,7 @@ impl History {
                 }
             }
             What::Comment(spot) => lock(&self.world).comment(*spot),
+            What::Quote(spot) => lock(&self.world).quote(*spot),
             What::Poll(system, trouble) => {
                 self.trouble(trouble);
                 let at = usize::from(*system) % self.policy.systems.len();
@@ -285,7 +286,7 @@ struct Nobody;
 
 impl Report for Nobody {
     fn polled(&self, _: &SystemName, _: RecordKind, _: usize, _: std::time::Duration, _: Option<Timestamp>) {}
-    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &str, _: u32) {}
+    fn poll_failed(&self, _: &SystemName, _: RecordKind, _: &crate::engine::PollFailure, _: u32) {}
     fn malformed(&self, _: &SystemName, _: &Malformed) {}
     fn hinted(&self, _: &SystemName, _: Hinted) {}
     fn history(&self, _: &AuditEntry, _: &Mapping) {}

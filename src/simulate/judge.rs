@@ -7,11 +7,13 @@ mod agreement;
 mod bounds;
 mod causes;
 mod last_word;
+mod verdict;
 
 use std::collections::BTreeSet;
 
 use crate::model::{
-    AuditEntry, AuditKind, Field, IntentState, MappingId, Native, RecordId, RecordKind, RecordRef,
+    AuditEntry, AuditKind, Field, Intent, IntentState, MappingId, MemberState, Native, RecordId, RecordKind,
+    RecordRef,
 };
 use crate::reconcile::{Direction, Policy, Reopen};
 use crate::store::{MemoryStore, Store};
@@ -57,7 +59,16 @@ impl Judge {
         let intents = store.outbox(None, usize::MAX).unwrap_or_default();
         let dead = intents.iter().filter(|i| matches!(i.state, IntentState::Dead { .. }));
         let dead: BTreeSet<RecordRef> = dead.map(|intent| intent.target.clone()).collect();
-        let live = intents.iter().filter(|i| !matches!(i.state, IntentState::Dead { .. })).count();
+        // What waits for a record that is gone may wait for ever.
+        let all = store.mappings(None, usize::MAX).unwrap_or_default();
+        let gone: BTreeSet<&RecordRef> = all
+            .iter()
+            .flat_map(|mapping| &mapping.members)
+            .filter(|member| member.state == MemberState::Gone)
+            .map(|member| &member.record)
+            .collect();
+        let waits = |i: &&Intent| !matches!(i.state, IntentState::Dead { .. }) && !gone.contains(&i.target);
+        let live = intents.iter().filter(waits).count();
         if live > 0 {
             self.found(format!("{live} intents are left in a rest"));
         }
@@ -92,6 +103,7 @@ impl Facts<'_> {
                 self.last_word(number, case, field, &mut texts);
                 self.causes(number, case, field, &mut texts);
             }
+            self.verdict(number, case, &mut texts);
             self.comments(number, case, &mut texts);
         }
         found.extend(texts.into_iter().map(Violation));
@@ -185,13 +197,13 @@ impl Facts<'_> {
         let ignored = self.policy.closing.reopen == Reopen::Ignore
             && outcome
             && self.said(case, Field::Status).any(|said| self.reopens(said, Field::Status));
-        // Who closes without a verdict says nothing against the one that is agreed.
-        let nothing_said = field == Field::Verdict
-            && self.says((at, id), field).and_then(|n| self.word(at, field, n)).as_deref()
-                == Some("undetermined")
+        // What its system keeps or sets by itself, and takes nothing else for.
+        let by_itself = field == Field::Verdict
+            && (world.scene.keeps_verdicts == Some(at)
+                || world.scene.sets_verdict.as_ref().is_some_and(|(of, _)| *of == at))
             && self.reason(&remote.record(id), field);
         spared
-            || nothing_said
+            || by_itself
             || one_way
             || ignored
             || (case.changed_hands.contains(&at) || self.is_native(at))
@@ -204,11 +216,12 @@ impl Facts<'_> {
             || self.dead.contains(&remote.record(id))
     }
 
-    /// Whether the worker was not told that it had opened a record: what is edited in it meanwhile may pass for what it was
-    /// opened with.
+    /// Whether the worker was not told that it had opened a record, or people were at work in it just then: what is edited in
+    /// it meanwhile may pass for what its system made of the opening.
     fn was_opened_blindly(&self, (at, id): (usize, &RecordId)) -> bool {
         let of = |w: &&Wrote| w.system == at && w.id == *id && w.created.is_some();
-        self.world.wrote.iter().filter(of).any(|wrote| !wrote.told)
+        let amid = self.world.opened_amid.contains(&(at, id.clone()));
+        amid || self.world.wrote.iter().filter(of).any(|wrote| !wrote.told)
     }
 
     /// Whether Microsoft's own sync keeps a system in agreement with another one.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::model::{Field, Natives, Patch, RecordId, RecordKind, RecordRef};
+use crate::model::{Field, Native, Natives, Patch, RecordId, RecordKind, RecordRef};
 
 use super::remote::{Actor, Changed, Refusal};
 use super::world::World;
@@ -60,6 +60,8 @@ pub(crate) struct Wrote {
     pub(crate) created: Option<RecordRef>,
     /// Whether the worker was told of it.
     pub(crate) told: bool,
+    /// The verdict that its system set by itself with it.
+    pub(crate) set: Option<Native>,
 }
 
 impl World {
@@ -127,7 +129,14 @@ impl World {
             created,
             told,
             sent: seq,
+            set: None,
         });
+    }
+
+    /// A verdict that a system set at a close whose answer the worker was not told may pass for a person's later.
+    pub(super) fn may_pass_for_a_word(&mut self, system: usize, id: &RecordId, set: Native) {
+        let new = Natives::from([(Field::Verdict, set)]);
+        self.hear(system, id, Changed { old: Natives::new(), new }, None, true);
     }
 
     /// The worker's write is executed. `shown` is when what the worker had read of the record was true.
@@ -153,6 +162,11 @@ impl World {
         self.mark_overrun(&(system, id.clone()), &changed, shown);
         self.queue_native(system, id, changed.new.keys().copied().collect());
         let seq = self.next_seq();
+        let verdict = changed.new.get(&Field::Verdict).filter(|_| with_status).cloned();
+        let set = verdict.filter(|verdict| patch.native.get(&Field::Verdict) != Some(verdict));
+        if let Some(set) = set.clone().filter(|_| !told) {
+            self.may_pass_for_a_word(system, id, set);
+        }
         let (id, created) = (id.clone(), None);
         self.wrote.push(Wrote {
             seq,
@@ -164,6 +178,7 @@ impl World {
             created,
             told,
             sent: seq,
+            set,
         });
         Ok(())
     }

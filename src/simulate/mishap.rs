@@ -1,6 +1,6 @@
 //! What befalls records and systems: outages, merges, deletions, copies, operators.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::model::{RecordId, RecordKind};
 use crate::reconcile::TicketGone;
@@ -13,8 +13,32 @@ impl World {
     /// Something befalls the world.
     pub(super) fn disaster(&mut self, what: &What) {
         match what {
-            What::Outage(system, minutes) => self.away(*system, *minutes, true),
-            What::Denied(system, minutes) => self.away(*system, *minutes, false),
+            What::Outage(system, minutes) => {
+                let (at, until) = self.away(*system, *minutes, "cannot be reached");
+                self.away_until[at] = until;
+            }
+            What::Denied(system, minutes) => {
+                let (at, until) = self.away(*system, *minutes, "refuses the credential");
+                self.denied_until[at] = until;
+            }
+            What::Stranger(system, minutes) => {
+                let (at, until) = self.away(*system, *minutes, "answers as to a stranger");
+                self.stranger_until[at] = until;
+            }
+            What::Hide(spot, minutes) => {
+                if let Some((_, at, id)) = self.record_at(*spot) {
+                    let until = self.clock.now() + SignedDuration::from_mins(i64::from(*minutes));
+                    self.say(|| format!("{id} is out of sight for {minutes} min"));
+                    self.hidden_until.insert((at, id), until);
+                }
+            }
+            What::Block(spot, minutes) => {
+                if let Some((_, at, id)) = self.record_at(*spot) {
+                    let until = self.clock.now() + SignedDuration::from_mins(i64::from(*minutes));
+                    self.say(|| format!("{id} cannot be closed for {minutes} min"));
+                    self.blocked_until.insert((at, id), until);
+                }
+            }
             What::Merge(from, to) => self.merge(*from, *to),
             What::MergeTicket(spot) => self.merge_ticket(*spot),
             What::Delete(spot) => self.delete(*spot),
@@ -23,17 +47,12 @@ impl World {
         }
     }
 
-    fn away(&mut self, system: u8, minutes: u16, unreachable: bool) {
+    fn away(&mut self, system: u8, minutes: u16, how: &str) -> (usize, Timestamp) {
         let at = usize::from(system) % self.remotes.len();
         let until = self.clock.now() + SignedDuration::from_mins(i64::from(minutes));
         let name = self.remotes[at].name.clone();
-        let how = if unreachable { "cannot be reached" } else { "refuses the credential" };
         self.say(|| format!("{name} {how} for {minutes} min"));
-        if unreachable {
-            self.away_until[at] = until;
-        } else {
-            self.denied_until[at] = until;
-        }
+        (at, until)
     }
 
     /// Whether nothing goes wrong from now on, or everything may again.
@@ -42,6 +61,9 @@ impl World {
         let now = self.clock.now();
         self.away_until.fill(now);
         self.denied_until.fill(now);
+        self.stranger_until.fill(now);
+        self.hidden_until.clear();
+        self.blocked_until.clear();
     }
 
     fn is_open(&self, system: usize, id: &RecordId) -> bool {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 
 use crate::model::{Field, Native, Natives, Patch};
+use crate::reconcile::Conflicts;
 
 use super::doubt::Place;
 use super::plan::{Edit, Spot};
@@ -55,6 +56,46 @@ impl World {
         if self.remotes[system].comment(now, Actor::Person, &id, None, &text) == Ok(true) {
             self.say(|| format!("a person comments on {id}: {text}"));
             self.hear(system, &id, Changed::default(), Some(text), false);
+        }
+    }
+
+    /// A person answers the latest comment on a record by mail: the answer ends in what it answers, marks and all.
+    pub(super) fn quote(&mut self, spot: Spot) {
+        let Some((case, system, id)) = self.record_at(spot) else { return };
+        let Some(current) = self.remotes[system].current(&id).filter(|v| v.merged_into.is_none()) else {
+            return;
+        };
+        let Some(quoted) = current.comments.last().map(|comment| comment.text.clone()) else { return };
+        if quoted.matches("wrote:").count() > 3 {
+            return;
+        }
+        let own = format!("answer {} on case {case}", self.said.len());
+        let text =
+            format!("{own}\nsomebody wrote:\n{}", quoted.replace("note ", "n. ").replace("answer ", "a. "));
+        let now = self.clock.now();
+        if self.remotes[system].comment(now, Actor::Person, &id, None, &text) == Ok(true) {
+            self.say(|| format!("a person answers a comment on {id}: {own}"));
+            self.hear(system, &id, Changed::default(), Some(own), false);
+        }
+    }
+
+    /// People act on a ticket that was just opened, before anybody has told of it.
+    pub(super) fn act_at_opening(&mut self, place: &Place) {
+        let (system, id) = place;
+        let case = self.case_of(*system, id).and_then(|case| u8::try_from(case).ok());
+        let (Some(case), Ok(at)) = (case, u8::try_from(*system)) else { return };
+        for edit in self.take_openings() {
+            self.pass_moment();
+            self.opened_amid.insert(place.clone());
+            let before = self.said.len();
+            self.edit(Edit { spot: Spot { case, system: at }, ..edit });
+            let words = self.remotes[*system].words.clone();
+            // Until everything was met, another record may join with another word, and the policy prefer that.
+            let certain = self.rested > 0 || self.scene.policy.conflicts == Conflicts::CloseWins;
+            for said in &mut self.said[before..] {
+                // What its system makes of the rest cannot be told from what a person makes of it.
+                said.joined = !(certain && words.is_closed(&said.changed.new));
+            }
         }
     }
 

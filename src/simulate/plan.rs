@@ -6,6 +6,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
+use crate::model::Field;
+
 use super::scene::Scene;
 
 /// Worker acts at most between two acts of the world.
@@ -52,6 +54,15 @@ pub enum What {
     Outage(u8, u16),
     /// A system refuses the worker's credential for some minutes.
     Denied(u8, u16),
+    /// A system answers the worker as it answers a stranger for some minutes: to him no record is there, in the very form in
+    /// which it says that one is gone, and he may list nothing.
+    Stranger(u8, u16),
+    /// Whoever asks for a record by its id is told for some minutes that it is gone. Lists show what changes in it.
+    Hide(Spot, u16),
+    /// A record cannot be closed for some minutes: something that it depends on is open.
+    Block(Spot, u16),
+    /// A person answers the latest comment on a record, and quotes it whole.
+    Quote(Spot),
     /// The service merges a case's incident into another one.
     Merge(u8, u8),
     /// A person merges a case's ticket into a ticket of somebody else.
@@ -103,6 +114,8 @@ pub struct Trouble {
     pub faults: Vec<(u32, Fault)>,
     /// People who act just before a call.
     pub people: Vec<(u32, Edit)>,
+    /// People who act on a record that a call has just opened, before its answer is on its way.
+    pub openings: Vec<(u32, Edit)>,
 }
 
 /// How a call goes wrong.
@@ -124,6 +137,10 @@ pub enum Fault {
     HalfWay,
     /// A read fails on the way.
     Broken,
+    /// A gateway answers in the service's place that there is no such page.
+    Elsewhere,
+    /// The status says success, and the body is of no use.
+    Nonsense,
 }
 
 impl What {
@@ -160,6 +177,60 @@ const FAULTS: [Fault; 8] = [
     Fault::Broken,
 ];
 
+/// What a history may believe too easily: drawn from a stream of its own, so that the rest of a history does not depend on it.
+struct Beliefs {
+    rng: StdRng,
+    lie: f64,
+    fault: f64,
+    opening: f64,
+}
+
+impl Beliefs {
+    fn draw(seed: u64) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed ^ 0xbe11_ef5e);
+        let mut danger = |most: f64| if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.0..most) };
+        let (lie, fault, opening) = (danger(0.1), danger(0.2), danger(0.6));
+        Self { rng, lie, fault, opening }
+    }
+
+    /// What a scene's systems make of verdicts.
+    fn habits(&mut self, scene: &mut Scene) {
+        let hiding: Vec<usize> = (0..scene.words.len()).filter(|at| scene.words[*at].hides_verdict).collect();
+        let rng = &mut self.rng;
+        scene.keeps_verdicts = hiding.choose(rng).copied().filter(|_| rng.random_bool(0.2));
+        let choices = hiding.choose(rng).map(|at| (*at, scene.words[*at].choices(Field::Verdict)));
+        scene.sets_verdict = choices
+            .filter(|_| rng.random_bool(0.08))
+            .and_then(|(at, words)| Some((at, words.choose(rng)?.clone())));
+    }
+
+    /// Something that the worker must not conclude too much from.
+    fn lie(&mut self) -> Option<What> {
+        let rng = &mut self.rng;
+        if !rng.random_bool(self.lie) {
+            return None;
+        }
+        let minutes = rng.random_range(1..90);
+        Some(match rng.random_range(0..5) {
+            0 => What::Stranger(rng.random_range(0..12), minutes),
+            1 => What::Hide(spot(rng), minutes),
+            2 => What::Block(spot(rng), minutes),
+            _ => What::Quote(spot(rng)),
+        })
+    }
+
+    fn trouble(&mut self, trouble: &mut Trouble) {
+        let rng = &mut self.rng;
+        while trouble.faults.len() < 6 && rng.random_bool(self.fault) {
+            let fault = if rng.random_bool(0.5) { Fault::Elsewhere } else { Fault::Nonsense };
+            trouble.faults.push((rng.random_range(0..8), fault));
+        }
+        while trouble.openings.len() < 2 && rng.random_bool(self.opening) {
+            trouble.openings.push((rng.random_range(0..8), edit(rng)));
+        }
+    }
+}
+
 /// How likely what is in one history: some dangers are switched off entirely, so that others meet.
 struct Weights {
     faults: Vec<Fault>,
@@ -192,7 +263,9 @@ impl Plan {
     /// The history of a seed, played on one of these scenes.
     pub fn draw(seed: u64, scenes: &super::scene::Scenes) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
-        let scene = scenes.draw(&mut rng);
+        let mut scene = scenes.draw(&mut rng);
+        let mut beliefs = Beliefs::draw(seed);
+        beliefs.habits(&mut scene);
         let weights = Weights::draw(&mut rng);
         let mut acts = Vec::new();
         worker(&mut rng, &weights, 12, &mut acts);
@@ -213,7 +286,24 @@ impl Plan {
             }
         }
         worker(&mut rng, &weights, 8, &mut acts);
+        beliefs.disturb(&mut acts);
         Self { seed, scene, acts }
+    }
+}
+
+impl Beliefs {
+    /// Puts what may be believed too easily in between.
+    fn disturb(&mut self, acts: &mut Vec<Act>) {
+        for act in std::mem::take(acts) {
+            if let Some(what) = self.lie() {
+                push(&mut self.rng, what, acts);
+            }
+            let mut act = act;
+            if let Some(trouble) = act.what.trouble_mut() {
+                self.trouble(trouble);
+            }
+            acts.push(act);
+        }
     }
 }
 

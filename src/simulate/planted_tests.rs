@@ -90,4 +90,18 @@ found! {
     shortened_is_an_edit: ShortenedIsAnEdit at 208;
     spared_edit_loses: SparedEditLoses at 405;
     list_ends_intent: ListEndsIntent at 29442;
+    caller_not_asked: CallerNotAsked at 0;
+    gone_for_good: GoneForGood at 0;
+    left_over_is_an_edit: LeftOverIsAnEdit at 0;
+    lists_decide_verdict: ListsDecideVerdict at 0;
+    vague_verdict_counts: VagueVerdictCounts at 0;
+    verdict_outlives_reopening: VerdictOutlivesReopening at 0;
+    cut_excuses_anything: CutExcusesAnything at 7_195_550;
+    elsewhere_is_gone: ElsewhereIsGone at 0;
+    nonsense_is_refused: NonsenseIsRefused at 0;
+    gone_forgets_comments: GoneForgetsComments at 0;
+    blocked_is_refused: BlockedIsRefused at 0;
+    systems_word_is_an_edit: SystemsWordIsAnEdit at 0;
+    quotation_dropped: QuotationDropped at 0;
+    closed_at_opening: ClosedAtOpening at 0;
 }

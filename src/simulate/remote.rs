@@ -50,6 +50,8 @@ pub(crate) struct Version {
     pub(crate) merged_into: Option<RecordId>,
     /// Whether it is deleted.
     pub(crate) deleted: bool,
+    /// The verdict that it was closed with before, and has kept, hidden, since it was reopened.
+    pub(crate) kept: Option<Native>,
 }
 
 /// Why a service refuses a write.
@@ -87,6 +89,10 @@ pub(crate) struct Remote {
     pub(crate) lag: SignedDuration,
     /// It keeps no more of a title than so many characters, and says nothing of it.
     pub(crate) keeps_of_titles: Option<usize>,
+    /// It keeps a verdict over a reopening, and shows it again at a close of ours, whatever that says.
+    pub(crate) keeps_verdicts: bool,
+    /// The verdict that it sets by itself at each close of ours.
+    pub(crate) sets_verdict: Option<Native>,
     /// All versions of all records, oldest first; never empty.
     pub(crate) records: BTreeMap<RecordId, Vec<Version>>,
     /// Records of another system that ours name as the same incident.
@@ -145,6 +151,7 @@ impl Remote {
             comments: Vec::new(),
             merged_into: None,
             deleted: false,
+            kept: None,
         };
         self.records.insert(id.clone(), vec![version]);
     }
@@ -165,6 +172,16 @@ impl Remote {
         let mut native = old.native.clone();
         native.extend(patch.native.clone());
         let closed = self.words.is_closed(&native);
+        let was_closed = self.words.is_closed(&old.native);
+        if closed && !was_closed && by == Actor::Worker {
+            let own = old.kept.clone().or_else(|| self.sets_verdict.clone());
+            native.extend(own.map(|verdict| (Field::Verdict, verdict)));
+        }
+        let kept = match (self.keeps_verdicts, closed) {
+            (true, false) if was_closed => old.native.get(&Field::Verdict).cloned(),
+            (true, false) => old.kept.clone(),
+            _ => None,
+        };
         let verdict = native.get(&Field::Verdict).is_some_and(|v| *v != Native::Empty);
         if self.habits.wants_verdict && closed && !verdict {
             return Err(Refusal::Invalid);
@@ -184,6 +201,7 @@ impl Remote {
         self.push(now, by, id, &old, |version| {
             version.native = native;
             version.closing_comment = note;
+            version.kept = kept;
         });
         self.fan_out(now, id, &new);
         Ok(Changed { old: was, new })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 
 use crate::engine::Stepped;
+use crate::model::{MemberState, RecordRef};
 use crate::store::{MemoryStore, Store};
 
 use super::connector::lock;
@@ -36,8 +37,11 @@ impl History {
                 self.poll(at);
             }
             self.work(TURNS);
-            let idle = self.worker.as_ref().is_some_and(|w| w.next_wake().is_none());
-            let waits = lock(&self.world).native_waits() || self.store.counts().inbox > 0;
+            // What is due in more than an hour only looks for what was taken for gone.
+            let soon = lock(&self.world).clock.now() + SignedDuration::from_hours(1);
+            let idle = self.worker.as_ref().is_some_and(|w| w.next_wake().is_none_or(|at| at > soon));
+            let waits =
+                lock(&self.world).native_waits() || self.store.counts().inbox > 0 || self.misses_one();
             if !idle || waits || before != self.movement() {
                 still = now(self);
             }
@@ -62,6 +66,17 @@ impl History {
         self.judge.at_rest(&world, &self.policy, &self.store, self.reconfigured);
         world.rest_ends();
         world.set_calm(false);
+    }
+
+    /// Whether the worker takes a record for gone that is there. It is found again, since it is looked for.
+    fn misses_one(&self) -> bool {
+        let mappings = self.store.mappings(None, usize::MAX).unwrap_or_default();
+        let world = lock(&self.world);
+        let is_there = |record: &RecordRef| {
+            let at = world.at(&record.system);
+            world.remotes.get(at).is_some_and(|remote| remote.current(&record.id).is_some())
+        };
+        mappings.iter().flat_map(|m| &m.members).any(|m| m.state == MemberState::Gone && is_there(&m.record))
     }
 
     /// What a round without movement leaves as it is: reads and writes are movement, lists are not.

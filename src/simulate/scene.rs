@@ -9,7 +9,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use crate::model::{BridgeName, Field, RecordKind, SystemName};
+use crate::model::{BridgeName, Field, Native, RecordKind, SystemName};
 use crate::reconcile::{
     ClosingPolicy, Conflicts, Direction, Filter, Late, NativeSync, Policy, Reopen, SystemPolicy, TicketGone,
     TicketPolicy,
@@ -56,6 +56,10 @@ pub struct Scene {
     pub cuts_titles: Option<usize>,
     /// Which ticket system does not know all owners.
     pub lacks_owners: Option<usize>,
+    /// Which system keeps a verdict, hidden, over a reopening, and shows it again at a close of ours whatever that says.
+    pub keeps_verdicts: Option<usize>,
+    /// Which system sets a verdict of its own at each close of ours, and which.
+    pub sets_verdict: Option<(usize, Native)>,
 }
 
 /// What scenes are drawn from.
@@ -129,6 +133,8 @@ impl Scenes {
             page: if rng.random_bool(0.5) { 100 } else { rng.random_range(1..3) },
             cuts_titles: rng.random_bool(0.05).then(|| rng.random_range(0..count)),
             lacks_owners: tickets.choose(rng).copied().filter(|_| rng.random_bool(0.2)),
+            keeps_verdicts: None,
+            sets_verdict: None,
             policy,
             kinds,
             words,
@@ -161,6 +167,12 @@ impl fmt::Display for Scene {
         }
         if let Some(at) = self.lacks_owners {
             write!(f, "; {} does not know every owner", name(at))?;
+        }
+        if let Some(at) = self.keeps_verdicts {
+            write!(f, "; {} keeps verdicts over a reopening", name(at))?;
+        }
+        if let Some((at, verdict)) = &self.sets_verdict {
+            write!(f, "; {} sets {verdict} at each close", name(*at))?;
         }
         write!(f, "; {} incidents", self.cases)
     }

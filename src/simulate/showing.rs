@@ -94,7 +94,7 @@ impl Remote {
             modified: version.modified,
             modified_by: Some(format!("{:?}", version.by)),
             fresh,
-            hidden: crate::model::Natives::new(),
+            hidden: version.kept.iter().map(|verdict| (Field::Verdict, verdict.clone())).collect(),
             native,
             closing_comment: version.closing_comment.clone(),
             comments,

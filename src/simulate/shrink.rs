@@ -27,7 +27,8 @@ pub fn shrink(plan: &Plan) -> Plan {
 
 fn size(plan: &Plan) -> usize {
     let troubles = plan.acts.iter().filter_map(|act| act.what.trouble());
-    let weight = |t: &Trouble| t.faults.len() + t.people.len() + usize::from(t.kill.is_some());
+    let weight =
+        |t: &Trouble| t.faults.len() + t.people.len() + t.openings.len() + usize::from(t.kill.is_some());
     plan.acts.len() + troubles.map(weight).sum::<usize>() + plan.scene.cases
 }
 
@@ -56,7 +57,7 @@ fn without_acts(mut plan: Plan, fails: &mut impl FnMut(&Plan) -> bool) -> Plan {
 /// Leaves out what goes wrong, one thing after the other.
 fn without_troubles(mut plan: Plan, fails: &mut impl FnMut(&Plan) -> bool) -> Plan {
     for at in 0..plan.acts.len() {
-        for part in [drop_kill as fn(&mut Trouble) -> bool, drop_fault, drop_person] {
+        for part in [drop_kill as fn(&mut Trouble) -> bool, drop_fault, drop_person, drop_opening] {
             loop {
                 let mut fewer = plan.clone();
                 let trouble =
@@ -92,4 +93,8 @@ fn drop_fault(trouble: &mut Trouble) -> bool {
 
 fn drop_person(trouble: &mut Trouble) -> bool {
     trouble.people.pop().is_some()
+}
+
+fn drop_opening(trouble: &mut Trouble) -> bool {
+    trouble.openings.pop().is_some()
 }

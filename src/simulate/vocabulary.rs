@@ -19,6 +19,7 @@ struct Words {
     read: BTreeMap<String, String>,
     write: BTreeMap<String, String>,
     legal: BTreeSet<String>,
+    vague: BTreeSet<String>,
     max: Option<usize>,
     /// Free text, or a set of it.
     free: bool,
@@ -84,6 +85,18 @@ impl Vocabulary {
         now == then || open && now.as_deref().map(class) == Some(class(word))
     }
 
+    /// Whether a verdict says nothing when it comes with a close.
+    pub(crate) fn is_vague(&self, native: &Native) -> bool {
+        let vague = self.fields.get(&Field::Verdict).map(|words| &words.vague);
+        match native {
+            Native::Text(text) => {
+                let class = text.split('/').next().unwrap_or(text);
+                vague.is_some_and(|vague| vague.contains(text) || vague.contains(&format!("{class}/*")))
+            }
+            Native::Empty | Native::Set(_) => true,
+        }
+    }
+
     /// The words that people can choose from, in native form; empty for free text.
     pub(crate) fn choices(&self, field: Field) -> Vec<Native> {
         let Some(words) = self.fields.get(&field) else { return Vec::new() };
@@ -124,7 +137,7 @@ fn words(entry: &toml::Value) -> Words {
         let pairs = table.into_iter().flatten();
         pairs.filter_map(|(left, right)| Some((left.clone(), right.as_str()?.to_owned()))).collect()
     };
-    let list = |key: &str| {
+    let list = |key: &str| -> BTreeSet<String> {
         let array = entry.get(key).and_then(toml::Value::as_array);
         array.into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
     };
@@ -133,6 +146,7 @@ fn words(entry: &toml::Value) -> Words {
         read: map("read"),
         write: map("write"),
         legal: list("legal"),
+        vague: list("vague"),
         max,
         free: entry.as_str() == Some("identity") || max.is_some(),
     }

@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) wrote: Vec<Wrote>,
     /// What the worker cannot know.
     pub(crate) doubts: Doubts,
+    /// Tickets in which somebody was at work before anybody was told that they are there.
+    pub(crate) opened_amid: BTreeSet<(usize, RecordId)>,
     /// Records that nobody may write to: copies, other people's tickets.
     pub(crate) strangers: BTreeSet<(usize, RecordId)>,
     /// Records that an operator took out, and since when in the order of everything.
@@ -89,6 +91,9 @@ pub(crate) struct World {
     pub(crate) timeline: Option<Vec<String>>,
     pub(super) away_until: Vec<Timestamp>,
     pub(super) denied_until: Vec<Timestamp>,
+    pub(super) stranger_until: Vec<Timestamp>,
+    pub(super) hidden_until: BTreeMap<(usize, RecordId), Timestamp>,
+    pub(super) blocked_until: BTreeMap<(usize, RecordId), Timestamp>,
     pub(super) native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
     trouble: Trouble,
     call: u32,
@@ -106,6 +111,8 @@ pub(super) enum Begin {
     Away,
     /// It refuses the credential.
     Denied,
+    /// It answers as it answers a stranger.
+    Stranger,
     /// It answers; perhaps something goes wrong.
     Open(Option<Fault>),
 }
@@ -123,6 +130,8 @@ impl World {
             skew: scene.skew[at],
             lag: scene.lag[at],
             keeps_of_titles: (scene.cuts_titles == Some(at)).then_some(KEPT_OF_TITLES),
+            keeps_verdicts: scene.keeps_verdicts == Some(at),
+            sets_verdict: scene.sets_verdict.as_ref().filter(|(of, _)| *of == at).map(|(_, v)| v.clone()),
             records: BTreeMap::new(),
             twins: BTreeMap::new(),
             alerts: BTreeMap::new(),
@@ -139,6 +148,7 @@ impl World {
             said: Vec::new(),
             wrote: Vec::new(),
             doubts: Doubts::default(),
+            opened_amid: BTreeSet::new(),
             strangers: BTreeSet::new(),
             apart: BTreeMap::new(),
             rested: 0,
@@ -152,6 +162,9 @@ impl World {
             timeline: keep_timeline.then(Vec::new),
             away_until: vec![now; count],
             denied_until: vec![now; count],
+            stranger_until: vec![now; count],
+            hidden_until: BTreeMap::new(),
+            blocked_until: BTreeMap::new(),
             native_queue: Vec::new(),
             trouble: Trouble::default(),
             call: 0,
@@ -220,6 +233,9 @@ impl World {
         if now < self.denied_until[system] {
             return Begin::Denied;
         }
+        if now < self.stranger_until[system] {
+            return Begin::Stranger;
+        }
         let fault = self.trouble.faults.iter().find(|(at, _)| *at == call).map(|(_, fault)| *fault);
         self.faults += u64::from(fault.is_some());
         Begin::Open(fault)
@@ -229,6 +245,30 @@ impl World {
     pub(super) fn pass_time(&mut self) {
         self.clock.advance(SignedDuration::from_micros(self.rng.random_range(1_000..400_000)));
         self.happen();
+    }
+
+    /// Who acts on what the call under way has opened.
+    pub(super) fn take_openings(&mut self) -> Vec<Edit> {
+        let call = self.call.saturating_sub(1);
+        let calm = self.calm;
+        self.trouble.openings.extract_if(.., |(at, _)| *at == call && !calm).map(|(_, edit)| edit).collect()
+    }
+
+    /// Some milliseconds pass.
+    pub(super) fn pass_moment(&mut self) {
+        self.clock.advance(super::people::MOMENT);
+    }
+
+    /// Whether a record is out of the worker's sight.
+    pub(super) fn is_hidden(&self, system: usize, id: &RecordId) -> bool {
+        let until = self.hidden_until.get(&(system, id.clone()));
+        until.is_some_and(|until| self.clock.now() < *until)
+    }
+
+    /// Whether a record cannot be closed now.
+    pub(super) fn is_blocked(&self, system: usize, id: &RecordId) -> bool {
+        let until = self.blocked_until.get(&(system, id.clone()));
+        until.is_some_and(|until| self.clock.now() < *until)
     }
 
     /// What is due by now happens: late writes, native sync.

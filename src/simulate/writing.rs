@@ -31,6 +31,9 @@ impl SimConnector {
             Ok(fault) => fault.filter(|fault| *fault != Fault::Stale),
             Err(error) => {
                 world.say(|| format!("lockstep's write to {record} ({what}) is not executed: {error}"));
+                if matches!(error, CallError::NotFound { .. }) {
+                    world.doubt_write((self.at, record.clone())); // the worker cannot know that
+                }
                 return Some(Err(error));
             }
         };
@@ -44,7 +47,8 @@ impl SimConnector {
         if matches!(fault, Some(Fault::LostBefore | Fault::Broken)) {
             return Some(Err(self.unknown(operation)));
         }
-        Some(Ok(fault))
+        // It was carried out, and the answer says nothing.
+        Some(Ok(fault.map(|fault| if fault == Fault::Nonsense { Fault::LostAfter } else { fault })))
     }
 
     pub(super) fn updated(&self, current: &Snapshot, patch: &Patch) -> Call<Written> {
@@ -55,12 +59,21 @@ impl SimConnector {
         let fault = match self.begin_write(&mut world, id, "update", &plain(&patch.native))? {
             Ok(fault) => fault,
             Err(error) => {
-                if !matches!(error, CallError::Unknown { .. }) {
+                if !matches!(error, CallError::Unknown { .. } | CallError::NotFound { .. }) {
                     world.doubts.told(&place);
                 }
                 return Some(Err(error));
             }
         };
+        let closes = world.remotes[self.at].words.is_closed(&patch.native);
+        if closes && world.is_blocked(self.at, id) {
+            world.say(|| "    it is blocked");
+            world.doubts.told(&place);
+            world.faults += 1;
+            let (site, code) = (Box::new(self.site("update")), String::new());
+            let message = "simulated: an open dependency".to_owned();
+            return Some(Err(CallError::Blocked { site, status: 409, code, message }));
+        }
         let now = world.clock.now();
         let guard = count(&current.revision);
         let shown = world.doubts.shown(&place, now);
@@ -177,6 +190,9 @@ impl SimConnector {
         }
         world.joined(self.at, &own);
         world.write_beside_fields((self.at, own.clone()), Some(planned.clone()), told);
+        if is_ticket {
+            world.act_at_opening(&(self.at, own.clone()));
+        }
         own
     }
 

@@ -183,14 +183,24 @@ impl Stage {
 
     /// Whether the worker ended by itself.
     pub fn has_died(&mut self) -> io::Result<bool> {
-        let died = match &mut self.worker {
-            Some(worker) => worker.try_wait()?.is_some(),
-            None => true,
-        };
-        if died {
+        Ok(self.worker.is_none() || self.ended()?.is_some())
+    }
+
+    /// How the worker ended, if it did so by itself since it was started.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        let ended = self.worker.as_mut().map(Child::try_wait).transpose()?.flatten();
+        if ended.is_some() {
             self.worker = None;
         }
-        Ok(died)
+        Ok(ended)
+    }
+
+    /// Sends the worker a signal, such as `HUP`.
+    pub fn signal(&self, name: &str) -> io::Result<()> {
+        if let Some(worker) = &self.worker {
+            Command::new("kill").arg(format!("-{name}")).arg(worker.id().to_string()).status()?;
+        }
+        Ok(())
     }
 
     /// A page of the worker's server, if it answers.

@@ -9,7 +9,8 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::{mpsc, oneshot};
 
 use super::database::{Database, Trees};
-use super::directory::Witness;
+use super::directory::{Witness, cannot};
+use super::place::Place;
 use super::plan::{Plan, Totals};
 use super::{Change, Counts, StoreError};
 
@@ -30,12 +31,16 @@ pub(super) struct Shared {
     pub(super) counts: RwLock<Counts>,
     /// The first error; set once, and the end of all work.
     failure: OnceLock<StoreError>,
+    place: Place,
     syncs: AtomicU64,
 }
 
 impl Shared {
-    pub(super) fn new(dir: PathBuf, trees: Trees, counts: Counts) -> Self {
-        Self { dir, trees, counts: RwLock::new(counts), failure: OnceLock::new(), syncs: AtomicU64::new(0) }
+    /// Of a store that was just opened in this directory.
+    pub(super) fn new(dir: PathBuf, trees: Trees, counts: Counts) -> Result<Self, StoreError> {
+        let place = Place::of(&dir).map_err(|error| cannot(&dir, "be looked at", &error))?;
+        let (counts, failure, syncs) = (RwLock::new(counts), OnceLock::new(), AtomicU64::new(0));
+        Ok(Self { dir, trees, counts, failure, place, syncs })
     }
 
     /// Refuses work after the first error.
@@ -53,6 +58,22 @@ impl Shared {
             ))
         });
         failure.clone()
+    }
+
+    /// Notices that the store is not at its path any more. What is committed then is lost, so that is the end of all work.
+    pub(super) fn in_place(&self) -> Result<(), StoreError> {
+        self.check()?;
+        self.place.check().map_err(|why| {
+            let lost = || {
+                StoreError(format!(
+                    "the store at {} was removed or replaced while lockstep had it open: {why}. Nothing more is sent, \
+                     since nothing can be remembered; put the directory back or import the last export, then start \
+                     lockstep again (with an empty directory it finds its records again by the keys it left in them)",
+                    self.dir.display()
+                ))
+            };
+            self.failure.get_or_init(lost).clone()
+        })
     }
 
     /// How often the data file was synced for commits.
@@ -76,7 +97,9 @@ impl Writer {
 
     /// Makes changes durable, all or none. After an error the writer must not be used again.
     pub(super) fn write<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> Result<(), StoreError> {
-        self.try_write(changes).map_err(|why| self.shared.fail(&why))
+        self.try_write(changes).map_err(|why| self.shared.fail(&why))?;
+        // Last, so that what is acknowledged is at the path at that moment.
+        self.shared.in_place()
     }
 
     fn try_write<'a>(&mut self, changes: impl Iterator<Item = &'a Change>) -> Result<(), String> {

@@ -21,6 +21,8 @@ use super::owner::OWNER;
 
 const DESCRIPTION: &str = "store.json";
 const ACKNOWLEDGED: &str = "acknowledged";
+/// sled's data file.
+pub(super) const DATA: &str = "db";
 const TRIAL: &str = "trial";
 
 /// What the names of drafts end in: ours, and sled's for its start-up snapshots.
@@ -205,7 +207,7 @@ fn is_mark(name: &str) -> bool {
 }
 
 fn is_sled_file(name: &str) -> bool {
-    ["db", "conf", "blobs"].contains(&name) || is_snapshot(name)
+    [DATA, "conf", "blobs"].contains(&name) || is_snapshot(name)
 }
 
 fn is_snapshot(name: &str) -> bool {

@@ -8,6 +8,7 @@
 //! database     sled itself: guarded opening, transaction, sync, integrity check
 //! opening      look, lock, try on a copy, take over what sled made of it, open in place
 //! directory, owner   what lies beside sled's files: schema, witness, unfinished creation; the lock
+//! place        whether the open files are still those that the path names
 //! transfer, verify   export, import, and the check behind `lockstep store verify`
 //! memory       the twin for simulation
 //! ```
@@ -20,6 +21,7 @@ mod layout;
 mod memory;
 mod opening;
 mod owner;
+mod place;
 mod plan;
 mod sled_store;
 mod transfer;

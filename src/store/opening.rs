@@ -83,7 +83,7 @@ fn begin(dir: &Path, owner: Owner, making: Making, marker_key: [u8; 32]) -> Resu
 /// All rows are read once, on the copy. sled makes the same of the same bytes; what it recorded with the last
 /// transaction shows that it did. Reading all again would cost as much time, and memory that sled keeps for good.
 fn open_existing(dir: &Path, owner: Owner) -> Result<Opened, StoreError> {
-    if !dir.join("db").is_file() {
+    if !dir.join(directory::DATA).is_file() {
         return Err(damaged(dir, "its data file `db` is missing"));
     }
     let trial = directory::copy_for_trial(dir)?;

@@ -53,6 +53,43 @@ fn a_second_process_is_told_who_has_the_store() {
 }
 
 #[test]
+fn a_store_that_is_removed_or_replaced_while_it_is_open_takes_nothing_more() {
+    type Harm = fn(&Path);
+    let harms: [Harm; 4] = [
+        |dir| fs::remove_dir_all(dir).unwrap(),
+        |dir| fs::rename(dir, dir.with_extension("old")).unwrap(),
+        |dir| {
+            fs::remove_dir_all(dir).unwrap();
+            filled(dir);
+        },
+        |dir| fs::remove_file(dir.join("owner.json")).unwrap(),
+    ];
+    for (number, harm) in harms.into_iter().enumerate() {
+        let above = tempfile::tempdir().unwrap();
+        let dir = above.path().join("data");
+        let store = SledStore::open(&dir).unwrap();
+        commit(&*store, vec![put(mapping(1, [1]))]).unwrap();
+        store.in_place().unwrap();
+        harm(&dir);
+        let noticed = commit(&*store, vec![put(mapping(2, [2]))]).unwrap_err();
+        assert!(noticed.0.contains("was removed or replaced"), "{number}: {noticed}");
+        assert_eq!(store.in_place(), Err(noticed.clone()));
+        assert_eq!(store.mapping(MappingId(1)).unwrap_err(), noticed, "it is final");
+    }
+}
+
+#[test]
+fn a_store_without_news_notices_as_well() {
+    let above = tempfile::tempdir().unwrap();
+    let dir = above.path().join("data");
+    let store = SledStore::open(&dir).unwrap();
+    assert!(SledStore::is_at(&dir).unwrap());
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(!SledStore::is_at(&dir).unwrap());
+    assert!(store.in_place().is_err() && store.mappings(None, 1).is_err());
+}
+
+#[test]
 fn missing_and_empty_directories_become_stores_unless_only_looked_at() {
     let dir = tempfile::tempdir().unwrap();
     let (missing, empty) = (dir.path().join("a/b/c"), dir.path().join("empty"));

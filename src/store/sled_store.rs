@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::committer::{self, Request, Shared, Writer};
 use super::database::Trees;
+use super::directory::{self, Found, Making};
 use super::layout::{
     Tree, document_end, document_key, inbox_key, inbox_number, index_key, intent_key, mapping_key,
 };
@@ -60,7 +61,7 @@ impl SledStore {
 
     fn start(opened: Opened) -> Result<Arc<Self>, StoreError> {
         let Opened { dir, database, witness, contents, owner } = opened;
-        let shared = Arc::new(Shared::new(dir, database.trees.clone(), contents.totals.counts));
+        let shared = Arc::new(Shared::new(dir, database.trees.clone(), contents.totals.counts)?);
         let writer = Writer::new(database, witness, contents.totals, Arc::clone(&shared));
         let (sender, committer) = committer::start(writer)?;
         Ok(Arc::new(Self {
@@ -70,6 +71,23 @@ impl SledStore {
             marker_key: contents.marker_key,
             _owner: owner,
         }))
+    }
+
+    /// Whether there is a store in a directory, complete or being imported. Changes nothing.
+    ///
+    /// # Errors
+    /// The directory cannot be read, belongs to something else, or was written by a newer version.
+    pub fn is_at(path: impl AsRef<Path>) -> Result<bool, StoreError> {
+        let found = directory::inspect(path.as_ref())?;
+        Ok(!matches!(found, Found::Nothing | Found::Unfinished(Making::Creating)))
+    }
+
+    /// Whether the store is still at its path. Each commit looks as well; a worker without news has to ask.
+    ///
+    /// # Errors
+    /// It was removed or replaced. That is final, like the error of a commit.
+    pub fn in_place(&self) -> Result<(), StoreError> {
+        self.shared.in_place()
     }
 
     /// How often the data file was synced for commits since the store was opened. Commits that arrive together share

@@ -46,6 +46,7 @@ fn member(record: RecordRef) -> Member {
             (Field::Tags, Native::Set(BTreeSet::from(["a".to_owned()]))),
         ]),
         comments: BTreeSet::from([CommentKey::from_id("c1")]),
+        hidden: crate::model::Natives::new(),
         comment_count: 1,
         linked_at: time(0),
         created: None,
@@ -69,6 +70,7 @@ pub(super) fn intent(mapping: u64, number: u32) -> Intent {
         attempts: 0,
         unreachable: 0,
         misses: 0,
+        missed: None,
         overtaken: false,
         causes: vec!["alice@example.org: status in defender/incident/1".into()],
     }

@@ -164,7 +164,7 @@ pub fn import(path: impl AsRef<Path>, input: &mut dyn BufRead) -> Result<Counts,
     let (header, marker_key) = read_header(&mut source).map_err(refused)?;
 
     let Opened { database, witness, contents, owner, .. } = opening::begin_import(dir, marker_key)?;
-    let shared = Arc::new(Shared::new(dir.to_owned(), database.trees.clone(), Counts::default()));
+    let shared = Arc::new(Shared::new(dir.to_owned(), database.trees.clone(), Counts::default())?);
     let mut writer = Writer::new(database, witness, contents.totals, Arc::clone(&shared));
     let result = read_rows(&mut source, &mut writer).and_then(|()| {
         let counts = *shared.counts.read().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tracing::{debug, error, info, warn};
 
+use crate::engine::{PollFailure, PollFailureKind};
 use crate::model::{Field, IntentId, MappingId, RecordKind, RecordRef, SystemName};
 
 /// Something that happened. Texts that come from outside are logged escaped.
@@ -14,7 +15,9 @@ pub enum Event<'a> {
     /// A collection was asked for changes, up to its last page.
     Polled { system: &'a SystemName, kind: RecordKind, records: usize, elapsed: Duration },
     /// A poll failed; the next one comes by itself.
-    PollFailed { system: &'a SystemName, kind: RecordKind, error: &'a str, consecutive: u32 },
+    PollFailed { system: &'a SystemName, kind: RecordKind, failure: &'a PollFailure, consecutive: u32 },
+    /// A collection was listed again after trouble that began at `since` (our clock, UTC).
+    Recovered { system: &'a SystemName, kind: RecordKind, since: Timestamp },
     /// A record could not be read, and was passed over.
     Malformed { system: &'a SystemName, id: Option<&'a str>, reason: &'a str },
     /// A webhook called.
@@ -23,8 +26,9 @@ pub enum Event<'a> {
     HintFollowed { system: &'a SystemName, outcome: &'a str },
     /// A record joined a mapping.
     Linked { mapping: MappingId, record: &'a RecordRef, how: &'a str },
-    /// A record was merged away or is gone.
-    Left { mapping: MappingId, record: &'a RecordRef, reason: &'a str },
+    /// A record is in its mapping no longer. `state` is where it stands now, and counts as the reason: `redirected`,
+    /// `gone`, `superseded` or `detached`.
+    Left { mapping: MappingId, record: &'a RecordRef, state: &'static str, reason: &'a str },
     /// Someone edited a field.
     Edited {
         mapping: MappingId,
@@ -75,6 +79,7 @@ impl Event<'_> {
         match self {
             Self::Polled { .. }
             | Self::PollFailed { .. }
+            | Self::Recovered { .. }
             | Self::Malformed { .. }
             | Self::HookCalled { .. }
             | Self::HintFollowed { .. } => self.log_watch(),
@@ -94,12 +99,11 @@ impl Event<'_> {
             Self::Polled { system, kind, records, elapsed } => {
                 debug!(%system, kind = kind.as_str(), records, ?elapsed, "polled");
             }
-            // One failure is the network's daily bread; a row of them is for people.
-            Self::PollFailed { system, kind, error, consecutive } if *consecutive >= 5 => {
-                error!(%system, kind = kind.as_str(), consecutive, error, "polling keeps failing: changes there are not seen; see the error for what to mend");
+            Self::PollFailed { system, kind, failure, consecutive } => {
+                log_poll_failure(system, *kind, failure, *consecutive);
             }
-            Self::PollFailed { system, kind, error, consecutive } => {
-                warn!(%system, kind = kind.as_str(), consecutive, error, "poll failed, tried again by itself");
+            Self::Recovered { system, kind, since } => {
+                info!(%system, kind = kind.as_str(), %since, "listed again after trouble");
             }
             Self::Malformed { system, id, reason } => {
                 warn!(%system, id, ?reason, "a record could not be read and was passed over");
@@ -113,7 +117,9 @@ impl Event<'_> {
     fn log_decision(&self) {
         match self {
             Self::Linked { mapping, record, how } => info!(%mapping, %record, how, "linked"),
-            Self::Left { mapping, record, reason } => info!(%mapping, %record, reason, "left its mapping"),
+            Self::Left { mapping, record, state, reason } => {
+                warn!(%mapping, %record, state, reason, "left its mapping: nothing is written to it any more");
+            }
             Self::Edited { mapping, record, field, old, new, by } => {
                 info!(%mapping, %record, %field, ?old, ?new, by, "edited");
             }
@@ -150,9 +156,28 @@ impl Event<'_> {
                 error!(%mapping, ?what, "a defect in lockstep: the mapping rests until the next start; please report it");
             }
             Self::StoreFailed { error } => {
-                error!(error, "the store failed, the worker stops; check the disk, then start it again");
+                error!(
+                    error,
+                    "the store failed, the worker stops; see the error for what to mend, then start it again"
+                );
             }
             _ => {}
+        }
+    }
+}
+
+/// One failure is the network's daily bread. A row of them is for people, and so is a caller who is not let in.
+fn log_poll_failure(system: &SystemName, kind: RecordKind, failure: &PollFailure, consecutive: u32) {
+    let (kind, error) = (kind.as_str(), &failure.message);
+    match failure.kind {
+        PollFailureKind::Denied => {
+            error!(%system, kind, consecutive, error, "denied: changes there are not seen until the credential or its permissions are mended");
+        }
+        PollFailureKind::HeldBack | PollFailureKind::Failed if consecutive >= 5 => {
+            error!(%system, kind, consecutive, error, "polling keeps failing: changes there are not seen; see the error for what to mend");
+        }
+        PollFailureKind::HeldBack | PollFailureKind::Failed => {
+            warn!(%system, kind, consecutive, error, "poll failed, tried again by itself");
         }
     }
 }

@@ -144,6 +144,7 @@ mod tests {
     use opentelemetry::trace::{Tracer, TracerProvider};
 
     use super::*;
+    use crate::model::SystemName;
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn traces_and_metrics_reach_a_collector() {
@@ -164,7 +165,7 @@ mod tests {
             ("/otlp/v1/traces".into(), proto.clone())
         );
         let metrics = super::super::Metrics::new(Some(target.metrics().unwrap())).unwrap();
-        metrics.set_ready(true);
+        metrics.set_budget(&SystemName::new("defender").unwrap(), "graph", 1);
         metrics.shutdown();
         assert_eq!(told.recv_timeout(Duration::from_secs(10)).unwrap(), ("/otlp/v1/metrics".into(), proto));
         server.abort();

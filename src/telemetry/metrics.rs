@@ -12,6 +12,7 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use opentelemetry_sdk::metrics::exporter::PushMetricExporter;
 use prometheus::{Registry, TextEncoder};
 
+use super::health::{CollectionState, CollectionView, Health};
 use super::{Event, TelemetryError, export};
 use crate::http::CallObserver;
 use crate::model::{RecordKind, SystemName};
@@ -53,9 +54,8 @@ struct Inner {
     outbox_depth: Gauge<u64>,
     dead_letters: Gauge<u64>,
     mappings: Gauge<u64>,
-    cursor_lag: Gauge<f64>,
     budget_left: Gauge<u64>,
-    ready: Gauge<u64>,
+    left: Counter<u64>,
 }
 
 impl fmt::Debug for Metrics {
@@ -104,17 +104,51 @@ impl Metrics {
         self.0.mappings.record(counts.mappings, &[]);
     }
 
-    pub(super) fn set_cursor_lag(&self, system: &SystemName, kind: RecordKind, seconds: f64) {
-        self.0.cursor_lag.record(seconds, &[label("system", system), label("collection", kind.as_str())]);
-    }
-
     pub(super) fn set_budget(&self, system: &SystemName, class: &'static str, left: u32) {
         self.0.budget_left.record(u64::from(left), &[label("system", system), label("class", class)]);
     }
 
-    /// Whether every system has been polled and the store is open.
-    pub fn set_ready(&self, ready: bool) {
-        self.0.ready.record(u64::from(ready), &[]);
+    /// Shows what only its reader's clock can tell, or changes without an event: asked for at each scrape and export.
+    pub(super) fn observe(&self, health: &Health) {
+        let meter = self.0.provider.meter("lockstep");
+        let ready = health.clone();
+        meter
+            .u64_observable_gauge("lockstep.ready")
+            .with_description("1 once every system was polled, while none denies and the store is open")
+            .with_callback(move |gauge| gauge.observe(u64::from(ready.not_ready().is_empty()), &[]))
+            .build();
+        let denied = health.clone();
+        meter
+            .u64_observable_gauge("lockstep.denied")
+            .with_description("1 while a system does not let lockstep list a collection")
+            .with_callback(move |gauge| {
+                for view in denied.collections() {
+                    gauge.observe(u64::from(view.state == CollectionState::Denied), &place(&view));
+                }
+            })
+            .build();
+        type Reading = fn(&CollectionView) -> Option<f64>;
+        let seconds: [(&'static str, &'static str, Reading); 2] = [
+            ("lockstep.cursor.lag", "How far a cursor is behind our clock", |view| view.lag),
+            (
+                "lockstep.last.error.timestamp",
+                "When listing a collection last failed for a reason of the system's (Unix time)",
+                |view| view.last_error.as_ref().map(|error| unix_seconds(error.at)),
+            ),
+        ];
+        for (name, what, reading) in seconds {
+            let health = health.clone();
+            meter
+                .f64_observable_gauge(name)
+                .with_unit("s")
+                .with_description(what)
+                .with_callback(move |gauge| {
+                    for view in health.collections() {
+                        reading(&view).into_iter().for_each(|seconds| gauge.observe(seconds, &place(&view)));
+                    }
+                })
+                .build();
+        }
     }
 
     pub(super) fn shutdown(&self) {
@@ -125,8 +159,13 @@ impl Metrics {
     pub(super) fn count(&self, event: &Event<'_>) {
         let m = &self.0;
         match event {
-            Event::Polled { system, kind, .. } => m.polled(system, *kind, true),
-            Event::PollFailed { system, kind, .. } => m.polled(system, *kind, false),
+            Event::Polled { system, kind, .. } => {
+                m.last_poll.record(unix_seconds(Timestamp::now()), &collection(system, *kind));
+                m.polled(system, *kind, "ok");
+            }
+            Event::PollFailed { system, kind, failure, .. } => {
+                m.polled(system, *kind, failure.kind.as_str());
+            }
             Event::Malformed { system, .. } => m.malformed.add(1, &[label("system", system)]),
             Event::HookCalled { system, outcome } => {
                 m.hooks.add(1, &[label("system", system), label("outcome", outcome)]);
@@ -159,7 +198,10 @@ impl Metrics {
             Event::NativeLate { record, .. } => m.native_late.add(1, &[label("system", &record.system)]),
             Event::Defect { .. } => m.defects.add(1, &[]),
             Event::StoreFailed { .. } => m.store_failures.add(1, &[]),
-            Event::Agreed { .. } | Event::Left { .. } => {}
+            Event::Left { record, state, .. } => {
+                m.left.add(1, &[label("system", &record.system), label("reason", state)]);
+            }
+            Event::Agreed { .. } | Event::Recovered { .. } => {}
         }
     }
 }
@@ -234,24 +276,30 @@ impl Inner {
                 "Intents that were given up and wait for an operator",
             ),
             mappings: gauge("lockstep.mappings", "Mappings in the store"),
-            cursor_lag: seconds("lockstep.cursor.lag", "How far a cursor is behind its server's clock"),
             budget_left: gauge("lockstep.budget.left", "Requests that may leave at once"),
-            ready: gauge("lockstep.ready", "1 once every system was polled and the store is open"),
+            left: counter("lockstep.records.left", "Records that left their mapping, by reason"),
             provider,
             registry,
         }
     }
 
-    fn polled(&self, system: &SystemName, kind: RecordKind, succeeded: bool) {
-        let place = [label("system", system), label("collection", kind.as_str())];
-        if succeeded {
-            #[allow(clippy::cast_precision_loss)] // milliseconds of our era fit
-            let now = Timestamp::now().as_millisecond() as f64 / 1000.0;
-            self.last_poll.record(now, &place);
-        }
-        let [system, collection] = place;
-        self.polls.add(1, &[system, collection, label("outcome", if succeeded { "ok" } else { "failed" })]);
+    fn polled(&self, system: &SystemName, kind: RecordKind, outcome: &str) {
+        let [system, collection] = collection(system, kind);
+        self.polls.add(1, &[system, collection, label("outcome", outcome)]);
     }
+}
+
+fn collection(system: &SystemName, kind: RecordKind) -> [KeyValue; 2] {
+    [label("system", system), label("collection", kind.as_str())]
+}
+
+fn place(view: &CollectionView) -> [KeyValue; 2] {
+    collection(&view.system, view.kind)
+}
+
+#[allow(clippy::cast_precision_loss)] // milliseconds of our era fit
+fn unix_seconds(at: Timestamp) -> f64 {
+    at.as_millisecond() as f64 / 1000.0
 }
 
 fn label(key: &'static str, value: impl fmt::Display) -> KeyValue {
@@ -264,8 +312,8 @@ mod tests {
     use super::*;
     use crate::model::{IntentId, MappingId, RecordRef};
 
-    #[test]
-    fn events_show_up_under_their_prometheus_names() {
+    #[tokio::test(start_paused = true)]
+    async fn events_show_up_under_their_prometheus_names() {
         let metrics = Metrics::local().unwrap();
         let telemetry = super::super::Telemetry::new(metrics.clone());
         let defender = SystemName::new("defender").unwrap();
@@ -287,9 +335,9 @@ mod tests {
         });
         metrics.call("defender", "incidents.list", "200", Duration::from_millis(20));
         metrics.set_depths(Counts { mappings: 5, outbox: 2, dead: 1, inbox: 0 });
-        metrics.set_cursor_lag(&defender, RecordKind::Alert, 1.5);
+        telemetry.health().watch(&defender, RecordKind::Alert, Duration::from_secs(15));
+        telemetry.health().set_cursor_lag(&defender, RecordKind::Alert, 1.5);
         metrics.set_budget(&defender, "graph", 9);
-        metrics.set_ready(true);
         let text = metrics.text().unwrap();
         for line in [
             r#"lockstep_polls_total{collection="incident",outcome="ok",system="defender"} 1"#,
@@ -299,10 +347,11 @@ mod tests {
             r#"lockstep_calls_total{operation="incidents.list",outcome="200",system="defender"} 1"#,
             r#"lockstep_call_duration_seconds_count{operation="incidents.list",system="defender"} 1"#,
             r#"lockstep_cursor_lag_seconds{collection="alert",system="defender"} 1.5"#,
+            r#"lockstep_denied{collection="alert",system="defender"} 0"#,
             r#"lockstep_budget_left{class="graph",system="defender"} 9"#,
             "lockstep_dead_letters 1",
             "lockstep_mappings 5",
-            "lockstep_ready 1",
+            "lockstep_ready 0",
             "lockstep_last_poll_timestamp_seconds{",
         ] {
             assert!(text.contains(line), "no `{line}` in\n{text}");

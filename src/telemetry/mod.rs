@@ -11,11 +11,12 @@ mod metrics;
 mod recent;
 mod report;
 
+use jiff::Timestamp;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use url::Url;
 
 pub use event::Event;
-pub use health::{CollectionView, Health};
+pub use health::{CollectionState, CollectionView, Health, LastError};
 pub use logs::{LogFormat, LogOptions};
 pub use metrics::Metrics;
 pub use recent::{Recent, RecentLine};
@@ -56,7 +57,9 @@ pub struct Telemetry {
 impl Telemetry {
     /// Over these metrics; logs go to whatever subscriber is set.
     pub fn new(metrics: Metrics) -> Self {
-        Self { metrics, health: Health::default(), recent: Recent::default() }
+        let health = Health::default();
+        metrics.observe(&health);
+        Self { metrics, health, recent: Recent::default() }
     }
 
     /// The metrics; also the [`crate::http::CallObserver`] of the doors.
@@ -87,10 +90,11 @@ impl Telemetry {
         self.metrics.set_depths(counts);
     }
 
-    /// How far a cursor is behind its server's clock, in seconds.
-    pub fn set_cursor_lag(&self, system: &SystemName, kind: RecordKind, seconds: f64) {
-        self.metrics.set_cursor_lag(system, kind, seconds);
-        self.health.set_cursor_lag(system, kind, seconds);
+    /// Where a cursor stands now, by the system's clock. From here on it falls behind as our clock goes on.
+    pub fn set_cursor(&self, system: &SystemName, kind: RecordKind, cursor: Timestamp) {
+        // Two clocks: a system ahead of ours would show a lag below zero.
+        let lag = Timestamp::now().duration_since(cursor).as_secs_f64().max(0.0);
+        self.health.set_cursor_lag(system, kind, lag);
     }
 
     /// Calls of a budget class that may leave at once.

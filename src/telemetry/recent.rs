@@ -45,7 +45,7 @@ impl Recent {
 fn line(event: &Event<'_>) -> Option<(MappingId, String)> {
     Some(match event {
         Event::Linked { mapping, record, how } => (*mapping, format!("{record} linked: {how}")),
-        Event::Left { mapping, record, reason } => (*mapping, format!("{record} left: {reason}")),
+        Event::Left { mapping, record, reason, .. } => (*mapping, format!("{record} left: {reason}")),
         Event::Edited { mapping, record, field, old, new, by } => {
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
             (*mapping, format!("{record} edited{by}: {field} {old} → {new}"))

@@ -6,8 +6,10 @@ use jiff::Timestamp;
 
 use super::{Event, Telemetry};
 use crate::connectors::Malformed;
-use crate::engine::{Hinted, Report};
-use crate::model::{AuditEntry, AuditKind, Field, Mapping, MappingId, RecordKind, SystemName};
+use crate::engine::{Hinted, PollFailure, Report};
+use crate::model::{
+    AuditEntry, AuditKind, Field, Mapping, MappingId, MemberState, RecordKind, RecordRef, SystemName,
+};
 use crate::store::Counts;
 
 impl Report for Telemetry {
@@ -19,16 +21,17 @@ impl Report for Telemetry {
         took: Duration,
         cursor: Option<Timestamp>,
     ) {
+        if let Some(since) = self.health().trouble_since(system, kind) {
+            self.emit(&Event::Recovered { system, kind, since });
+        }
         self.emit(&Event::Polled { system, kind, records: news, elapsed: took });
         if let Some(cursor) = cursor {
-            // Two clocks: a system ahead of ours would show a lag below zero.
-            let lag = Timestamp::now().duration_since(cursor).as_secs_f64().max(0.0);
-            self.set_cursor_lag(system, kind, lag);
+            self.set_cursor(system, kind, cursor);
         }
     }
 
-    fn poll_failed(&self, system: &SystemName, kind: RecordKind, error: &str, consecutive: u32) {
-        self.emit(&Event::PollFailed { system, kind, error, consecutive });
+    fn poll_failed(&self, system: &SystemName, kind: RecordKind, failure: &PollFailure, consecutive: u32) {
+        self.emit(&Event::PollFailed { system, kind, failure, consecutive });
     }
 
     fn malformed(&self, system: &SystemName, malformed: &Malformed) {
@@ -62,7 +65,9 @@ fn event<'a>(entry: &'a AuditEntry, in_mapping: &'a Mapping) -> Event<'a> {
     let (mapping, record) = (entry.mapping, &entry.record);
     match &entry.kind {
         AuditKind::Linked { how } => Event::Linked { mapping, record, how },
-        AuditKind::Left { reason } => Event::Left { mapping, record, reason },
+        AuditKind::Left { reason } => {
+            Event::Left { mapping, record, state: standing(in_mapping, record), reason }
+        }
         AuditKind::Edit { field, old, new, by, .. } => {
             Event::Edited { mapping, record, field: *field, old, new, by: by.as_deref() }
         }
@@ -90,6 +95,17 @@ fn event<'a>(entry: &'a AuditEntry, in_mapping: &'a Mapping) -> Event<'a> {
     }
 }
 
+/// Where a record stands that has left: one of few words, since metrics are labelled with it.
+fn standing(mapping: &Mapping, record: &RecordRef) -> &'static str {
+    match mapping.member(record).map(|member| &member.state) {
+        Some(MemberState::Redirected) => "redirected",
+        Some(MemberState::Gone) => "gone",
+        Some(MemberState::Superseded) => "superseded",
+        Some(MemberState::Detached) => "detached",
+        Some(MemberState::Awaited | MemberState::Planned | MemberState::Linked) | None => "other",
+    }
+}
+
 /// Whose edit a write carried, and how long ago it was: the oldest one, where it carried several.
 fn propagation<'a>(
     entry: &AuditEntry,
@@ -107,8 +123,27 @@ fn propagation<'a>(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::server::sample::SampleStore;
+    use crate::server::sample::{SampleStore, defender};
     use crate::telemetry::Metrics;
+
+    #[test]
+    fn a_record_that_leaves_is_counted_by_where_it_stands() {
+        let telemetry = Telemetry::new(Metrics::local().unwrap());
+        let mut sample = SampleStore::new();
+        let (at, kind) = (sample.audit[0].at, AuditKind::Left { reason: "it is not there any more".into() });
+        let entry = AuditEntry { at, mapping: sample.mapping.id, record: defender(), kind };
+        let states = [MemberState::Gone, MemberState::Gone, MemberState::Redirected, MemberState::Superseded];
+        for state in states {
+            sample.mapping.member_mut(&defender()).unwrap().state = state;
+            telemetry.history(&entry, &sample.mapping);
+        }
+        let text = telemetry.metrics().text().unwrap();
+        for (reason, count) in [("gone", 2), ("redirected", 1), ("superseded", 1)] {
+            let line =
+                format!(r#"lockstep_records_left_total{{reason="{reason}",system="defender"}} {count}"#);
+            assert!(text.contains(&line), "no `{line}` in\n{text}");
+        }
+    }
 
     #[test]
     fn the_history_of_a_mapping_is_counted() {

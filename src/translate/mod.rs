@@ -44,6 +44,7 @@ pub struct Translation {
     text: Arc<str>,
     verdict_only_when_closed: bool,
     status_in_steps: bool,
+    opens_closed: bool,
     rules: BTreeMap<(RecordKind, Field), Rule>,
 }
 
@@ -101,6 +102,17 @@ impl Translation {
             return current == Reading::Known(agreed.clone());
         }
         current == self.read(kind, agreed.field(), &written) || says_enough(&current, agreed)
+    }
+
+    /// Whether a native value of a field says nothing of its own when it comes with a close: there is none, or the system
+    /// demands a word there, or sets one by itself, and this is the one that says least.
+    pub fn is_vague(&self, kind: RecordKind, field: Field, native: &Native) -> bool {
+        self.rules.get(&(kind, field)).is_none_or(|rule| rule.is_vague(native))
+    }
+
+    /// Whether the system is known to open its tickets closed. Elsewhere somebody has closed a new ticket that is closed.
+    pub fn opens_closed(&self) -> bool {
+        self.opens_closed
     }
 
     /// Whether the system states a verdict only while an incident is closed (Sentinel, `sentinel.md` 1.5).

@@ -46,9 +46,9 @@ type Parsed<T> = Result<T, Fault>;
 type Item<'i> = Spanned<DeValue<'i>>;
 type Rules = BTreeMap<(RecordKind, Field), Rule>;
 
-const TOP_KEYS: [&str; 6] =
-    ["kind", "verdict_only_when_closed", "status_in_steps", "incident", "alert", "ticket"];
-const WORD_KEYS: [&str; 4] = ["read", "write", "legal", "coarse"];
+const TOP_KEYS: [&str; 7] =
+    ["kind", "verdict_only_when_closed", "status_in_steps", "opens_closed", "incident", "alert", "ticket"];
+const WORD_KEYS: [&str; 5] = ["read", "write", "legal", "coarse", "vague"];
 const IDENTITY: &str = "identity";
 const AS_INCIDENT: &str = "as-incident";
 
@@ -93,6 +93,7 @@ fn document(top: &DeTable<'_>) -> Parsed<Translation> {
         text: Arc::from(""),
         verdict_only_when_closed: flag("verdict_only_when_closed")?,
         status_in_steps: flag("status_in_steps")?,
+        opens_closed: flag("opens_closed")?,
         rules,
     })
 }
@@ -140,12 +141,33 @@ fn words(field: Field, item: &Item<'_>) -> Parsed<Words> {
             .get(key)
             .ok_or_else(|| fault(item, format!("`{field}` lacks `{key}`; see the head of defender.toml")))
     };
+    let read = read_entries(field, part("read")?)?;
     Ok(Words {
-        read: read_entries(field, part("read")?)?,
         write: write_entries(field, part("write")?)?,
         legal: legal_entries(part("legal")?)?,
         coarse: table.get("coarse").map_or(Ok(BTreeSet::new()), coarse_entries(field))?,
+        vague: table.get("vague").map_or(Ok(BTreeSet::new()), vague_entries(field, &read))?,
+        read,
     })
+}
+
+/// The words that say nothing; each must be read as undetermined.
+fn vague_entries(
+    field: Field,
+    read: &BTreeMap<String, Value>,
+) -> impl Fn(&Item<'_>) -> Parsed<BTreeSet<String>> {
+    move |item| {
+        let words = legal_entries(item)?;
+        match words.iter().find(|word| !read.get(*word).is_some_and(Value::is_empty)) {
+            Some(_) if field != Field::Verdict => {
+                Err(fault(item, format!("`vague` is for verdicts; a {field} always says something")))
+            }
+            Some(word) => {
+                Err(fault(item, format!("`{word}` is not read as `undetermined`, so it says something")))
+            }
+            None => Ok(words),
+        }
+    }
 }
 
 fn read_entries(field: Field, item: &Item<'_>) -> Parsed<BTreeMap<String, Value>> {

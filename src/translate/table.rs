@@ -29,6 +29,8 @@ pub(super) struct Words {
     pub(super) legal: BTreeSet<String>,
     /// Our words for which the service has only a coarser one. Written, they read as another word, and that is known.
     pub(super) coarse: BTreeSet<String>,
+    /// The service's words that say nothing where a close demands one, or brings one by itself.
+    pub(super) vague: BTreeSet<String>,
 }
 
 impl Rule {
@@ -56,6 +58,17 @@ impl Rule {
     /// Whether a value is knowingly written as a coarser one.
     pub(super) fn is_coarse(&self, value: &Value) -> bool {
         matches!(self, Self::Words(words) if words.coarse.contains(&value.to_string()))
+    }
+
+    /// Whether a native value says nothing of its own: there is none, or it stands for none where one is demanded.
+    pub(super) fn is_vague(&self, native: &Native) -> bool {
+        match (self, native) {
+            (_, Native::Empty) => true,
+            (Self::Words(words), Native::Text(text)) => {
+                words.vague.contains(text) || words.vague.contains(&format!("{}/*", first_half(text)))
+            }
+            _ => false,
+        }
     }
 
     /// The preferred native value for ours.

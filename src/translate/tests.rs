@@ -214,7 +214,7 @@ fn an_odd_key_or_value_is_told_what_would_be_right() {
     assert_refused(
         "kind = \"x\"\nincqqqqq = 1\n",
         "t.toml:2:1: unknown key `incqqqqq`; known are `kind`, `verdict_only_when_closed`, `status_in_steps`, \
-         `incident`, `alert`, `ticket`",
+         `opens_closed`, `incident`, `alert`, `ticket`",
     );
     assert_refused(
         "kind = \"x\"\n[incident.verdict]\nread = { a = \"q\" }\nwrite = {}\nlegal = []",

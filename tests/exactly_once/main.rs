@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod adoption;
+mod belief;
 mod closes;
 mod cost;
 mod crashes;
 mod faults;
 mod hints;
 mod native;
+mod operators;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;

@@ -174,6 +174,11 @@ const OWNER: (&str, &str) = ("fields[Owner]", "Name,EmailAddress");
 const ROW: (&str, &str) =
     ("fields", "Subject,Status,Priority,Owner,Created,LastUpdated,LastUpdatedBy,CustomFields");
 const FEED: (&str, &str) = ("fields", "Type,Field,OldValue,NewValue,Created,ObjectId,Creator");
+const HISTORY: (&str, &str) = ("fields", "Type,Field,OldValue,NewValue,Created,Creator");
+const WITNESS: &str = "ObjectType = 'RT::Ticket' AND TicketQueue = 'SOC' AND (Created >= '2901-01-01 00:00:00' OR \
+    (ObjectId = {0} AND Type = 'Create'))";
+const MERGED: &str =
+    "ObjectType = 'RT::Ticket' AND ObjectId = {1} AND Type = 'AddLink' AND Field = 'MergedInto'";
 const RISING: (&str, &str) = ("orderby", "id");
 
 /// What the connector does, and what it must not be surprised by.
@@ -275,11 +280,34 @@ fn steps() -> Vec<Step> {
         get("/tickets", &[("query", "id = {0} AND Created >= '9795507777'")]),
         get("/tickets", &[("query", "id = {0} AND Created >= 'garbage'")]),
         get("/tickets", &[("query", "id = {0} AND Created < 'garbage'")]),
+        // A reply opens a new ticket, by a transaction of the system's own in the same second; a comment does not.
+        send("POST", "/ticket", ticket("third", json!({}))),
+        send("POST", "/ticket/{2}/comment", text("inner")),
+        get("/ticket/{2}", &[]),
+        send("POST", "/ticket/{2}/correspond", text("outer")),
+        get("/ticket/{2}", &[]),
+        get("/ticket/{2}/history", &[HISTORY, RISING, ("per_page", "100")]),
+        // A ticket is closed only after what it depends on; what is asked for beside that is done.
+        send("POST", "/ticket", ticket("fourth", json!({}))),
+        send("PUT", "/ticket/{2}", json!({"DependsOn": "{3}"})),
+        send("PUT", "/ticket/{2}", json!({"Status": "resolved", "Subject": "kept"})),
+        get("/ticket/{2}", &[]),
+        send("PUT", "/ticket/{2}", json!({"Status": "rejected"})),
+        send("PUT", "/ticket/{3}", json!({"Status": "resolved"})),
+        send("PUT", "/ticket/{2}", json!({"Status": "resolved"})),
+        get("/ticket/{2}/history", &[HISTORY, RISING, ("per_page", "100")]),
+        get("/ticket/{3}/history", &[HISTORY, RISING, ("per_page", "100")]),
+        // What was seen before is asked for beside what is looked for.
+        get("/transactions", &[("query", WITNESS), RISING, ("per_page", "100"), FEED]),
+        get("/tickets", &[("query", "CF.{Lockstep Key} = 'lockstep-none' OR id = {0}"), ROW, OWNER, RISING]),
+        get("/tickets", &[("query", "CF.{Nope} = 'lockstep-none' OR id = {0}"), ROW, OWNER, RISING]),
+        Step { may_fail: true, ..get("/transaction/999999", &[]) },
         // A merge: reads and writes of the one lead to the other.
         send("PUT", "/ticket/{1}", json!({"MergeInto": "{0}"})),
         send("PUT", "/ticket/{0}", json!({"MergeInto": "{1}"})),
         send("PUT", "/ticket/{0}", json!({"MergeInto": "999999"})),
         get("/ticket/{1}", &[]),
+        get("/transactions", &[("query", MERGED), ("fields", "ObjectId"), ("per_page", "100")]),
         get("/tickets", &[("query", "id = {1}")]),
         send("PUT", "/ticket/{1}", json!({"Subject": "through the merged one"})),
         get("/ticket/{0}/history", &[("fields", "Type,Field,NewValue,Creator"), RISING, ("per_page", "100")]),
@@ -332,5 +360,45 @@ async fn both_read_times_in_the_callers_zone() {
             let seen = side.send(&get("/tickets", query)).await;
             assert_eq!(seen.body["count"], count, "{}: {hours} hours", side.name);
         }
+    }
+}
+
+const BY_KEY: (&str, &str) = ("query", "CF.{Lockstep Key} = '{key}' OR id = {0}");
+
+/// What a user is answered who may open tickets, and not see them.
+fn blindly() -> Vec<Step> {
+    let text = |text: &str| json!({"Content": text, "ContentType": "text/plain"});
+    vec![
+        get("/ticket/{0}", &[]),
+        get("/ticket/999999", &[]),
+        get("/ticket/{0}/history", &[HISTORY, RISING, ("per_page", "100")]),
+        get("/tickets", &[BY_KEY, ROW, OWNER, RISING]),
+        get("/tickets", &[("query", "Queue = 'SOC'"), ROW, OWNER, RISING]),
+        get("/transactions", &[("query", WITNESS), RISING, ("per_page", "100"), FEED]),
+        send("PUT", "/ticket/{0}", json!({"Subject": "x"})),
+        send("POST", "/ticket/{0}/comment", text("inner")),
+        send("POST", "/ticket", json!({"Queue": "SOC", "Subject": "out of sight"})),
+        get("/ticket/{1}", &[]),
+    ]
+}
+
+#[tokio::test]
+#[ignore = "needs a real Request Tracker: scripts/real-rt"]
+async fn both_answer_empty_lists_to_who_may_not_see_tickets() {
+    let Some(found) = Real::find() else { return };
+    let emulator = Emulator::start(EmulatorOptions::default()).unwrap();
+    let mut real = Side::new("real", &found.url, &found.lockstep);
+    let mut emulated = Side::new("emulator", &emulator.ticket_url(System::RequestTracker), "emulator-secret");
+    real.key = format!("lockstep-{}", Uuid::new_v4().simple());
+    emulated.key.clone_from(&real.key);
+    let ticket = json!({"Queue": "SOC", "Subject": "seen", "CustomFields": {"Lockstep Key": "{key}"}});
+    for side in [&mut real, &mut emulated] {
+        side.send(&send("POST", "/ticket", ticket.clone())).await;
+    }
+    real.token.clone_from(&found.unseeing);
+    emulator.set_ticketing(System::RequestTracker, &json!({"lacks": ["ShowTicket"]})).unwrap();
+    for step in blindly() {
+        let (truth, imitation) = (real.send(&step).await, emulated.send(&step).await);
+        assert_eq!(truth, imitation, "{} {} {:?}", step.method, step.path, step.query);
     }
 }

@@ -35,6 +35,10 @@ fn new_key() -> RecordRef {
 }
 
 fn connector_as(url: &str, token: &str) -> Arc<dyn Connector> {
+    connector_with(url, token, Audience::Internal)
+}
+
+fn connector_with(url: &str, token: &str, comments: Audience) -> Arc<dyn Connector> {
     let settings = SystemSettings::RequestTracker(RequestTrackerSettings {
         system: TicketSystem {
             name: system(),
@@ -43,7 +47,7 @@ fn connector_as(url: &str, token: &str) -> Arc<dyn Connector> {
             settle: Duration::from_secs(1),
             overlap: Duration::from_secs(1),
             budget_factor: 1.0,
-            comments: Audience::Internal,
+            comments,
             hook: None,
         },
         queue: "SOC".to_owned(),
@@ -183,7 +187,7 @@ async fn refusals_in_sentences_are_seen() {
     let nobody = update(&*connector, &current, &[(Field::Owner, Native::Empty)]).await;
     assert_eq!(nobody.native[&Field::Owner], Native::Empty);
     let missing = connector.read(&record("999999"), Depth::Record).await.unwrap_err();
-    assert!(matches!(missing, CallError::NotFound { .. }), "{missing}");
+    assert!(matches!(missing, CallError::Gone { .. }), "{missing}");
 }
 
 #[tokio::test]
@@ -281,4 +285,81 @@ async fn a_lost_answer_and_a_restart_leave_one_ticket() {
     let url = Url::parse_with_params(&format!("{}/REST/2.0/tickets", real.url), [("query", query)]).unwrap();
     let path = url.as_str().strip_prefix(&format!("{}/REST/2.0", real.url)).unwrap();
     assert_eq!(by_hand(&real, "GET", path, &Value::Null).await["count"], 1);
+}
+
+#[tokio::test]
+#[ignore = "needs a real Request Tracker: scripts/real-rt"]
+async fn a_public_comment_opens_nothing_and_what_the_system_does_by_itself_is_told() {
+    let Some(real) = Real::find() else { return };
+    let connector = connector_with(&real.url, &real.lockstep, Audience::Public);
+    let since = Timestamp::now().checked_sub(SignedDuration::from_secs(5)).unwrap();
+    let opened = open(&*connector, &new_key()).await;
+    connector.comment(&opened, &CommentKey::from_id("a"), "nobody has begun").await.unwrap();
+    let new = connector.read(&opened.record, Depth::Comments).await.unwrap();
+    assert_eq!(new.native[&Field::Status], text("new"));
+    let in_work = update(&*connector, &new, &[(Field::Status, text("open"))]).await;
+    connector.comment(&in_work, &CommentKey::from_id("b"), "to the requestor").await.unwrap();
+    let id = opened.record.id.as_str();
+    let path = format!("/ticket/{id}/history?fields=Type&per_page=100&orderby=id");
+    let history = by_hand(&real, "GET", &path, &Value::Null).await;
+    let kinds: Vec<&str> =
+        history["items"].as_array().unwrap().iter().filter_map(|t| t["Type"].as_str()).collect();
+    assert!(kinds.contains(&"Comment") && kinds.contains(&"Correspond"), "{kinds:?}");
+
+    // A reply that meets a close reopens the ticket, and that is nobody's word: in lists and in reads.
+    let in_work = connector.read(&opened.record, Depth::Record).await.unwrap();
+    by_hand(&real, "PUT", &format!("/ticket/{id}"), &json!({"Status": "resolved"})).await;
+    connector.comment(&in_work, &CommentKey::from_id("c"), "too late").await.unwrap();
+    let read = connector.read(&opened.record, Depth::Record).await.unwrap();
+    let listed = list(&*connector, since).await;
+    let listed = listed.iter().rfind(|s| s.record == opened.record).unwrap();
+    for shown in [&read, listed] {
+        assert_eq!(shown.native[&Field::Status], text("open"));
+        assert_eq!(shown.facts.before_reaction[&Field::Status], text("resolved"));
+    }
+    by_hand(&real, "PUT", &format!("/ticket/{id}"), &json!({"Status": "stalled"})).await;
+    let listed = list(&*connector, since).await;
+    assert!(listed.iter().rfind(|s| s.record == opened.record).unwrap().facts.before_reaction.is_empty());
+}
+
+#[tokio::test]
+#[ignore = "needs a real Request Tracker: scripts/real-rt"]
+async fn a_close_waits_for_what_the_ticket_depends_on() {
+    let Some(real) = Real::find() else { return };
+    let connector = connector_as(&real.url, &real.lockstep);
+    let (opened, other) = (open(&*connector, &new_key()).await, open(&*connector, &new_key()).await);
+    let (id, needed) = (&opened.record.id, &other.record.id);
+    by_hand(&real, "PUT", &format!("/ticket/{id}"), &json!({"DependsOn": needed.as_str()})).await;
+    let current = connector.read(&opened.record, Depth::Record).await.unwrap();
+    let close = patch(&[(Field::Status, text("resolved"))]);
+    let blocked = connector.update(&current, &close).await.unwrap_err();
+    assert!(matches!(blocked, CallError::Denied { .. }) && blocked.code() == "blocked", "{blocked}");
+    by_hand(&real, "PUT", &format!("/ticket/{needed}"), &json!({"Status": "resolved"})).await;
+    let closed = connector.update(&current, &close).await.unwrap().snapshot.unwrap();
+    assert_eq!(closed.native[&Field::Status], text("resolved"));
+}
+
+#[tokio::test]
+#[ignore = "needs a real Request Tracker: scripts/real-rt"]
+async fn who_may_not_see_tickets_is_denied_and_opens_one_at_most() {
+    let Some(real) = Real::find() else { return };
+    let (connector, unseeing) =
+        (connector_as(&real.url, &real.lockstep), connector_as(&real.url, &real.unseeing));
+    let opened = open(&*connector, &new_key()).await;
+    let read = unseeing.read(&opened.record, Depth::Record).await.unwrap_err();
+    assert!(matches!(read, CallError::Denied { .. }) && read.to_string().contains("ShowTicket"), "{read}");
+    assert!(unseeing.read(&opened.record, Depth::Comments).await.is_err());
+    assert!(unseeing.create(&new_key(), &opening("out of sight")).await.unwrap().snapshot.is_none());
+    let second = unseeing.create(&new_key(), &opening("never opened")).await.unwrap_err();
+    assert!(matches!(second, CallError::Denied { .. }), "{second}");
+    let nobody = connector_as(&real.url, "1-2-0123456789abcdef0123456789abcdef");
+    let denied = nobody.list(RecordKind::Ticket, Timestamp::now(), None).await.unwrap_err();
+    assert!(
+        matches!(denied, CallError::Denied { .. }) && denied.to_string().contains("new token"),
+        "{denied}"
+    );
+    // Another address of the same server leads to the log-in page.
+    let elsewhere = connector_as(&format!("{}/nope", real.url), &real.lockstep);
+    let denied = elsewhere.read(&opened.record, Depth::Record).await.unwrap_err();
+    assert!(matches!(denied, CallError::Denied { .. }), "{denied}");
 }

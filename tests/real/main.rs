@@ -23,6 +23,8 @@ struct Real {
     traveller: String,
     /// The token of a user who may not set custom fields.
     blind: String,
+    /// The token of a user who may open tickets, and not see them.
+    unseeing: String,
     /// A program that stops the server and starts it again.
     restart: String,
 }
@@ -38,6 +40,7 @@ impl Real {
                 ana: of("ANA")?,
                 traveller: of("TRAVELLER")?,
                 blind: of("BLIND")?,
+                unseeing: of("UNSEEING")?,
                 restart: of("RESTART")?,
             })
         };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Defender;
 use crate::connectors::briefing::{account_name, add, add_all, seconds, text, text_or_empty};
 use crate::connectors::{AlertBrief, Brief};
-use crate::http::CallError;
+use crate::http::{CallError, Priority};
 use crate::model::{RecordKind, RecordRef, SystemName};
 
 impl Defender {
@@ -17,12 +17,15 @@ impl Defender {
         }
         let operation = "incidents.brief";
         let path = ["incidents", record.id.as_str()];
-        let expanded = self.endpoint.send(self.get(operation, &path, &[("$expand", "alerts")])?).await;
+        let ask = |query: &[(&str, &str)]| {
+            self.get(operation, &path, query).map(|call| call.with_priority(Priority::Detail))
+        };
+        let expanded = self.endpoint.send(ask(&[("$expand", "alerts")])?).await;
         let (answer, incomplete) = match expanded {
             Ok(answer) => (answer, false),
             Err(error) if matches!(error, CallError::Unknown { .. }) || error.is_too_large() => {
                 tracing::debug!(%record, %error, "the alerts cannot be read along; the incident is read alone");
-                (self.endpoint.send(self.get(operation, &path, &[])?).await?, true)
+                (self.endpoint.send(ask(&[])?).await?, true)
             }
             Err(error) => return Err(error),
         };

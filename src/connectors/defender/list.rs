@@ -9,7 +9,7 @@ use super::{Defender, collection};
 use crate::connectors::stated::time;
 use crate::connectors::text::shown;
 use crate::connectors::{Malformed, Page, PageToken};
-use crate::http::{Call, CallError};
+use crate::http::{Call, CallError, Priority};
 use crate::model::RecordKind;
 
 /// Incidents refuse more than 50 a page; alerts clamp somewhere above 500 (`graph-security.md` 2.2, 3.3).
@@ -103,7 +103,7 @@ impl Defender {
         if walk.skip() > 0 {
             query.push(("$skip", &skip));
         }
-        self.get(operation, &[segment], &query)
+        Ok(self.get(operation, &[segment], &query)?.with_priority(Priority::Poll))
     }
 }
 

@@ -11,6 +11,9 @@ mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod against_emulator_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -18,6 +21,9 @@ mod brief_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod paging_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod sound_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -100,7 +106,7 @@ impl Defender {
             example: "https://graph.microsoft.com",
             budgets: Budgets::new(GRAPH_BUDGETS, settings.budget_factor),
             ids: RequestIds::GRAPH,
-            sound: Box::new(sound::Answers),
+            sound: Box::new(sound::Answers::of(&settings.tenant_id)),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         Ok(Self { endpoint, settle: settings.settle, overlap: settings.overlap, hook: settings.hook.clone() })
@@ -233,7 +239,7 @@ impl Connector for Defender {
         probes
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }

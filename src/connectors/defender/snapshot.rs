@@ -59,6 +59,7 @@ fn incident(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, 
             url: wire.incident_web_url.text().map(str::to_owned),
             products,
             more_links: false,
+            ..Facts::default()
         },
         raw: json.clone(),
     })
@@ -96,6 +97,7 @@ fn alert(system: &SystemName, json: &Value, fresh: bool) -> Result<Snapshot, Str
             url: wire.alert_web_url.text().map(str::to_owned),
             products: wire.service_source.text().map(str::to_owned).into_iter().collect(),
             more_links: false,
+            ..Facts::default()
         },
         raw: json.clone(),
     })

@@ -16,12 +16,16 @@ pub(super) fn connector(server: &Server) -> Defender {
 }
 
 pub(super) fn settings(server: &Server) -> DefenderSettings {
+    settings_at(&server.url)
+}
+
+pub(super) fn settings_at(url: &Url) -> DefenderSettings {
     DefenderSettings {
         name: name(),
         tenant_id: "t".to_owned(),
         credential: credential(),
-        authority_url: server.url.clone(),
-        graph_url: server.url.clone(),
+        authority_url: url.clone(),
+        graph_url: url.clone(),
         scope: "s/.default".to_owned(),
         budget_factor: 1.0,
         settle: DefenderSettings::DEFAULT_SETTLE,
@@ -298,17 +302,15 @@ async fn alerts_are_listed_by_two_hundred() {
 async fn reads_encode_ids_and_refuse_answers_about_others() {
     let mut bare = incident("3");
     bare.as_object_mut().unwrap().remove("comments");
-    let answers = [(200, incident("a/b?")), (200, incident("2")), (200, bare), (404, json!({}))];
+    let missing = json!({"error": {"code": "ResourceNotFound", "message": "not found"}});
+    let answers = [(200, incident("a/b?")), (200, incident("2")), (200, bare), (404, missing)];
     let server = Server::start(answers).await;
     let connector = connector(&server);
     let read = connector.read(&record("a/b?"), Depth::Comments).await.unwrap();
     assert!(read.fresh);
     assert_eq!(server.last().path, "/root/v1.0/security/incidents/a%2Fb%3F");
     let other = connector.read(&record("1"), Depth::Record).await.unwrap_err();
-    assert!(
-        other.to_string().contains("defender/incident/1: the answer is about defender/incident/2"),
-        "{other}"
-    );
+    assert!(other.to_string().contains("the answer is about another record: `2`"), "{other}");
     let bare = connector.read(&record("3"), Depth::Comments).await.unwrap_err();
     assert!(bare.to_string().contains("no list of comments"), "{bare}");
     let gone = connector.read(&record("4"), Depth::Record).await.unwrap_err();
@@ -403,7 +405,8 @@ async fn a_write_brings_the_record_or_at_least_its_request() {
     let seen = server.last();
     assert_eq!((seen.method.as_str(), seen.body.clone()), ("PATCH", json!({"status": "resolved"})));
     asks_for_known_members(&seen);
-    assert!(connector.update(&current, &close).await.unwrap().snapshot.is_none());
+    let nothing = connector.update(&current, &close).await.unwrap_err();
+    assert!(matches!(nothing, CallError::Unknown { status: Some(200), .. }), "{nothing}");
     let lost = connector.update(&current, &close).await.unwrap_err();
     assert!(matches!(lost, CallError::Unknown { .. }) && server.seen().len() == 3, "{lost}");
     let refused =
@@ -425,7 +428,8 @@ async fn a_comment_brings_the_whole_list() {
     let seen = server.last();
     assert_eq!(seen.path, "/root/v1.0/security/incidents/1/comments");
     assert_eq!(seen.body, json!({"@odata.type": "microsoft.graph.security.alertComment", "comment": "copy"}));
-    assert!(connector.comment(&current, &key, "copy").await.unwrap().snapshot.is_none());
+    let nothing = connector.comment(&current, &key, "copy").await.unwrap_err();
+    assert!(matches!(nothing, CallError::Unknown { .. }), "{nothing}");
     assert!(!connector.chooses_comment_ids());
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::snapshot::{comments, snapshot};
 use super::wire::WireComment;
 use super::{Defender, collection};
+use crate::connectors::microsoft::yielding::{Names, Yielding};
 use crate::connectors::stated::{Stated, verdict_parts};
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
 use crate::connectors::{OWN_TAG, Written};
@@ -16,9 +17,37 @@ const INCIDENT_STATUS: [&str; 3] = ["active", "inProgress", "resolved"];
 /// What an alert's status may be set to (3.3).
 const ALERT_STATUS: [&str; 3] = ["new", "inProgress", "resolved"];
 
+/// What the service calls the fields that a change can do without. Mostly it names none (5.3).
+const NAMES: &Names = &[
+    (Field::Severity, &["severity"]),
+    (Field::Verdict, &["classification", "determination"]),
+    (Field::Owner, &["assignedTo"]),
+    (Field::Tags, &["customTags"]),
+    (Field::Title, &["displayName"]),
+];
+
 impl Defender {
-    /// PATCH of the changed fields.
+    /// PATCH of the changed fields. What is refused is left out, and the rest sent again.
     pub(super) async fn patch(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
+        let mut yielding = Yielding::new(patch);
+        loop {
+            let error = match self.send_patch(current, &yielding.patch).await {
+                Ok(written) => return Ok(Written { declined: yielding.declined, ..written }),
+                Err(error) => error,
+            };
+            if !yielding.leaves_out(&error, NAMES) && !yielding.narrows(&error, &[]) {
+                return Err(error);
+            }
+            if yielding.patch.is_empty() {
+                return Ok(Written {
+                    declined: yielding.declined,
+                    ..Written::new(Some(current.clone()), None)
+                });
+            }
+        }
+    }
+
+    async fn send_patch(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         let kind = current.record.kind;
         let operation = if kind == RecordKind::Alert { "alerts.update" } else { "incidents.update" };
         let body = patch_body(current, patch)
@@ -28,7 +57,6 @@ impl Defender {
         let answer = self.endpoint.send(call).await?;
         // The write was made; an answer that cannot be read only means that a read must tell.
         let read = snapshot(&self.endpoint.system, kind, &answer.body, true).ok();
-        let read = read.filter(|written| written.record == current.record);
         Ok(Written::new(read, answer.request_id))
     }
 

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::tests::{patch, settings, text};
 use super::{Deployment, Jira, JiraSettings};
 use crate::connectors::testing::http;
-use crate::connectors::{Connector, Depth, Opening, Page};
-use crate::emulator::{Api, Clock, Emulator, EmulatorOptions, Entry, Fault, FaultKind, System, What};
+use crate::connectors::{Connector, Depth, Opening, Page, Written};
+use crate::emulator::{
+    Api, Clock, Emulator, EmulatorOptions, Entry, Fault, FaultKind, RetryAfter, System, What,
+};
 use crate::http::CallError;
 use crate::model::{Comment, CommentKey, Comments, Field, Native, RecordId, RecordKind, RecordRef, Snapshot};
 
@@ -62,6 +64,10 @@ impl Pair {
         self.emulator.advance(1.0);
         self.emulator.human_ticket(System::Jira, ticket.record.id.as_str(), BY, edit).unwrap();
         self.emulator.advance(1.0);
+    }
+
+    async fn say(&self, ticket: &Snapshot, n: u8) -> Result<Written, CallError> {
+        self.jira.comment(ticket, &CommentKey::from_id(&format!("{n:02x}")), "word").await
     }
 
     async fn read(&self, ticket: &Snapshot) -> Snapshot {
@@ -690,4 +696,50 @@ async fn every_write_is_in_the_ledger_once() {
     pair.jira.comment(&ticket, &CommentKey::from_id("0a"), "x").await.unwrap();
     let whats: Vec<What> = pair.writes().into_iter().map(|e| e.what).collect();
     assert!(matches!(whats[..], [What::Created, What::Changed { .. }, What::Commented { .. }]), "{whats:?}");
+}
+
+#[tokio::test]
+async fn a_limit_on_one_issue_holds_up_no_other() {
+    let pair = Pair::new();
+    let (busy, other) = (pair.create(&key(1)).await, pair.create(&key(2)).await);
+    let mut n = 0;
+    let error = loop {
+        n += 1;
+        match pair.say(&busy, n).await {
+            Ok(_) => assert!(n < 130, "no limit"),
+            Err(error) => break error,
+        }
+        pair.emulator.advance(0.2);
+    };
+    assert!(matches!(error, CallError::Throttled { .. }), "{error}");
+    assert!(error.retry_after().is_some_and(|wait| wait > Duration::from_secs(20)), "{error}");
+    pair.say(&other, 200).await.unwrap();
+    pair.jira.read(&busy.record, Depth::Record).await.unwrap();
+    pair.emulator.reset_calls();
+    // Its own next write does not leave; it would make the wait longer. A patch of fields goes by another class.
+    let retitled = patch(&[(Field::Title, text("Other"))], None);
+    let error = pair.jira.update(&busy, &retitled).await.unwrap_err();
+    assert!(error.only_delayed().is_some(), "{error}");
+    assert!(!pair.emulator.calls().contains_key("jira/update-ticket"), "{:?}", pair.emulator.calls());
+}
+
+#[tokio::test]
+async fn points_that_are_used_up_hold_everything_up_and_a_burst_its_class() {
+    for (reason, lists) in [
+        (json!("jira-quota-tenant-based"), false),
+        (json!("jira-quota-global-based"), false),
+        (json!("jira-burst-based"), true),
+        (json!(null), true),
+    ] {
+        let pair = Pair::with(&json!({"rate_limit_reason": reason}), |_| {});
+        let ticket = pair.ticket().await;
+        pair.list("2026-11-01T00:00:00Z").await;
+        pair.fault("get-ticket", FaultKind::Throttle { retry_after: RetryAfter::Seconds(300) });
+        let error = pair.jira.read(&ticket.record, Depth::Record).await.unwrap_err();
+        assert!(matches!(error, CallError::Throttled { .. }), "{error}");
+        let listed = pair.jira.list(RecordKind::Ticket, "2026-11-01T00:00:00Z".parse().unwrap(), None).await;
+        assert_eq!(listed.is_ok(), lists, "{reason}: {listed:?}");
+        let error = pair.jira.read(&ticket.record, Depth::Record).await.unwrap_err();
+        assert!(matches!(error, CallError::NotSent { .. }), "the class pauses in any case: {error}");
+    }
 }

@@ -66,7 +66,7 @@ impl Jira {
         }
         let body = self.comment_body(text, &json!({"key": key.as_str()}));
         let url = self.url(CREATE, &["issue", id, "comment"], &[])?;
-        let call = Call::write(CREATE, "jira-post", Method::POST, url, body);
+        let call = Call::write(CREATE, "jira-post", Method::POST, url, body).of_record(id);
         let answer = self.endpoint.send(call).await?;
         let written = WireComment::deserialize(&answer.body).unwrap_or_default();
         if self.is_private() && written.jsd_public.value() == Some(&true) {

@@ -8,7 +8,7 @@ use super::jql;
 use super::{Deployment, Jira, MARK};
 use crate::connectors::text::shown;
 use crate::connectors::{Malformed, Page, PageToken};
-use crate::http::{Answer, Call, CallError};
+use crate::http::{Answer, Call, CallError, Priority};
 use crate::model::{RecordRef, Snapshot};
 
 /// Issues per page; with their comments more would be large and slow.
@@ -55,7 +55,8 @@ impl Jira {
         let query = jql::changed(&self.settings.project, self.settings.scope, from);
         let url = self.url(LIST, self.search_path(), &[])?;
         let body = self.ask(&query, &trail);
-        let answer = self.endpoint.send(Call::query(LIST, "jira-post", url, Some(body))).await?;
+        let call = Call::query(LIST, "jira-post", url, Some(body)).with_priority(Priority::Poll);
+        let answer = self.endpoint.send(call).await?;
         let mut result = Page { server_time: answer.date, ..Page::default() };
         let rows = self.rows(LIST, &answer)?;
         for row in rows {

@@ -135,8 +135,9 @@ impl Jira {
 
     /// One POST below an issue.
     async fn post(&self, record: &RecordRef, below: &str, body: Value) -> Result<Answer, CallError> {
-        let url = self.url(MOVE, &["issue", self.id(MOVE, record)?, below], &[])?;
-        self.endpoint.send(Call::write(MOVE, "jira-post", Method::POST, url, body)).await
+        let id = self.id(MOVE, record)?;
+        let url = self.url(MOVE, &["issue", id, below], &[])?;
+        self.endpoint.send(Call::write(MOVE, "jira-post", Method::POST, url, body).of_record(id)).await
     }
 }
 

@@ -230,8 +230,9 @@ impl Jira {
         record: &RecordRef,
         body: Value,
     ) -> Result<Answer, CallError> {
-        let url = self.url(operation, &["issue", self.id(operation, record)?], &[])?;
-        self.endpoint.send(Call::write(operation, "jira-put", Method::PUT, url, body)).await
+        let id = self.id(operation, record)?;
+        let url = self.url(operation, &["issue", id], &[])?;
+        self.endpoint.send(Call::write(operation, "jira-put", Method::PUT, url, body).of_record(id)).await
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::connectors::testing::http;
-use crate::emulator::{Api, Emulator, EmulatorOptions, Fault, FaultKind, System};
+use crate::emulator::{Api, Emulator, EmulatorOptions, Fault, FaultKind, System, When};
 use crate::http::Login;
 use crate::http::secret::SecretRef;
 use crate::model::{Field, Lifecycle, Native, RecordId};
@@ -307,17 +307,22 @@ async fn comments_come_back_word_for_word_oldest_first() {
 }
 
 #[tokio::test]
-async fn a_public_comment_on_a_closed_ticket_is_internal_since_a_reply_would_reopen_it() {
+async fn a_public_comment_on_a_new_or_closed_ticket_is_internal_since_a_reply_would_open_it() {
     let stage = Stage::with(|settings| settings.system.comments = crate::connectors::Audience::Public);
     let ticket = stage.open(&json!({"title": "t"}));
+    let new = stage.read(&ticket).await;
+    stage.connector.comment(&new, &CommentKey::from_id("n"), "internal").await.unwrap();
+    assert_eq!(stage.common(&ticket)["status"], "new", "nobody has begun");
+    stage.edit(&ticket, &json!({"status": "active"}));
     let open = stage.read(&ticket).await;
     stage.connector.comment(&open, &CommentKey::from_id("a"), "public").await.unwrap();
     stage.edit(&ticket, &json!({"status": "closed"}));
     let closed = stage.read(&ticket).await;
     stage.connector.comment(&closed, &CommentKey::from_id("b"), "internal").await.unwrap();
     let common = stage.common(&ticket);
-    assert_eq!((&common["status"], &common["comments"][0]["internal"]), (&json!("closed"), &json!(false)));
-    assert_eq!(common["comments"][1]["internal"], true);
+    assert_eq!(common["status"], "closed");
+    let internal: Vec<&Value> = (0..3).map(|n| &common["comments"][n]["internal"]).collect();
+    assert_eq!(internal, [true, false, true]);
 }
 
 #[tokio::test]
@@ -429,4 +434,293 @@ async fn a_probe_says_what_is_to_be_mended() {
     wrong.system.login = Login::Token { token: SecretRef::Inline("wrong".into()) };
     let probes = RequestTracker::new(&wrong, &http(), None).unwrap().probe().await;
     assert!(probes[1].result.as_ref().unwrap_err().contains("privileged user"), "{probes:?}");
+}
+
+const REST: [&str; 5] = ["get-ticket", "list-tickets", "find-ticket", "update-ticket", "comment-ticket"];
+
+impl Stage {
+    fn lacks(&self, rights: &[&str]) {
+        self.set(&json!({ "lacks": rights }));
+    }
+
+    async fn listed(&self, since: Timestamp) -> Result<Page, CallError> {
+        self.connector.list(RecordKind::Ticket, since, None).await
+    }
+
+    /// What each operation comes to.
+    async fn all(&self, current: &Snapshot) -> Vec<(&'static str, Option<CallError>)> {
+        let (connector, change) = (&self.connector, patch(&[(Field::Title, text("u"))]));
+        let key = record("lockstep-ffffffffffffffffffffffffffffffff");
+        let comment = CommentKey::from_id("k");
+        vec![
+            ("list", self.listed(self.emulator.now()).await.err()),
+            ("read", connector.read(&current.record, Depth::Record).await.err()),
+            ("comments", connector.read(&current.record, Depth::Comments).await.err()),
+            ("find", connector.find(&key, Depth::Record).await.err()),
+            ("update", connector.update(current, &change).await.err()),
+            ("comment", connector.comment(current, &comment, "c").await.err()),
+        ]
+    }
+}
+
+fn is_denied(error: &CallError) -> bool {
+    matches!(error, CallError::Denied { .. })
+}
+
+#[tokio::test]
+async fn a_gateways_page_says_nothing_of_a_ticket() {
+    let stage = Stage::new();
+    let ticket = stage.open(&json!({"title": "t", "key": KEY}));
+    let current = stage.read(&ticket).await;
+    for status in [404, 400, 410] {
+        for operation in REST {
+            let page = Fault::new(FaultKind::Html { status }).on(Api::RequestTracker, operation);
+            stage.emulator.add_fault(page.when(When::Always));
+        }
+        for (operation, error) in stage.all(&current).await {
+            let error = error.expect(operation);
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
+        }
+        stage.emulator.clear_faults();
+    }
+    stage.fail(FaultKind::Html { status: 404 }, "find-ticket");
+    assert!(stage.connector.find(&record(KEY), Depth::Record).await.is_err());
+    assert_eq!(stage.connector.find(&record(KEY), Depth::Record).await.unwrap().unwrap().record, ticket);
+    assert!(matches!(stage.connector.read(&record("99"), Depth::Record).await, Err(CallError::Gone { .. })));
+}
+
+#[tokio::test]
+async fn who_is_not_known_any_more_is_denied_everywhere_and_heals_by_itself() {
+    let stage = Stage::new();
+    let ticket = stage.open(&json!({"title": "t"}));
+    let current = stage.read(&ticket).await;
+    stage.listed(stage.emulator.now()).await.unwrap();
+    stage.set(&json!({"anonymous": true}));
+    for (operation, error) in stage.all(&current).await {
+        let error = error.expect(operation);
+        assert!(is_denied(&error) && error.to_string().contains("new token"), "{operation}: {error}");
+    }
+    stage.set(&json!({"anonymous": false}));
+    assert_eq!(stage.all(&current).await.into_iter().filter_map(|(_, error)| error).count(), 0);
+}
+
+#[tokio::test]
+async fn empty_answers_to_who_may_not_see_tickets_prove_nothing() {
+    let stage = Stage::new();
+    let ticket = stage.open(&json!({"title": "t", "key": KEY}));
+    let since = stage.emulator.now();
+    stage.list(since).await;
+    let current = stage.read(&ticket).await;
+    stage.lacks(&["ShowTicket"]);
+    stage.edit(&ticket, &json!({"status": "closed"}));
+    for (operation, error) in stage.all(&current).await {
+        // A comment is taken all the same, as the service does.
+        let Some(error) = error else {
+            assert_eq!(operation, "comment");
+            continue;
+        };
+        assert!(is_denied(&error), "{operation}: {error}");
+        assert!(error.to_string().contains("ShowTicket"), "{operation}: {error}");
+    }
+    assert!(is_denied(&stage.connector.find(&record(KEY), Depth::Record).await.unwrap_err()));
+    stage.lacks(&[]);
+    let listed = stage.list(since).await;
+    assert_eq!(listed.last().unwrap().native[&Field::Status], text("resolved"), "nothing was passed over");
+    assert!(stage.connector.find(&record(KEY), Depth::Record).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_ticket_that_is_opened_out_of_sight_is_opened_once() {
+    let stage = Stage::new();
+    stage.lacks(&["ShowTicket"]);
+    assert!(stage.connector.create(&record(KEY), &opening()).await.unwrap().snapshot.is_none());
+    for _ in 0..2 {
+        let error = stage.connector.create(&record(KEY), &opening()).await.unwrap_err();
+        assert!(is_denied(&error), "{error}");
+    }
+    assert_eq!(stage.emulator.tickets(RT).len(), 1);
+    stage.lacks(&[]);
+    assert!(stage.connector.find(&record(KEY), Depth::Record).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_queue_out_of_sight_is_no_empty_queue() {
+    let stage = Stage::new();
+    stage.lacks(&["SeeQueue"]);
+    assert!(is_denied(&stage.listed(stage.emulator.now()).await.unwrap_err()));
+    assert!(is_denied(&stage.connector.find(&record(KEY), Depth::Record).await.unwrap_err()));
+    stage.lacks(&[]);
+    assert!(stage.listed(stage.emulator.now()).await.unwrap().snapshots.is_empty());
+}
+
+#[tokio::test]
+async fn a_witness_that_left_the_queue_is_replaced() {
+    for edit in [json!({"delete": true}), json!({"queue": "Helpdesk"}), json!({"merge_into": 1})] {
+        let stage = Stage::new();
+        let [witness, _] = [0; 2].map(|_| stage.open(&json!({"title": "t", "comment": "seen"})));
+        stage.read(&witness).await;
+        stage.list(stage.emulator.now()).await;
+        stage.edit(&record("2"), &edit);
+        stage.emulator.advance(3_600.0);
+        for _ in 0..3 {
+            stage.list(stage.emulator.now()).await;
+        }
+        stage.emulator.reset_calls();
+        stage.list(stage.emulator.now()).await;
+        assert_eq!(stage.emulator.calls().values().sum::<u64>(), 1, "{edit}");
+    }
+}
+
+#[tokio::test]
+async fn comments_out_of_sight_are_not_taken_for_none() {
+    let stage = Stage::new();
+    let since = stage.emulator.now();
+    let ticket = stage.open(&json!({"title": "t", "comment": "first"}));
+    stage.list(since).await;
+    stage.lacks(&["ShowTicketComments"]);
+    stage.edit(&ticket, &json!({"comment": "second"}));
+    let later = stage.emulator.now().checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
+    let error = stage.listed(later).await.unwrap_err();
+    assert!(is_denied(&error) && error.to_string().contains("ShowTicketComments"), "{error}");
+    assert!(is_denied(&stage.connector.read(&ticket, Depth::Comments).await.unwrap_err()));
+    stage.lacks(&[]);
+    let listed = stage.list(since).await;
+    let Comments::Recent(comments) = &listed.last().unwrap().comments else { panic!() };
+    assert_eq!(comments.iter().map(|c| c.text.as_str()).collect::<Vec<_>>(), ["first", "second"]);
+    assert!(stage.connector.read(&ticket, Depth::Comments).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_loses_nothing() {
+    use crate::emulator::Malformed::{EmptyBody, ErrorBody, HalfList, OtherRecord, Truncated};
+    let stage = Stage::new();
+    let ticket = stage.open(&json!({"title": "t"}));
+    stage.list(stage.emulator.now()).await;
+    for how in [ErrorBody, EmptyBody, Truncated, HalfList, OtherRecord] {
+        let current = stage.read(&ticket).await;
+        for operation in REST {
+            let spoilt = Fault::new(FaultKind::Malformed { how }).on(Api::RequestTracker, operation);
+            stage.emulator.add_fault(spoilt.when(When::Always));
+        }
+        for (operation, error) in stage.all(&current).await {
+            let is_write = ["update", "comment"].contains(&operation);
+            // Not every answer has a list, or a record.
+            let spoilt = match how {
+                HalfList => ["list", "find"].contains(&operation),
+                OtherRecord => ["read", "comments", "find"].contains(&operation),
+                _ => true,
+            };
+            let Some(error) = error else {
+                assert!(!spoilt, "{operation} {how:?} was believed");
+                continue;
+            };
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
+            assert!(!is_write || matches!(error, CallError::Unknown { .. }), "{operation}: {error}");
+        }
+        stage.emulator.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn a_close_that_waits_for_another_ticket_is_not_given_up() {
+    let stage = Stage::new();
+    let [ticket, other] = [0; 2].map(|_| stage.open(&json!({"title": "t"})));
+    stage.edit(&ticket, &json!({"depends_on": [2]}));
+    let current = stage.read(&ticket).await;
+    let close = patch(&[(Field::Status, text("resolved"))]);
+    let error = stage.connector.update(&current, &close).await.unwrap_err();
+    assert!(is_denied(&error) && error.code() == "blocked", "{error}");
+    assert!(error.to_string().contains("unresolved dependencies"), "{error}");
+    // What was taken beside it is read back first; then the close waits by itself.
+    let both = patch(&[(Field::Status, text("resolved")), (Field::Verdict, text("true-positive"))]);
+    let error = stage.connector.update(&current, &both).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    let current = stage.read(&ticket).await;
+    assert_eq!(current.native[&Field::Verdict], text("true-positive"));
+    assert!(stage.connector.update(&current, &close).await.is_err());
+    stage.edit(&other, &json!({"status": "closed"}));
+    let closed = stage.connector.update(&current, &close).await.unwrap().snapshot.unwrap();
+    assert_eq!(closed.native[&Field::Status], text("resolved"));
+}
+
+#[tokio::test]
+async fn a_right_that_was_taken_away_is_no_refusal_for_good() {
+    let stage = Stage::new();
+    let ticket = stage.open(&json!({"title": "t"}));
+    let current = stage.read(&ticket).await;
+    stage.lacks(&["ModifyTicket", "CommentOnTicket"]);
+    for change in [(Field::Status, text("resolved")), (Field::Title, text("u"))] {
+        let error = stage.connector.update(&current, &patch(&[change])).await.unwrap_err();
+        assert!(is_denied(&error) && error.to_string().contains("ModifyTicket"), "{error}");
+    }
+    let error = stage.connector.comment(&current, &CommentKey::from_id("k"), "c").await.unwrap_err();
+    assert!(is_denied(&error), "{error}");
+    stage.lacks(&[]);
+    let written = stage.connector.update(&current, &patch(&[(Field::Title, text("u"))])).await.unwrap();
+    assert_eq!(written.declined, []);
+}
+
+#[tokio::test]
+async fn a_close_does_not_wait_for_an_owner_who_cannot_be_looked_up() {
+    let stage = Stage::new();
+    let ticket = stage.open(&json!({"title": "t"}));
+    let current = stage.read(&ticket).await;
+    stage.fail(FaultKind::ErrorBefore { status: 403 }, "find-user");
+    let both = [(Field::Status, text("resolved")), (Field::Owner, text("ana@example.org"))];
+    let written = stage.connector.update(&current, &patch(&both)).await.unwrap();
+    let closed = written.snapshot.unwrap();
+    assert_eq!(
+        (&closed.native[&Field::Status], &closed.native[&Field::Owner]),
+        (&text("resolved"), &Native::Empty)
+    );
+    assert_eq!(written.declined, [], "it is still lacking, and written next");
+}
+
+#[tokio::test]
+async fn what_a_scrip_does_in_answer_to_us_is_marked_as_nobodys_word() {
+    let by_itself =
+        |snapshot: &Snapshot| snapshot.facts.before_reaction.clone().into_iter().collect::<Vec<_>>();
+    let was_new = (Field::Status, text("new"));
+    for listed_first in [true, false] {
+        let stage = Stage::new();
+        let since = stage.emulator.now();
+        stage.set(&json!({"comment_opens": true}));
+        let opened = stage.connector.create(&record(KEY), &opening()).await.unwrap().snapshot.unwrap();
+        assert!(by_itself(&opened).is_empty());
+        stage.connector.comment(&opened, &CommentKey::from_id("k"), "copied").await.unwrap();
+        if listed_first {
+            let listed = stage.list(since).await;
+            assert_eq!(by_itself(listed.last().unwrap()), [was_new.clone()]);
+        }
+        let read = stage.read(&opened.record).await;
+        assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![was_new.clone()]));
+        // Whoever sets it then says something.
+        stage.edit(&opened.record, &json!({"state": "stalled"}));
+        assert!(by_itself(stage.list(since).await.last().unwrap()).is_empty());
+        stage.edit(&opened.record, &json!({"status": "new", "reply": "hers"}));
+        let read = stage.read(&opened.record).await;
+        assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![]));
+        assert!(by_itself(stage.list(since).await.last().unwrap()).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_reply_that_meets_a_close_undoes_it_in_nobodys_name() {
+    let stage = Stage::with(|settings| settings.system.comments = crate::connectors::Audience::Public);
+    let since = stage.emulator.now();
+    let opened = stage.connector.create(&record(KEY), &opening()).await.unwrap().snapshot.unwrap();
+    stage.edit(&opened.record, &json!({"status": "active"}));
+    let open = stage.read(&opened.record).await;
+    stage.edit(&opened.record, &json!({"status": "closed"}));
+    stage.connector.comment(&open, &CommentKey::from_id("k"), "too late").await.unwrap();
+    let listed = stage.list(since).await;
+    let last = listed.last().unwrap();
+    assert_eq!(last.native[&Field::Status], text("open"));
+    assert_eq!(last.facts.before_reaction[&Field::Status], text("resolved"), "nobody reopened it");
 }

@@ -48,18 +48,30 @@ impl RequestTracker {
     /// copy. One call for each hundred transactions, and one for each comment that was not read before.
     pub(super) async fn comments(&self, record: &RecordRef) -> Result<Vec<Comment>, CallError> {
         let operation = "comments.list";
-        let number = self.number(operation, record)?.to_string();
-        let mut all = Vec::new();
+        let ticket = self.number(operation, record)?.to_string();
+        self.sees_comments(operation)?;
+        let (mut all, mut last) = (Vec::new(), 0);
         for page in 1..=MAX_PAGES {
             let page = page.to_string();
             let query = [("fields", "Type,Creator,Created"), ("orderby", "id"), ("per_page", PER_PAGE)];
             let query: Vec<_> = query.into_iter().chain([("page", page.as_str())]).collect();
-            let answer = self.ask(operation, &["ticket", &number, "history"], &query).await?;
+            let answer = self.ask(operation, &["ticket", &ticket, "history"], &query).await?;
             let rows = self.items(operation, &answer)?;
-            // What this user may not see is left out of a page, so a short page need not be the last.
-            if rows.is_empty() {
-                return Ok(all);
+            let bad = |what: &str| self.endpoint.malformed(operation, &answer, format!("{record}: {what}"));
+            let ids = || rows.iter().filter_map(|row| number(&row["id"]));
+            let Some((first, end)) = ids().min().zip(ids().max()) else {
+                // What this user may not see is left out of a page, so a short page need not be the last. A history
+                // begins with the ticket's opening, so an empty one is out of sight.
+                return if last > 0 {
+                    Ok(all)
+                } else {
+                    Err(bad("its history is empty; may the user see it?"))
+                };
+            };
+            if first <= last {
+                return Err(bad("a page of its history does not follow the one before"));
             }
+            last = end;
             for row in rows.iter().filter(|row| is_comment(row)) {
                 all.push(self.comment_of(row, &answer).await?);
             }
@@ -83,6 +95,9 @@ impl RequestTracker {
             created: Some(created.ok_or_else(|| bad("without its time"))?),
             text: self.text_of(operation, id).await?,
         };
+        if row["Type"] == "Comment" {
+            self.sight.saw_comment(id);
+        }
         self.known.put(id, &comment);
         Ok(comment)
     }
@@ -94,7 +109,15 @@ impl RequestTracker {
             Err(error) if error.is_too_large() => return Ok(TOO_LARGE.to_owned()),
             answer => answer?,
         };
-        Ok(body(self.items(operation, &answer)?))
+        let parts = self.items(operation, &answer)?;
+        // Each has at least one, also without words; those of one that this user may not see are left out.
+        if parts.is_empty() {
+            let what = format!(
+                "the text of transaction {id} is out of sight; grant ShowTicket and ShowTicketComments"
+            );
+            return Err(self.endpoint.to_mend(operation, what));
+        }
+        Ok(body(parts))
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::comments::is_comment;
 use super::key::{ROW, quoted};
+use super::reaction::FIELDS;
 use super::snapshot::{number, ticket};
 use super::zone::{self, Zone, sql};
 use super::{OWNER, PER_PAGE, RequestTracker};
@@ -18,7 +19,6 @@ use crate::http::{Answer, CallError};
 use crate::model::{Comment, Comments, RecordId, RecordRef, Snapshot};
 
 const LIST: &str = "tickets.list";
-const FIELDS: &str = "Type,Field,OldValue,NewValue,Created,ObjectId,Creator";
 /// How much older than asked for a row may be before the service is taken to have ignored the time.
 const SLACK: SignedDuration = SignedDuration::from_hours(15);
 
@@ -57,16 +57,21 @@ impl RequestTracker {
             return Err(self.endpoint.to_mend(LIST, zone::WRONG.to_owned()));
         }
         let answer = self.feed(since, &place, zone).await?;
-        let rows = self.items(LIST, &answer)?;
+        if place.after == 0 && zone == Zone::Utc {
+            self.check_sight(self.items(LIST, &answer)?, &answer).await?;
+        }
         let mut result = Page { server_time: answer.date, ..Page::default() };
+        let witnesses = self.sight.get();
+        let is_news = |row: &&Value| !(witnesses.include(row) && is_before(row, since));
+        let rows: Vec<&Value> = self.items(LIST, &answer)?.iter().filter(is_news).collect();
         let Some(last) = rows.last() else { return Ok(result) };
         let after = number(&last["id"]).filter(|last| *last > place.after).ok_or_else(|| {
             self.endpoint.malformed(LIST, &answer, "the transactions are not in rising order".to_owned())
         })?;
         if zone == Zone::Utc {
-            self.check_age(rows, since, &answer)?;
+            self.check_age(&rows, since, &answer)?;
         }
-        let news = self.news(rows, &answer, &mut result).await?;
+        let news = self.news(&rows, &answer, &mut result).await?;
         self.look_up(news, &mut result).await?;
         // What this user may not see is left out of a page, so only an empty page is certainly the last.
         let next = serde_json::to_string(&Place { after });
@@ -80,7 +85,8 @@ impl RequestTracker {
         let mut query =
             format!("ObjectType = 'RT::Ticket' AND TicketQueue = {}", quoted(&self.settings.queue));
         if zone == Zone::Utc {
-            query = format!("{query} AND Created >= '{}'", sql(since));
+            let witnesses = if place.after == 0 { self.sight.get().in_feed() } else { String::new() };
+            query = format!("{query} AND (Created >= '{}'{witnesses})", sql(since));
         }
         if place.after > 0 {
             query = format!("{query} AND id > {}", place.after);
@@ -90,8 +96,32 @@ impl RequestTracker {
         self.ask(LIST, &["transactions"], &query).await
     }
 
+    /// Whether the first page shows that this user still sees what the feed is about: some row of a ticket, and the
+    /// internal comment that it was asked for.
+    async fn check_sight(&self, rows: &[Value], answer: &Answer) -> Result<(), CallError> {
+        let witnesses = self.sight.get();
+        let is_full = rows.len().to_string() == PER_PAGE;
+        if let Some(ticket) = witnesses.ticket.filter(|_| rows.is_empty()) {
+            self.still_sees_tickets(LIST).await?;
+            if self.sight.get().ticket == Some(ticket) {
+                let what =
+                    format!("the feed does not show that ticket {ticket} was opened, and a search shows it");
+                return Err(self.endpoint.malformed(LIST, answer, what));
+            }
+        }
+        match witnesses.comment {
+            Some(comment) if rows.iter().any(|row| witnesses.is_comment(row)) => {
+                self.sight.saw_comment(comment)
+            }
+            // It may be behind this page; the next poll asks again.
+            Some(comment) if !is_full => self.still_sees_comments(comment).await?,
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// A time that the service cannot read counts as 1970, and brings everything there ever was.
-    fn check_age(&self, rows: &[Value], since: Timestamp, answer: &Answer) -> Result<(), CallError> {
+    fn check_age(&self, rows: &[&Value], since: Timestamp, answer: &Answer) -> Result<(), CallError> {
         let earliest = since.checked_sub(SLACK).unwrap_or(Timestamp::MIN);
         let created = rows.iter().filter_map(|row| time(row["Created"].as_str()?).ok());
         if created.into_iter().any(|at| at < earliest) {
@@ -103,7 +133,7 @@ impl RequestTracker {
 
     async fn news(
         &self,
-        rows: &[Value],
+        rows: &[&Value],
         answer: &Answer,
         page: &mut Page,
     ) -> Result<BTreeMap<u64, News>, CallError> {
@@ -117,6 +147,7 @@ impl RequestTracker {
             let entry = news.entry(ticket).or_default();
             entry.newest = entry.newest.max(id);
             entry.may_be_hidden |= may_hide(row);
+            self.reactions.note(ticket, row);
             if is_comment(row) {
                 entry.comments.push(self.comment_of(row, answer).await?);
             }
@@ -144,7 +175,10 @@ impl RequestTracker {
             };
             shown_ids.insert(id);
             match ticket(&self.view(), row, &told.newest.to_string(), false) {
-                Ok(read) => page.snapshots.push(with_comments(read, told)),
+                Ok(mut read) => {
+                    self.explain(id, &mut read);
+                    page.snapshots.push(with_comments(read, told));
+                }
                 Err(reason) => page.malformed.push(Malformed { id: Some(id.to_string()), reason }),
             }
         }
@@ -175,6 +209,12 @@ impl RequestTracker {
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether a row is from before a time, by the second.
+fn is_before(row: &Value, since: Timestamp) -> bool {
+    let created = row["Created"].as_str().and_then(|text| time(text).ok());
+    created.is_some_and(|at| at.as_second() < since.as_second())
 }
 
 fn with_comments(mut read: Snapshot, told: &News) -> Snapshot {

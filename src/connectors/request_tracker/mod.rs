@@ -11,6 +11,8 @@ mod html;
 mod key;
 mod people;
 mod probe;
+mod reaction;
+mod sight;
 mod snapshot;
 mod sound;
 mod write;
@@ -34,8 +36,8 @@ use url::Url;
 use super::endpoint::{Endpoint, Parts};
 use super::hinting::shared_hook;
 use super::{ConnectError, Connector, Depth, Hook, Opening, Page, PageToken, Probe, TicketSystem, Written};
-use crate::http::{Answer, Budgets, Call, CallError, CallObserver, Http, RequestIds, Scheme};
-use crate::model::{CommentKey, Comments, Patch, RecordKind, RecordRef, Snapshot, SystemName};
+use crate::http::{Answer, Budgets, Call, CallError, CallObserver, Http, Login, RequestIds, Scheme};
+use crate::model::{CommentKey, Comments, Lifecycle, Patch, RecordKind, RecordRef, Snapshot, SystemName};
 
 /// Budget class of all calls; Request Tracker has no limits (`ticketing.md` 3).
 const CLASS: &str = "request-tracker";
@@ -94,6 +96,8 @@ pub struct RequestTracker {
     zone: zone::Checked,
     key: key::State,
     known: comments::Known,
+    sight: sight::Sight,
+    reactions: reaction::Reactions,
 }
 
 impl RequestTracker {
@@ -113,12 +117,18 @@ impl RequestTracker {
             ids: RequestIds::GRAPH,
             sound: Box::new(sound::Answers),
         };
+        let reactions = reaction::Reactions::default();
+        if let Login::Basic { username, .. } = &system.login {
+            reactions.set_account(username, true);
+        }
         Ok(Self {
             endpoint: Endpoint::new(parts, tokens, http, observer)?,
             settings: settings.clone(),
             zone: zone::Checked::default(),
             key: key::State::default(),
             known: comments::Known::default(),
+            sight: sight::Sight::default(),
+            reactions,
         })
     }
 
@@ -155,14 +165,42 @@ impl RequestTracker {
         })
     }
 
-    /// A ticket as it is now, without its comments. One call.
+    /// A ticket as it is now, without its comments. One call; more where it is not there, or another one is.
     async fn get(&self, record: &RecordRef) -> Result<Snapshot, CallError> {
         let operation = "tickets.get";
-        let number = self.number(operation, record)?.to_string();
+        let number = self.number(operation, record)?;
         let query: Vec<_> = [("fields", "Owner")].into_iter().chain(OWNER).collect();
-        let answer = self.ask(operation, &["ticket", &number], &query).await?;
+        let answer = match self.ask(operation, &["ticket", &number.to_string()], &query).await {
+            // Another Request Tracker at the old address says the same of every ticket.
+            Err(gone @ CallError::Gone { .. }) => {
+                self.still_sees_tickets(operation).await?;
+                return Err(gone);
+            }
+            answer => answer?,
+        };
+        let bad = |what: String| self.endpoint.malformed(operation, &answer, format!("{record}: {what}"));
         let read = snapshot::asked_for(&self.view(), record, &answer.body, answer.etag.as_deref());
-        read.map_err(|what| self.endpoint.malformed(operation, &answer, format!("{record}: {what}")))
+        let read = read.map_err(bad)?;
+        if let Lifecycle::Redirected { to } = &read.lifecycle
+            && !self.was_merged(number).await?
+        {
+            let to = to.as_ref().map(ToString::to_string).unwrap_or_default();
+            return Err(bad(format!("the answer is about {to}, into which it was not merged")));
+        }
+        self.explained(number, read).await
+    }
+
+    /// Whether a ticket was merged into another one, as its own history tells. A merge is the only reason for an answer
+    /// about another ticket. One call.
+    async fn was_merged(&self, number: u64) -> Result<bool, CallError> {
+        let operation = "tickets.merge";
+        let merge = format!(
+            "ObjectType = 'RT::Ticket' AND ObjectId = {number} AND Type = 'AddLink' AND Field = 'MergedInto'"
+        );
+        let query = [("query", merge.as_str()), ("fields", "ObjectId"), ("per_page", PER_PAGE)];
+        let answer = self.ask(operation, &["transactions"], &query).await?;
+        let is_it = |row: &Value| snapshot::number(&row["ObjectId"]) == Some(number);
+        Ok(self.items(operation, &answer)?.iter().any(is_it))
     }
 
     /// What reading a ticket depends on.
@@ -203,7 +241,7 @@ impl Connector for RequestTracker {
     /// At the depth of comments, a call for the history and one for each comment that was not read before.
     async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError> {
         let mut read = self.get(record).await?;
-        if depth == Depth::Comments && read.lifecycle == crate::model::Lifecycle::Present {
+        if depth == Depth::Comments && read.lifecycle == Lifecycle::Present {
             read.comments = Comments::Listed(self.comments(&read.record).await?);
         }
         Ok(read)
@@ -234,7 +272,7 @@ impl Connector for RequestTracker {
         self.probes().await
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }

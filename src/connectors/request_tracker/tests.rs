@@ -49,7 +49,14 @@ fn row(id: u64, ticket: u64) -> Value {
 }
 
 fn items(rows: &[Value]) -> Value {
-    json!({"items": rows, "count": rows.len(), "total": null})
+    json!({"items": rows, "count": rows.len(), "page": 1, "per_page": 100, "total": null, "pages": null})
+}
+
+/// The opening of the ticket that the check of the time zone met, which the feed is asked for each time.
+fn witness() -> Value {
+    let mut row = row(40, 7);
+    (row["Type"], row["Created"]) = (json!("Create"), json!("2026-11-24T07:07:29Z"));
+    row
 }
 
 /// What the check of the time zone gets.
@@ -103,7 +110,7 @@ fn what_is_not_stated_is_not_empty() {
 async fn a_list_asks_for_the_queue_since_a_time_and_goes_on_behind_the_last_number() {
     let server = Server::start([]).await;
     utc(&server);
-    server.then(200, items(&[row(51, 7), row(52, 8)]));
+    server.then(200, items(&[witness(), row(51, 7), row(52, 8)]));
     server.then(200, items(&[ticket()]));
     let (connector, since) = (connector(&server), "2026-11-24T08:00:00.9Z".parse().unwrap());
     let page = connector.list(RecordKind::Ticket, since, None).await.unwrap();
@@ -116,8 +123,8 @@ async fn a_list_asks_for_the_queue_since_a_time_and_goes_on_behind_the_last_numb
         (seen[2].path.as_str(), seen[2].query.split("&fields").next().unwrap()),
         (
             "/root/REST/2.0/transactions",
-            "query=ObjectType = 'RT::Ticket' AND TicketQueue = 'SOC' AND Created >= '2026-11-24 08:00:00'\
-             &orderby=id&order=ASC&per_page=100"
+            "query=ObjectType = 'RT::Ticket' AND TicketQueue = 'SOC' AND (Created >= '2026-11-24 08:00:00' \
+             OR (ObjectId = 7 AND Type = 'Create'))&orderby=id&order=ASC&per_page=100"
         )
     );
     assert!(seen[3].query.starts_with("query=id = 7 OR id = 8&fields=Subject,"), "{}", seen[3].query);
@@ -138,7 +145,7 @@ async fn a_service_that_ignores_what_was_asked_is_not_believed() {
     let connector = connector(&server);
     // A search by key that brings a ticket of somebody else.
     let mut foreign = ticket();
-    foreign["CustomFields"][1]["values"] = json!(["lockstep-2"]);
+    (foreign["id"], foreign["CustomFields"][1]["values"]) = (json!(8), json!(["lockstep-2"]));
     server.then(200, items(&[ticket(), foreign]));
     let error = connector.find(&record(KEY), Depth::Record).await.unwrap_err();
     assert!(
@@ -148,7 +155,7 @@ async fn a_service_that_ignores_what_was_asked_is_not_believed() {
     // A time that counted as 1970, rows that fall, a list that is none, and tickets that were not asked for.
     let since = "2026-11-25T08:00:00Z".parse().unwrap();
     utc(&server);
-    server.then(200, items(&[row(51, 7)]));
+    server.then(200, items(&[witness(), row(51, 7)]));
     let error = connector.list(RecordKind::Ticket, since, None).await.unwrap_err();
     assert!(error.to_string().contains("ignored that only changes since"), "{error}");
     let token = PageToken(json!({"after": 60}).to_string());
@@ -157,7 +164,7 @@ async fn a_service_that_ignores_what_was_asked_is_not_believed() {
     assert!(error.to_string().contains("rising order"), "{error}");
     server.then(200, json!({"message": "hello"}));
     assert!(connector.list(RecordKind::Ticket, since, None).await.is_err());
-    server.then(200, items(&[row(51, 8)]));
+    server.then(200, items(&[witness(), row(51, 8)]));
     server.then(200, items(&[ticket(), json!({"id": {}})]));
     let page =
         connector.list(RecordKind::Ticket, "2026-11-24T08:00:00Z".parse().unwrap(), None).await.unwrap();

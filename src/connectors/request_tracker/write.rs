@@ -4,16 +4,20 @@ use serde_json::{Map, Value, json};
 
 use super::key::has_key;
 use super::snapshot::{custom_field, number};
+use super::sound::{PERMISSION_DENIED, transaction_of};
 use super::{CLASS, RequestTracker};
 use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line, shown};
 use crate::connectors::ticketing::is_key;
 use crate::connectors::{Audience, Declined, Opening, Written};
-use crate::http::{Call, CallError, Method};
+use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Field, Lifecycle, Native, Patch, RecordId, RecordRef, Snapshot};
 
-/// Statuses in which a public reply does not reopen a ticket; a scrip that comes with the service does so in others.
-const ACTIVE: [&str; 3] = ["new", "open", "stalled"];
+/// Statuses in which a public reply changes nothing. In all others a scrip that comes with the service opens the
+/// ticket: a closed one would be reopened, and a new one would count as begun, though nobody has (seen on 5.0.3).
+const ACTIVE: [&str; 2] = ["open", "stalled"];
+/// What it says of a close while a ticket that this one depends on is open. It can be closed as soon as that one is.
+const BLOCKED: &str = "unresolved dependencies";
 /// Longest description, in UTF-16 units.
 const MAX_DESCRIPTION: usize = 60_000;
 
@@ -36,8 +40,9 @@ impl RequestTracker {
     pub(super) async fn put(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         let operation = "tickets.update";
         let (record, mut declined) = (&current.record, Vec::new());
-        let id = self.number(operation, record)?.to_string();
-        let mut body = self.body(operation, record, patch, &mut declined).await?;
+        let number = self.number(operation, record)?;
+        let id = number.to_string();
+        let (mut body, later) = self.body(operation, record, patch, &mut declined).await?;
         if let Some(note) = self.note(current, patch) {
             put_field(&mut body, note.0, note.1);
         }
@@ -50,22 +55,43 @@ impl RequestTracker {
         let call = call.header("If-Match", format!("\"{}\"", current.revision));
         let answer = self.endpoint.send(call).await?;
         let sentences = sentences(&answer.body);
+        let natives = current.native.iter().chain(&patch.native);
+        self.reactions.wrote(number, natives.map(|(field, native)| (*field, native.clone())).collect());
         let Ok(after) = self.get(record).await else {
             let written = Written::new(None, answer.request_id);
             return Ok(Written { declined, ..written });
         };
         if after.lifecycle == Lifecycle::Present {
+            // Fields are refused one by one: where the ticket moved, others may have been taken.
+            let moved = after.revision != current.revision;
             if refused(Field::Status, current, &after, patch) {
                 let what = format!("{record}: the status stayed as it was; the service says: {sentences}");
-                let error = self.endpoint.refused(operation, Some(&answer), what);
-                // Fields are refused one by one: where the ticket moved, others may have been taken.
-                let moved = after.revision != current.revision;
+                let error = self.stayed(operation, &answer, what);
                 return Err(if moved { after_a_step(error) } else { error });
             }
-            declined.extend(left(current, &after, patch, &sentences, &declined));
+            if !moved && sentences.contains(PERMISSION_DENIED) {
+                let what = format!("{record}: nothing was changed; the service says: {sentences}");
+                return Err(self.stayed(operation, &answer, what));
+            }
+            let left = left(current, &after, patch, &sentences, &declined);
+            declined.extend(left.into_iter().filter(|one| !later.contains(&one.field)));
         }
         let written = Written::new(Some(after), answer.request_id);
         Ok(Written { declined, ..written })
+    }
+
+    /// Why a ticket stayed as it was, as the sentences tell: what can pass is tried again.
+    fn stayed(&self, operation: &'static str, answer: &Answer, what: String) -> CallError {
+        let (site, status) = (Box::new(self.endpoint.site(operation, Some(answer))), answer.status);
+        if what.contains(BLOCKED) {
+            let message = format!("{what}; it is tried again, and succeeds once those tickets are closed");
+            return CallError::Denied { site, status, code: "blocked".to_owned(), message };
+        }
+        if what.contains(PERMISSION_DENIED) {
+            let message = format!("{what}; grant the service user ModifyTicket on the queue again");
+            return CallError::Denied { site, status, code: String::new(), message };
+        }
+        self.endpoint.refused(operation, Some(answer), what)
     }
 
     /// The closing note and its field, where the queue has one and the ticket has no note yet.
@@ -84,7 +110,7 @@ impl RequestTracker {
         }
         self.key_field_works().await?;
         let mut declined = Vec::new();
-        let mut body = self.body(operation, planned, &opening.patch, &mut declined).await?;
+        let (mut body, _) = self.body(operation, planned, &opening.patch, &mut declined).await?;
         body.insert("Queue".to_owned(), self.settings.queue.as_str().into());
         body.insert("ContentType".to_owned(), "text/plain".into());
         body.insert("Content".to_owned(), cut(&opening.description, MAX_DESCRIPTION).into());
@@ -92,14 +118,7 @@ impl RequestTracker {
         let url = self.url(operation, &["ticket"], &[])?;
         let call = Call::write(operation, CLASS, Method::POST, url, Value::Object(body));
         let answer = self.endpoint.send(call).await?;
-        let Some(id) = number(&answer.body["id"]) else {
-            return Err(CallError::Unknown {
-                site: Box::new(self.endpoint.site(operation, Some(&answer))),
-                status: Some(answer.status),
-                message: format!("{planned}: the answer does not name the ticket"),
-                retry_after: None,
-            });
-        };
+        let id = number(&answer.body["id"]).unwrap_or_default();
         let opened = self.opened(planned, id).await.map_err(after_a_step)?;
         if let Some(opened) = &opened {
             let missed = |(field, wanted): &(&Field, &Native)| opened.native.get(field) != Some(*wanted);
@@ -121,7 +140,24 @@ impl RequestTracker {
         let id = RecordId::new(number.to_string());
         let id = id.map_err(|e| self.endpoint.invalid("tickets.create", e.to_string()))?;
         let record = RecordRef::ticket(&self.endpoint.system, id);
-        let Ok(read) = self.get(&record).await else { return Ok(None) };
+        let read = match self.get(&record).await {
+            Ok(read) => read,
+            Err(error) => {
+                // Who may open tickets and not see them would open this one again and again.
+                if matches!(error, CallError::Denied { .. }) {
+                    tracing::warn!(
+                        system = %self.endpoint.system, ticket = number, %error,
+                        "the ticket was opened and cannot be seen; no other is opened until it can"
+                    );
+                    self.key.set(Some((number, key.to_owned())));
+                }
+                return Ok(None);
+            }
+        };
+        self.sight.saw_ticket(number);
+        if let Some(creator) = read.raw["Creator"]["id"].as_str() {
+            self.reactions.set_account(creator, true);
+        }
         if has_key(&read.raw, field, key) {
             return Ok(Some(read));
         }
@@ -136,28 +172,43 @@ impl RequestTracker {
         Ok(Some(read))
     }
 
-    /// POST of a comment: internal, or public where the configuration wants that and it does not reopen the ticket.
+    /// POST of a comment: internal, or public where the configuration wants that and the ticket is in work. On a
+    /// closed or a new one it is internal, since a reply would open it; that is nobody's word, and would be carried
+    /// as one.
     pub(super) async fn post_comment(&self, current: &Snapshot, text: &str) -> Result<Written, CallError> {
         let operation = "comments.create";
-        let id = self.number(operation, &current.record)?.to_string();
-        let open = matches!(current.native.get(&Field::Status), Some(Native::Text(status)) if ACTIVE.contains(&status.as_str()));
-        let public = self.settings.system.comments == Audience::Public && open;
+        let number = self.number(operation, &current.record)?;
+        let id = number.to_string();
+        let in_work = matches!(current.native.get(&Field::Status), Some(Native::Text(status)) if ACTIVE.contains(&status.as_str()));
+        let wants_public = self.settings.system.comments == Audience::Public;
+        let public = wants_public && in_work;
+        if wants_public && !public {
+            tracing::info!(
+                ticket = %current.record,
+                "the copied comment is an internal one: a reply would open the ticket, which is new or closed"
+            );
+        }
         let way = if public { "correspond" } else { "comment" };
         let url = self.url(operation, &["ticket", &id, way], &[])?;
         let body = json!({"Content": cut_keeping_last_line(text, MAX_COMMENT), "ContentType": "text/plain"});
         let answer = self.endpoint.send(Call::write(operation, CLASS, Method::POST, url, body)).await?;
+        self.reactions.wrote(number, current.native.clone());
+        if let Some(comment) = transaction_of(&answer).filter(|_| !public) {
+            self.sight.wrote_comment(comment);
+        }
         Ok(Written::new(None, answer.request_id))
     }
 
-    /// The members that a patch becomes. What this ticket cannot take goes to `declined`.
+    /// The members that a patch becomes, and the fields that must follow in a write of their own. What this ticket
+    /// cannot take goes to `declined`.
     async fn body(
         &self,
         operation: &'static str,
         record: &RecordRef,
         patch: &Patch,
         declined: &mut Vec<Declined>,
-    ) -> Result<Map<String, Value>, CallError> {
-        let mut body = Map::new();
+    ) -> Result<(Map<String, Value>, Vec<Field>), CallError> {
+        let (mut body, mut later) = (Map::new(), Vec::new());
         for (field, native) in &patch.native {
             let illegal =
                 || self.endpoint.invalid(operation, format!("{record}: {field} cannot be `{native}`"));
@@ -168,9 +219,15 @@ impl RequestTracker {
                 (Field::Severity, Native::Text(step)) if self.settings.severity => {
                     put(&mut body, "Priority", priority(step).ok_or_else(illegal)?);
                 }
-                (Field::Owner, Native::Text(_) | Native::Empty) => match self.owner_name(native).await? {
-                    Ok(name) => put(&mut body, "Owner", name),
-                    Err(unknown) => declined.push(unknown),
+                (Field::Owner, Native::Text(_) | Native::Empty) => match self.owner_name(native).await {
+                    Ok(Ok(name)) => put(&mut body, "Owner", name),
+                    Ok(Err(unknown)) => declined.push(unknown),
+                    // The owner follows in a write of its own; a close does not wait for it.
+                    Err(error) if patch.native.contains_key(&Field::Status) => {
+                        tracing::warn!(%record, %error, "the owner could not be looked up, and is written later");
+                        later.push(*field);
+                    }
+                    Err(error) => return Err(error),
                 },
                 (Field::Verdict, Native::Text(_) | Native::Empty) => match &self.settings.verdict_field {
                     Some(name) => put_field(&mut body, name, text(native)),
@@ -183,7 +240,7 @@ impl RequestTracker {
                 _ => return Err(illegal()),
             }
         }
-        Ok(body)
+        Ok((body, later))
     }
 }
 

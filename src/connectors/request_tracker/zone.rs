@@ -10,7 +10,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::snapshot::number;
 use super::{PER_PAGE, RequestTracker};
 use crate::connectors::stated::time;
 use crate::http::CallError;
@@ -33,7 +32,7 @@ pub(super) enum Zone {
     Utc,
     /// They take them otherwise.
     Other,
-    /// The queue has no ticket to try it on; nothing can be missed yet either.
+    /// The queue has no ticket to try it on, and is one that this user sees; nothing can be missed yet either.
     Untried,
 }
 
@@ -43,7 +42,7 @@ pub(super) fn sql(at: Timestamp) -> String {
 }
 
 impl RequestTracker {
-    /// Whether times can be relied on. No call where that was found lately, else one or two.
+    /// Whether times can be relied on. No call where that was found lately, else two.
     pub(super) async fn zone(&self) -> Result<Zone, CallError> {
         if self.zone.0.lock().is_ok_and(|checked| checked.is_some_and(|at| at.elapsed() < HOLDS)) {
             return Ok(Zone::Utc);
@@ -57,13 +56,12 @@ impl RequestTracker {
 
     async fn try_zone(&self) -> Result<Zone, CallError> {
         let operation = "time-zone.check";
-        let newest = format!("Queue = {}", super::key::quoted(&self.settings.queue));
-        let query = [("query", newest.as_str()), ("orderby", "id"), ("order", "DESC"), ("per_page", "1")];
-        let query: Vec<_> = query.into_iter().chain([("fields", "Created")]).collect();
-        let answer = self.ask(operation, &["tickets"], &query).await?;
-        let Some(row) = self.items(operation, &answer)?.first() else { return Ok(Zone::Untried) };
+        let before = self.sight.get().ticket;
+        let Some((id, row, answer)) = self.newest(operation).await? else {
+            self.sees_empty_queue(before).await?;
+            return Ok(Zone::Untried);
+        };
         let bad = |what: &str| self.endpoint.malformed(operation, &answer, what.to_owned());
-        let id = number(&row["id"]).ok_or_else(|| bad("a ticket without a number"))?;
         let created = row["Created"].as_str().and_then(|text| time(text).ok());
         let created = sql(created.ok_or_else(|| bad("a ticket without its time of creation"))?);
         let exact = format!("id = {id} AND Created >= '{created}' AND Created <= '{created}'");

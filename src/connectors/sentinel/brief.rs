@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Sentinel, snapshot};
 use crate::connectors::briefing::{account_name, add, add_all, seconds, text, text_or_empty};
 use crate::connectors::{AlertBrief, Brief};
-use crate::http::{Call, CallError};
+use crate::http::{Call, CallError, Priority};
 use crate::model::{RecordKind, RecordRef, SystemName};
 
 impl Sentinel {
@@ -17,7 +17,8 @@ impl Sentinel {
             return Ok(None);
         }
         let url = self.url("incidents.brief", &[record.id.as_str()], &[])?;
-        let answer = self.endpoint.send(Call::get("incidents.brief", "arm-read", url)).await?;
+        let call = Call::get("incidents.brief", "arm-read", url).with_priority(Priority::Detail);
+        let answer = self.endpoint.send(call).await?;
         let mut told = brief(&self.endpoint.system, &answer.body);
         if snapshot::is_mirror(&answer.body) {
             return Ok(Some(told));
@@ -27,6 +28,8 @@ impl Sentinel {
                 add_alerts(&mut told, &alerts);
                 add_entities(&mut told, &entities);
             }
+            // A limit only delays them.
+            Err(error) if error.only_delayed().is_some() => return Err(error),
             Err(error) => {
                 tracing::debug!(%record, %error, "alerts and entities cannot be read for a brief");
                 told.incomplete = true;
@@ -48,7 +51,8 @@ impl Sentinel {
         what: &'static str,
     ) -> Result<Value, CallError> {
         let url = self.url(operation, &[record.id.as_str(), what], &[])?;
-        Ok(self.endpoint.send(Call::query(operation, what, url, None)).await?.body)
+        let call = Call::query(operation, what, url, None).with_priority(Priority::Detail);
+        Ok(self.endpoint.send(call).await?.body)
     }
 }
 

@@ -12,7 +12,7 @@ use super::snapshot::{alert_link, comment, incident};
 use crate::connectors::endpoint::set_query;
 use crate::connectors::text::shown;
 use crate::connectors::{Malformed, Page, PageToken};
-use crate::http::{Answer, Call, CallError};
+use crate::http::{Answer, Call, CallError, Priority};
 use crate::model::{Comment, RecordRef, SystemName};
 
 /// Rows per page; the service takes up to 1,000 (`sentinel.md` 1.3), but such pages are large and slow.
@@ -69,7 +69,8 @@ impl Sentinel {
         } else {
             self.own_link(&trail.link).map_err(|what| self.endpoint.invalid(LIST, what))?
         };
-        let answer = self.endpoint.send(Call::get(LIST, "arm-read", url)).await?;
+        let answer =
+            self.endpoint.send(Call::get(LIST, "arm-read", url).with_priority(Priority::Poll)).await?;
         let mut result = Page { server_time: answer.date, ..Page::default() };
         for row in self.endpoint.values(LIST, &answer)? {
             match incident(&self.endpoint.system, self.peer.as_ref(), row, false) {

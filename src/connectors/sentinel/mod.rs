@@ -10,10 +10,16 @@ mod write;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
+mod against_emulator_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod brief_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod sound_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -251,7 +257,7 @@ impl Connector for Sentinel {
         probes
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireLabel, WireOwner};
+use super::write::UNTITLED;
 use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, record_id, required, required_time, tags, unreadable,
 };
@@ -78,6 +79,7 @@ pub(super) fn incident(
                 .map(str::to_owned),
             products: texts(&additional.alert_product_names).map(str::to_owned).collect(),
             more_links: peer.is_some() && is_standalone(json),
+            ..Facts::default()
         },
         raw: json.clone(),
     })
@@ -89,7 +91,7 @@ fn natives(properties: &WireIncident, status: &str) -> Natives {
     if let Some(severity) = properties.severity.text() {
         native.insert(Field::Severity, Native::Text(severity.to_owned()));
     }
-    if let Some(title) = properties.title.text() {
+    if let Some(title) = properties.title.text().filter(|title| *title != UNTITLED) {
         native.insert(Field::Title, Native::Text(title.to_owned()));
     }
     if !properties.owner.is_unreadable() {

@@ -16,15 +16,19 @@ pub(super) fn peer() -> SystemName {
 }
 
 pub(super) fn connector(server: &Server) -> Sentinel {
-    let settings = SentinelSettings {
+    Sentinel::new(&settings_at(&server.url), &http(), None).unwrap()
+}
+
+pub(super) fn settings_at(url: &Url) -> SentinelSettings {
+    SentinelSettings {
         name: name(),
         tenant_id: "t".to_owned(),
         subscription_id: "sub".to_owned(),
         resource_group: "rg".to_owned(),
         workspace: "ws".to_owned(),
         credential: credential(),
-        authority_url: server.url.clone(),
-        arm_url: server.url.clone(),
+        authority_url: url.clone(),
+        arm_url: url.clone(),
         scope: "s/.default".to_owned(),
         api_version: SentinelSettings::DEFAULT_API_VERSION.to_owned(),
         budget_factor: 1.0,
@@ -32,8 +36,7 @@ pub(super) fn connector(server: &Server) -> Sentinel {
         overlap: SentinelSettings::DEFAULT_OVERLAP,
         hook: None,
         peer: Some(peer()),
-    };
-    Sentinel::new(&settings, &http(), None).unwrap()
+    }
 }
 
 pub(super) fn incident() -> Value {
@@ -150,10 +153,8 @@ fn odd_values_cost_a_record_only_where_it_cannot_do_without() {
 #[tokio::test]
 async fn a_list_follows_the_services_links_encoded_and_on_its_own_origin() {
     let server = Server::start([]).await;
-    let raw = format!(
-        "{}subscriptions?$filter=a ge 2026-01-01T00:00:00Z&$skipToken=a+b==",
-        server.url.join("/root/").unwrap()
-    );
+    let raw =
+        format!("{}?$filter=a ge 2026-01-01T00:00:00Z&$skipToken=a+b==", server.url.join(BASE).unwrap());
     server.then(200, json!({"value": [incident(), {"name": "x", "properties": {}}, []], "nextLink": raw}));
     server.then(200, json!({"value": [], "nextLink": raw}));
     let (connector, since) = (connector(&server), "2026-09-01T00:00:00Z".parse().unwrap());
@@ -171,9 +172,9 @@ async fn a_list_follows_the_services_links_encoded_and_on_its_own_origin() {
     let again = connector.list(RecordKind::Incident, since, page.next.as_ref()).await.unwrap_err();
     assert_eq!(server.last().query, "$filter=a ge 2026-01-01T00:00:00Z&$skipToken=a+b==");
     assert!(matches!(again, CallError::Malformed { .. }) && again.to_string().contains("repeats"), "{again}");
-    server.then(200, json!({"value": [], "nextLink": "https://evil.example/x"}));
+    server.then(200, json!({"value": [], "nextLink": format!("https://evil.example{BASE}")}));
     let foreign = connector.list(RecordKind::Incident, since, None).await.unwrap_err();
-    assert!(foreign.to_string().contains("https://evil.example/x leads away"), "{foreign}");
+    assert!(foreign.to_string().contains("leads away from the configured arm_url"), "{foreign}");
     let token = PageToken(r#"{"link":"https://evil.example/x","seen":[]}"#.to_owned());
     assert!(connector.list(RecordKind::Incident, since, Some(&token)).await.is_err());
     assert_eq!(server.seen().len(), 3);
@@ -186,7 +187,7 @@ fn comment(id: &str) -> Value {
 #[tokio::test]
 async fn comments_are_read_to_the_last_page() {
     let server = Server::start([(200, incident())]).await;
-    let link = format!("{}?$skipToken=2", server.url);
+    let link = format!("{}/{ID}/comments?$skipToken=2", server.url.join(BASE).unwrap());
     server.then(200, json!({"value": [comment("A1")], "nextLink": link}));
     server.then(200, json!({"value": [comment("b2")]}));
     let connector = connector(&server);
@@ -360,11 +361,11 @@ async fn a_creation_needs_the_essentials_and_carries_no_etag() {
 
 #[tokio::test]
 async fn a_comment_has_one_id_per_key() {
-    let server = Server::start([(201, json!({})), (200, json!({}))]).await;
-    server.then(200, incident());
+    let key = CommentKey::from_id("intent-7");
+    let put = comment(super::comment_id(ID, &key).as_str());
+    let server = Server::start([(201, put.clone()), (200, put), (200, incident())]).await;
     server.then(200, json!({"value": [comment("A1")]}));
     let (connector, current) = (connector(&server), read(&incident()));
-    let key = CommentKey::from_id("intent-7");
     assert!(connector.comment(&current, &key, "text").await.unwrap().snapshot.is_none());
     let repeated = connector.comment(&current, &key, "text").await.unwrap().snapshot.unwrap();
     assert!(matches!(repeated.comments, Comments::Listed(all) if all.len() == 1), "it is no second one");

@@ -8,6 +8,7 @@ use super::Sentinel;
 use super::snapshot::ORIGIN_TAG;
 use super::snapshot::{CLOSED, incident, is_redirect_label, owner};
 use super::wire::WireOwner;
+use crate::connectors::microsoft::yielding::{Names, Yielding, names};
 use crate::connectors::stated::verdict_parts;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
 use crate::connectors::{OWN_TAG, Opening, Written};
@@ -30,6 +31,54 @@ const WRITABLE: [&str; 11] = [
 ];
 const VERDICT: [&str; 3] = ["classification", "classificationReason", "classificationComment"];
 
+/// What the service calls the fields that a change can do without (`sentinel.md` 1.4, 1.6).
+const NAMES: &Names = &[
+    (Field::Severity, &["severity"]),
+    (Field::Owner, &["owner", "userPrincipalName", "objectId", "assignedTo", "email"]),
+    (Field::Tags, &["labels", "labelName"]),
+    (Field::Title, &["title"]),
+];
+/// A refusal of one of these is of what a close demands, whatever else goes with it.
+const OUTCOME: [&str; 3] = ["status", "classification", "classificationReason"];
+
+/// What stands for a title that is blank. An incident of Defender may have such a one, and its twin here as well, but a
+/// PUT must name one that is not. Read, it says nothing, like the blank one.
+pub(super) const UNTITLED: &str = "(no title)";
+/// Longest description that the service takes (`sentinel.md` 1.4). That of a twin comes from Defender, where it is not
+/// limited.
+const MAX_DESCRIPTION: usize = 5_000;
+
+/// Properties that nobody edits here, and that are sent in a plainer form because the service refused what it itself had.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Plain {
+    /// The owner by its object id alone, which is the safest form (`sentinel.md` 1.6).
+    owner: bool,
+    /// The description cut to what the service takes.
+    description: bool,
+}
+
+impl Plain {
+    /// Whether a refusal names one of them that is not sent so yet.
+    fn takes(&mut self, error: &CallError, patch: &Patch) -> bool {
+        let before = *self;
+        self.description |= names(error, &["description"]);
+        self.owner |= !patch.native.contains_key(&Field::Owner) && names(error, &["owner"]);
+        *self != before
+    }
+
+    /// The body of an update with them.
+    fn applied(self, mut body: Value) -> Value {
+        let properties = &mut body["properties"];
+        if let Some(text) = properties["description"].as_str().filter(|_| self.description) {
+            properties["description"] = cut(text, MAX_DESCRIPTION).into_owned().into();
+        }
+        if let Some(id) = properties["owner"]["objectId"].as_str().filter(|_| self.owner) {
+            properties["owner"] = json!({ "objectId": id });
+        }
+        body
+    }
+}
+
 /// The id under which a comment goes to an incident: the key itself if it is a GUID, else one derived from both.
 /// The same key always gives the same comment, so that a repeated write is harmless (`sentinel.md` 2.1).
 ///
@@ -44,9 +93,30 @@ pub fn comment_id(incident_id: &str, key: &CommentKey) -> CommentKey {
 }
 
 impl Sentinel {
-    /// PUT of the merged incident with its etag; a stale one is a conflict.
+    /// PUT of the merged incident with its etag; a stale one is a conflict. What is refused goes back to what it was, or
+    /// into a form that is not, and the rest is sent again.
     pub(super) async fn replace(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
-        self.put("incidents.update", &current.record, update_body(current, patch)).await
+        let (operation, mut yielding, mut plain) =
+            ("incidents.update", Yielding::new(patch), Plain::default());
+        loop {
+            let body = update_body(current, &yielding.patch).map(|body| plain.applied(body));
+            let error = match self.put(operation, &current.record, body).await {
+                Ok(written) => return Ok(Written { declined: yielding.declined, ..written }),
+                Err(error) => error,
+            };
+            let smaller = yielding.leaves_out(&error, NAMES)
+                || plain.takes(&error, &yielding.patch)
+                || !names(&error, &OUTCOME) && yielding.narrows(&error, &[Field::Verdict]);
+            if !smaller {
+                return Err(error);
+            }
+            if yielding.patch.is_empty() {
+                return Ok(Written {
+                    declined: yielding.declined,
+                    ..Written::new(Some(current.clone()), None)
+                });
+            }
+        }
     }
 
     /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
@@ -67,7 +137,6 @@ impl Sentinel {
         let answer = self.endpoint.send(call).await?;
         // The write was made; an answer that cannot be read only means that a read must tell.
         let read = incident(&self.endpoint.system, self.peer.as_ref(), &answer.body, true).ok();
-        let read = read.filter(|written| written.record == *record);
         Ok(Written::new(read, answer.request_id))
     }
 
@@ -144,8 +213,17 @@ fn apply(properties: &mut Map<String, Value>, patch: &Patch) -> Result<(), Strin
     if let Some(note) = &patch.closing_comment {
         properties.insert("classificationComment".to_owned(), cut(note, MAX_COMMENT).into());
     }
+    settle_title(properties);
     settle_verdict(properties);
     Ok(())
+}
+
+/// An incident must have a title, and its blank one is nobody's edit.
+fn settle_title(properties: &mut Map<String, Value>) {
+    let blank = |title: &Value| title.as_str().is_none_or(|text| text.trim().is_empty());
+    if properties.get("title").is_none_or(blank) {
+        properties.insert("title".to_owned(), UNTITLED.into());
+    }
 }
 
 fn put_text(
@@ -169,14 +247,26 @@ fn put_verdict(properties: &mut Map<String, Value>, native: &Native) {
     };
 }
 
-/// Closed demands a classification; in any other status it is not sent, since what the service makes of it then
-/// is not known (`sentinel.md` 1.4, 1.5).
+/// Closed demands a classification, and each but one demands a reason, which an incident that was closed by Microsoft's
+/// own sync or by a merge may lack; the same reasons as the sync's (3.1). In any other status nothing of it is sent, since
+/// what the service makes of it then is not known (`sentinel.md` 1.4, 1.5).
 fn settle_verdict(properties: &mut Map<String, Value>) {
-    if properties.get("status").and_then(Value::as_str) == Some(CLOSED) {
-        properties.entry("classification").or_insert_with(|| "Undetermined".into());
-    } else {
+    if properties.get("status").and_then(Value::as_str) != Some(CLOSED) {
         properties.retain(|name, _| !VERDICT.contains(&name.as_str()));
+        return;
     }
+    let class = properties.entry("classification").or_insert_with(|| "Undetermined".into());
+    let reason = match class.as_str().unwrap_or_default() {
+        "TruePositive" => "SuspiciousActivity",
+        "BenignPositive" => "SuspiciousButExpected",
+        "FalsePositive" => "InaccurateData",
+        "Undetermined" => {
+            properties.remove("classificationReason");
+            return;
+        }
+        _ => return,
+    };
+    properties.entry("classificationReason").or_insert_with(|| reason.into());
 }
 
 /// The owner as read where it is the same account, since its object id is the safest form; else by UPN alone,

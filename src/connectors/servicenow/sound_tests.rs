@@ -167,6 +167,7 @@ fn refusal(operation: &'static str, status: u16, kind: &str, body: &Value) -> &'
         Meaning::Gone => "gone",
         Meaning::Denied(_) => "denied",
         Meaning::Failed(_) => "failed",
+        Meaning::Blocked(_) => "blocked",
     }
 }
 

@@ -275,8 +275,4 @@ impl Connector for Sidecar {
         };
         vec![Probe { what: "mailbox".to_owned(), result: result.map_err(|error| error.to_string()) }]
     }
-
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        Vec::new()
-    }
 }

@@ -268,7 +268,7 @@ async fn mandatory_fields_and_reopening_say_what_to_mend() {
     lacking.set(&json!({"mandatory_fields": ["business-unit"], "may_reopen": false}));
     let close = patch(&[(Field::Status, text("Closed"))], None);
     let error = lacking.hive.update(&case, &close).await.unwrap_err();
-    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+    assert!(matches!(error, CallError::Denied { .. }) && error.code() == "blocked", "{error}");
     assert!(
         error.to_string().contains("business-unit") && error.to_string().contains("close_fields"),
         "{error}"
@@ -279,7 +279,7 @@ async fn mandatory_fields_and_reopening_say_what_to_mend() {
     let closed = rig.hive.update(&case, &close).await.unwrap().snapshot.unwrap();
     assert_eq!(closed.native[&Field::Verdict], text("Indeterminate"));
     let error = rig.hive.update(&closed, &patch(&[(Field::Status, text("New"))], None)).await.unwrap_err();
-    assert!(matches!(error, CallError::Refused { .. }), "{error}");
+    assert!(matches!(error, CallError::Denied { .. }), "{error}");
     assert!(error.to_string().contains("manageCase/reopen"), "{error}");
 }
 
@@ -372,6 +372,8 @@ async fn a_comment_that_its_index_shows_late_is_told_late_and_not_lost() {
     let rig = rig();
     let case = rig.open().await;
     rig.poll(BEFORE).await;
+    // The case has been in the index for long.
+    rig.emulator.advance(60.0);
     rig.set(&json!({"index_lag": 60.0}));
     rig.person(&case, &json!({"comment": "late"}));
     for _ in 0..2 {
@@ -494,4 +496,232 @@ async fn a_sound_system_passes_its_probes_and_others_say_what_to_mend() {
     let told = probes.last().unwrap().result.as_ref().unwrap_err();
     assert!(told.contains("in_progress_status to one of: InProgress"), "{told}");
     assert!(!renamed.emulator.ledger().iter().any(|e| e.what != What::Ineffective), "nothing was written");
+}
+
+const REST: [&str; 5] = ["get-ticket", "list-tickets", "find-ticket", "update-ticket", "comment-ticket"];
+
+impl Rig {
+    fn fail(&self, kind: FaultKind, operation: &str) {
+        self.emulator.add_fault(Fault::new(kind).on(crate::emulator::Api::TheHive, operation));
+    }
+
+    /// What each operation comes to.
+    async fn all(&self, case: &Snapshot) -> Vec<(&'static str, Option<CallError>)> {
+        let (hive, change) = (&self.hive, patch(&[(Field::Title, text("u"))], None));
+        let mut list = hive.list(RecordKind::Ticket, BEFORE.parse().unwrap(), None).await;
+        if list.is_ok() {
+            // Cases and comments take turns.
+            list = hive.list(RecordKind::Ticket, BEFORE.parse().unwrap(), None).await;
+        }
+        vec![
+            ("list", list.err()),
+            ("read", hive.read(&case.record, Depth::Record).await.err()),
+            ("find", hive.find(&planned(OTHER), Depth::Record).await.err()),
+            ("update", hive.update(case, &change).await.err()),
+            ("comment", hive.comment(case, &CommentKey::from_id("k"), "c").await.err()),
+        ]
+    }
+}
+
+fn is_denied(error: &CallError) -> bool {
+    matches!(error, CallError::Denied { .. })
+}
+
+#[tokio::test]
+async fn a_gateways_page_says_nothing_of_a_case() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    for status in [404, 400, 410] {
+        for operation in REST {
+            rig.fail(FaultKind::Html { status }, operation);
+        }
+        for (operation, error) in rig.all(&case).await {
+            let error = error.expect(operation);
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
+        }
+        rig.emulator.clear_faults();
+    }
+    rig.fail(FaultKind::Html { status: 404 }, "find-ticket");
+    assert!(rig.hive.find(&planned(KEY), Depth::Record).await.is_err());
+    assert!(rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn who_is_not_known_any_more_is_denied_everywhere_and_heals_by_itself() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.set(&json!({"anonymous": true}));
+    for (operation, error) in rig.all(&case).await {
+        let error = error.expect(operation);
+        assert!(is_denied(&error) && error.to_string().contains("API key"), "{operation}: {error}");
+    }
+    rig.set(&json!({"anonymous": false}));
+    assert_eq!(rig.all(&case).await.into_iter().filter_map(|(_, error)| error).count(), 0);
+    rig.set(&json!({"lacks": ["manageCase/update", "manageComment"]}));
+    let close = patch(&[(Field::Status, text("Closed"))], None);
+    assert!(is_denied(&rig.hive.update(&case, &close).await.unwrap_err()));
+    assert!(is_denied(&rig.hive.comment(&case, &CommentKey::from_id("k"), "c").await.unwrap_err()));
+    rig.set(&json!({"lacks": []}));
+    assert!(rig.hive.update(&case, &close).await.is_ok());
+}
+
+#[tokio::test]
+async fn another_organisation_is_no_empty_one() {
+    let rig = rig_with(|settings| settings.organisation = None);
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.set(&json!({"acts_in": "other"}));
+    rig.person(&case, &json!({"status": "closed"}));
+    for (operation, error) in rig.all(&case).await {
+        let error = error.unwrap_or_else(|| panic!("{operation} was believed"));
+        let is_write = ["update", "comment"].contains(&operation);
+        assert!(is_denied(&error) || is_write, "{operation}: {error}");
+        assert!(is_write || error.to_string().contains("organisation"), "{operation}: {error}");
+    }
+    // The same after a restart, which has forgotten where the account was.
+    let mut settings = settings(&rig.emulator.ticket_url(System::TheHive));
+    settings.organisation = None;
+    let restarted = TheHive::new(&settings, &http(), None).unwrap();
+    let error = restarted.read(&case.record, Depth::Record).await.unwrap_err();
+    assert!(is_denied(&error) && error.to_string().contains("organisation"), "{error}");
+    rig.set(&json!({"acts_in": "soc"}));
+    let (rows, _) = rig.poll(BEFORE).await;
+    let (more, _) = rig.poll(BEFORE).await;
+    let mut rows = rows.iter().chain(&more);
+    assert!(rows.any(|row| row.native[&Field::Status] == text("Closed")), "nothing was passed over");
+}
+
+#[tokio::test]
+async fn an_index_that_shows_nothing_is_no_empty_organisation() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.set(&json!({"index_empty": true}));
+    for (operation, error) in rig.all(&case).await {
+        let by_index = ["list", "find"].contains(&operation);
+        assert_eq!(error.is_some(), by_index, "{operation}: {error:?}");
+    }
+    rig.set(&json!({"index_empty": false}));
+    assert_eq!(rig.all(&case).await.into_iter().filter_map(|(_, error)| error).count(), 0);
+}
+
+#[tokio::test]
+async fn a_witness_that_is_deleted_is_replaced() {
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    rig.person(&case, &json!({"delete": true}));
+    for _ in 0..4 {
+        rig.poll(BEFORE).await;
+    }
+    assert!(matches!(rig.hive.read(&case.record, Depth::Record).await, Err(CallError::Gone { .. })));
+    rig.hive.create(&planned(OTHER), &opening("Next")).await.unwrap();
+    rig.emulator.advance(1.0);
+    for _ in 0..2 {
+        rig.poll(BEFORE).await;
+    }
+    rig.emulator.reset_calls();
+    for _ in 0..4 {
+        rig.poll("2026-11-02T09:00:00Z").await;
+    }
+    assert_eq!(rig.emulator.calls().values().sum::<u64>(), 4);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_loses_nothing() {
+    use crate::emulator::Malformed::{DuplicateIds, EmptyBody, ErrorBody, OtherRecord, Truncated};
+    let rig = rig();
+    let case = rig.open().await;
+    rig.poll(BEFORE).await;
+    for how in [ErrorBody, EmptyBody, Truncated, DuplicateIds, OtherRecord] {
+        let now = rig.hive.read(&case.record, Depth::Record).await.unwrap();
+        for operation in REST {
+            rig.fail(FaultKind::Malformed { how }, operation);
+        }
+        for (operation, error) in rig.all(&now).await {
+            // A change is answered with nothing, so there is nothing to spoil; a row more than there is shows in a list.
+            let spoilt = match how {
+                DuplicateIds => operation == "list",
+                OtherRecord => operation == "read",
+                _ => operation != "update",
+            };
+            let Some(error) = error else {
+                assert!(!spoilt, "{operation} {how:?} was believed");
+                continue;
+            };
+            assert!(
+                !matches!(error, CallError::Gone { .. } | CallError::Refused { .. }),
+                "{operation}: {error}"
+            );
+            assert!(
+                operation != "comment" || matches!(error, CallError::Unknown { .. }),
+                "{operation}: {error}"
+            );
+        }
+        rig.emulator.clear_faults();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_field_does_not_take_the_close_with_it() {
+    for names_refused in [true, false] {
+        let rig = rig();
+        let case = rig.open().await;
+        rig.set(&json!({"refuses": ["title"], "names_refused": names_refused}));
+        let fields = [
+            (Field::Status, text("Closed")),
+            (Field::Verdict, text("TruePositive")),
+            (Field::Title, text("New title")),
+            (Field::Severity, text("1")),
+        ];
+        let written = rig.hive.update(&case, &patch(&fields, Some("done"))).await.unwrap();
+        let closed = written.snapshot.unwrap();
+        assert_eq!(closed.native[&Field::Verdict], text("TruePositive"), "{names_refused}");
+        assert_eq!(
+            (&closed.native[&Field::Title], closed.closing_comment.as_deref()),
+            (&text("Phishing"), Some("done"))
+        );
+        // Named, it is left and the rest is written with the close; else the rest is still lacking, and written next.
+        let declined: Vec<Field> = written.declined.iter().map(|one| one.field).collect();
+        let expected = if names_refused { (vec![Field::Title], "1") } else { (vec![], "3") };
+        assert_eq!((declined, &closed.native[&Field::Severity]), (expected.0, &text(expected.1)));
+        let rest = patch(&[(Field::Title, text("New title"))], None);
+        let rest = rig.hive.update(&closed, &rest).await;
+        assert_eq!(rest.is_ok(), names_refused, "{rest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_blank_title_is_left_as_it_is() {
+    let rig = rig();
+    let case = rig.open().await;
+    let fields = [(Field::Status, text("Closed")), (Field::Title, text("  "))];
+    let written = rig.hive.update(&case, &patch(&fields, None)).await.unwrap();
+    assert_eq!(written.declined[0].field, Field::Title);
+    let closed = written.snapshot.unwrap();
+    assert_eq!(
+        (&closed.native[&Field::Status], &closed.native[&Field::Title]),
+        (&text("Closed"), &text("Phishing"))
+    );
+    rig.hive.create(&planned(OTHER), &opening(" ")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_case_that_was_not_made_of_our_alert_never_gets_our_key() {
+    let rig = rig();
+    rig.emulator.open_ticket(System::TheHive, ANA, &json!({"title": "somebody's"})).unwrap();
+    rig.fail(FaultKind::Malformed { how: crate::emulator::Malformed::OtherRecord }, "create-ticket");
+    let error = rig.hive.create(&planned(KEY), &opening("Phishing")).await.unwrap_err();
+    assert!(matches!(error, CallError::Unknown { .. }), "{error}");
+    rig.emulator.advance(1.0);
+    let found = rig.hive.find(&planned(KEY), Depth::Record).await.unwrap().unwrap();
+    assert_eq!(
+        (found.native[&Field::Title].clone(), rig.emulator.tickets(System::TheHive).len()),
+        (text("Phishing"), 2)
+    );
 }

@@ -14,6 +14,7 @@ use super::markdown;
 use super::query::{filter, first, is, rising};
 use super::snapshot::OWN;
 use super::wire::{WireAlert, is_id};
+use super::write::is_about_owner;
 use crate::connectors::endpoint::after_a_step;
 use crate::connectors::text::{cut, shown};
 use crate::connectors::ticketing::is_key;
@@ -94,7 +95,7 @@ impl TheHive {
     async fn tagged(&self, key: &str) -> Result<Option<Snapshot>, CallError> {
         let steps = [
             json!({"_name": "listCase"}),
-            filter(is("tags", key)),
+            filter(self.or_witness(is("tags", key))),
             rising(&["_createdAt"]),
             first(MAX_TWINS),
         ];
@@ -104,10 +105,16 @@ impl TheHive {
             let read = self.reader().case(row, false);
             let read = read.map_err(|e| self.endpoint.malformed(FIND, &answer, format!("{key}: {e}")))?;
             if !row["tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag == key)) {
+                if self.is_witness(row) {
+                    continue;
+                }
                 let what = format!("asked for cases with the tag {key}, got {} without it", read.record);
                 return Err(self.endpoint.malformed(FIND, &answer, what));
             }
             found.push(read);
+        }
+        if found.is_empty() && !rows.iter().any(|row| self.is_witness(row)) {
+            self.still_sees(FIND).await?;
         }
         Ok(found.into_iter().min_by_key(|case| (case.facts.created, case.record.id.clone())))
     }
@@ -173,7 +180,7 @@ impl TheHive {
             let mut with = body.clone();
             with["assignee"] = owner.as_str().into();
             match self.send(post(with)).await {
-                Err(error @ (CallError::Refused { .. } | CallError::Gone { .. })) => {
+                Err(error) if is_about_owner(&error) => {
                     declined = Some(Declined { field: Field::Owner, reason: error.to_string() });
                     self.send(post(body)).await?
                 }
@@ -196,9 +203,15 @@ impl TheHive {
         case: &RecordRef,
         declined: Option<Declined>,
     ) -> Result<Written, CallError> {
-        self.memory.set_home(key, &case.id);
         let mut snapshot = self.get(case).await?;
         if !super::snapshot::keys(&snapshot.raw).contains(&key) {
+            // An answer about another case must not give it our key.
+            let alert = self.alert_named(key).await.map_err(after_a_step)?;
+            if case_id(Some(&alert)).is_none_or(|id| id != case.id.as_str()) {
+                let (site, status) = (Box::new(self.endpoint.site(CREATE, None)), None);
+                let message = format!("the answer named {case}, to which the alert of {key} does not lead");
+                return Err(CallError::Unknown { site, status, message, retry_after: None });
+            }
             self.tag(case, &json!({"addTags": [OWN, key]})).await?;
             snapshot = self.get(case).await.map_err(after_a_step)?;
         }
@@ -207,6 +220,8 @@ impl TheHive {
                 case is opened until it does. Does a case template or a function take tags away?");
             self.memory.set_keyless(Some(case.id.clone()));
         }
+        self.memory.set_home(key, &case.id);
+        self.memory.set_saw_cases();
         snapshot.planned_as = record_id(key).map(|key| RecordRef::ticket(self.endpoint_system(), key));
         let request_id = None;
         Ok(Written { snapshot: Some(snapshot), request_id, declined: declined.into_iter().collect() })
@@ -238,7 +253,8 @@ impl TheHive {
     fn alert_body(&self, key: &str, opening: &Opening) -> Value {
         let native = &opening.patch.native;
         let title = match native.get(&Field::Title) {
-            Some(Native::Text(title)) => title.as_str(),
+            // A blank title is refused.
+            Some(Native::Text(title)) if !title.trim().is_empty() => title.as_str(),
             _ => "Incident",
         };
         let description = match opening.description.trim() {

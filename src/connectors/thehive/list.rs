@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::TheHive;
 use super::memory::Half;
 use super::query::{filter, first, millis, rising, since};
+use super::sight::touched;
 use super::snapshot::{case_of, comment, keys};
 use super::{alert, markdown};
 use crate::connectors::text::shown;
@@ -77,12 +78,11 @@ impl Cursor {
         }
     }
 
-    fn steps(&self) -> Vec<Value> {
+    fn steps(&self, or_witness: impl Fn(Value) -> Value) -> Vec<Value> {
         let (name, condition, order) = match (self.half, self.phase) {
             (Half::Comments, _) => ("listComment", since("_createdAt", self.from), vec!["_createdAt"]),
             (Half::Cases, Phase::Both) => {
-                let either = json!({"_or": [since("_updatedAt", self.from), since("_createdAt", self.from)]});
-                ("listCase", either, vec!["_updatedAt", "_createdAt"])
+                ("listCase", or_witness(touched(self.from)), vec!["_updatedAt", "_createdAt"])
             }
             (Half::Cases, Phase::Updated) => ("listCase", since("_updatedAt", self.from), vec!["_updatedAt"]),
             (Half::Cases, Phase::Created) => ("listCase", since("_createdAt", self.from), vec!["_createdAt"]),
@@ -117,7 +117,20 @@ impl TheHive {
             Some(token) => serde_json::from_str(&token.0)
                 .map_err(|e| self.endpoint.invalid(LIST, format!("foreign page token: {e}")))?,
         };
-        let (rows, answer) = self.query(LIST, &cursor.steps()).await?;
+        let (mut rows, answer) =
+            self.query(LIST, &cursor.steps(|condition| self.or_witness(condition))).await?;
+        let got = rows.len();
+        if cursor.phase == Phase::Both {
+            // A full page need not hold it; its rows show as much.
+            if got < cursor.size
+                && self.memory.witness().is_some()
+                && !rows.iter().any(|row| self.is_witness(row))
+            {
+                self.still_sees(LIST).await?;
+            }
+            rows.retain(|row| !self.is_witness(row) || is_touched(row, cursor.from));
+            self.saw_rows(&rows);
+        }
         cursor.at = cursor.at.or(answer.date);
         let mut result = Page { server_time: self.memory.through(cursor.half, cursor.at), ..Page::default() };
         match cursor.half {
@@ -125,7 +138,7 @@ impl TheHive {
             Half::Comments => self.take_comments(&rows, since, &mut result).await?,
         }
         let last = rows.iter().filter_map(|row| cursor.date(row)).max();
-        let next = cursor.after(rows.len(), last).map_err(|e| self.endpoint.malformed(LIST, &answer, e))?;
+        let next = cursor.after(got, last).map_err(|e| self.endpoint.malformed(LIST, &answer, e))?;
         result.next = self.next(&cursor, next)?;
         Ok(result)
     }
@@ -257,6 +270,11 @@ pub(super) fn redirected(old: &RecordRef, into: &Snapshot) -> Snapshot {
         comments: Comments::Recent(Vec::new()),
         ..into.clone()
     }
+}
+
+/// Whether a case changed, or was opened, at or after a time.
+fn is_touched(row: &Value, from: i64) -> bool {
+    ["_updatedAt", "_createdAt"].iter().any(|date| row[*date].as_i64().is_some_and(|at| at >= from))
 }
 
 /// The id as a record's.

@@ -34,6 +34,12 @@ struct State {
     homes: HashMap<String, RecordId>,
     /// lockstep's own login in lower case.
     account: Option<String>,
+    /// The organisation that it acts in.
+    organisation: Option<String>,
+    /// A case of lockstep's that a list brought, and that lists must go on to show.
+    witness: Option<RecordId>,
+    /// Whether any of lockstep's cases was seen.
+    saw_cases: bool,
     /// A case whose key did not arrive.
     keyless: Option<RecordId>,
 }
@@ -106,6 +112,39 @@ impl Memory {
 
     pub(super) fn set_account(&self, login: &str) {
         self.lock().account = Some(login.trim().to_lowercase());
+    }
+
+    pub(super) fn organisation(&self) -> Option<String> {
+        self.lock().organisation.clone()
+    }
+
+    pub(super) fn set_organisation(&self, name: &str) {
+        self.lock().organisation = Some(name.to_owned());
+    }
+
+    pub(super) fn witness(&self) -> Option<RecordId> {
+        self.lock().witness.clone()
+    }
+
+    pub(super) fn set_witness(&self, case: Option<RecordId>) {
+        let mut state = self.lock();
+        state.saw_cases |= case.is_some();
+        state.witness = case;
+    }
+
+    pub(super) fn witness_if_none(&self, case: &RecordId) {
+        let mut state = self.lock();
+        state.saw_cases = true;
+        state.witness.get_or_insert_with(|| case.clone());
+    }
+
+    /// Whether any of lockstep's cases was seen since the start.
+    pub(super) fn saw_cases(&self) -> bool {
+        self.lock().saw_cases
+    }
+
+    pub(super) fn set_saw_cases(&self) {
+        self.lock().saw_cases = true;
     }
 
     pub(super) fn keyless(&self) -> Option<RecordId> {

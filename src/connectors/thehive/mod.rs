@@ -11,6 +11,7 @@ mod markdown;
 mod memory;
 mod probe;
 mod query;
+mod sight;
 mod snapshot;
 mod sound;
 mod wire;
@@ -131,6 +132,11 @@ impl TheHive {
         if self.memory.account().is_some() {
             return Ok(());
         }
+        self.ask_account().await
+    }
+
+    /// Learns who we are, and in which organisation. One call.
+    async fn ask_account(&self) -> Result<(), CallError> {
         let operation = "account.get";
         let url = self.url(operation, &["user", "current"])?;
         let answer = self.send(Call::get(operation, "read", url)).await?;
@@ -139,6 +145,9 @@ impl TheHive {
         let login = login
             .ok_or_else(|| self.endpoint.malformed(operation, &answer, "login is missing".to_owned()))?;
         self.memory.set_account(login);
+        if let Some(organisation) = answer.body["organisation"].as_str() {
+            self.memory.set_organisation(organisation);
+        }
         Ok(())
     }
 
@@ -159,6 +168,9 @@ impl TheHive {
         let read = self.reader().case(&answer.body, true).map_err(&bad)?;
         if read.record != *record {
             return Err(bad(format!("the answer is about {}", read.record)));
+        }
+        if read.planned_as.is_some() {
+            self.memory.set_saw_cases();
         }
         Ok(read)
     }
@@ -251,7 +263,10 @@ impl Connector for TheHive {
     async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError> {
         let mut read = match self.get(record).await {
             Err(gone @ CallError::Gone { .. }) => {
-                return self.gone_where(record).await?.ok_or(gone);
+                return match self.gone_where(record).await? {
+                    Some(merged) => Ok(merged),
+                    None => Err(self.certainly_gone(gone).await),
+                };
             }
             read => read?,
         };
@@ -295,7 +310,7 @@ impl Connector for TheHive {
         self.probes().await
     }
 
-    fn budget_left(&self) -> Vec<(&'static str, u32)> {
-        self.endpoint.budget_left()
+    fn budgets(&self) -> Option<&Budgets> {
+        Some(self.endpoint.budgets())
     }
 }

@@ -9,6 +9,7 @@ use super::TheHive;
 use super::alert::severity;
 use super::markdown;
 use super::snapshot::{CLOSED, is_own_tag};
+use super::sound::named;
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
 use crate::connectors::{Declined, Written};
 use crate::http::{Call, CallError, Method};
@@ -18,29 +19,51 @@ const UPDATE: &str = "tickets.update";
 const COMMENT: &str = "comments.create";
 
 impl TheHive {
-    /// One PATCH of what changed. Where the service does not take an owner, the rest is written without.
+    /// One PATCH of what changed; refused ones change nothing. A field that the service refuses by name is left out
+    /// and told, and the rest sent again. Where it names none, the status goes alone with what a close demands, and
+    /// the rest is what the next read still lacks.
     pub(super) async fn patch(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
         let record = &current.record;
         let body = self.body(current, patch);
-        let body = body.map_err(|what| self.endpoint.invalid(UPDATE, format!("{record}: {what}")))?;
-        let (mut declined, mut request_id, mut wrote) = (Vec::new(), None, true);
-        match self.patch_case(record, &body).await {
-            Ok(answer) => request_id = answer,
-            Err(error) if is_about_fields(&error) && body.contains_key("assignee") => {
-                declined.push(Declined {
-                    field: Field::Owner,
-                    reason: format!("{error}. Is the account known to the organisation?"),
-                });
-                let mut rest = body.clone();
-                rest.remove("assignee");
-                wrote = !rest.is_empty();
-                if wrote {
-                    request_id =
-                        self.patch_case(record, &rest).await.map_err(|e| advised(e, current, patch))?;
+        let mut body = body.map_err(|what| self.endpoint.invalid(UPDATE, format!("{record}: {what}")))?;
+        let (mut declined, mut request_id): (Vec<Declined>, _) = (Vec::new(), None);
+        while !body.is_empty() {
+            let error = match self.patch_case(record, &body).await {
+                Ok(answer) => {
+                    request_id = answer;
+                    break;
+                }
+                Err(error) => error,
+            };
+            if !is_about_fields(&error) {
+                return Err(advised(error, current, patch));
+            }
+            let mut left: Vec<String> = named(&error, body.keys()).into_iter().map(str::to_owned).collect();
+            if left.is_empty() && body.contains_key("status") {
+                let rest = body.keys().filter(|member| !OF_CLOSE.contains(&member.as_str()));
+                let rest: Vec<String> = rest.cloned().collect();
+                if rest.is_empty() {
+                    return Err(advised(error, current, patch));
+                }
+                tracing::warn!(%record, %error, "the status is written alone; the rest follows");
+                rest.iter().for_each(|member| drop(body.remove(member)));
+                continue;
+            }
+            if left.is_empty() && body.contains_key("assignee") {
+                left.push("assignee".to_owned());
+            }
+            if left.is_empty() {
+                return Err(advised(error, current, patch));
+            }
+            for member in left {
+                body.remove(&member);
+                let told = |field: &Field| declined.iter().any(|one| one.field == *field);
+                if let Some(field) = field_of(&member).filter(|field| !told(field)) {
+                    declined.push(Declined { field, reason: format!("TheHive does not take it: {error}") });
                 }
             }
-            Err(error) => return Err(advised(error, current, patch)),
         }
+        let wrote = !body.is_empty();
         let snapshot = match self.get(record).await {
             Ok(snapshot) => Some(snapshot),
             // Written; that it cannot be read now only means that a later read must tell.
@@ -174,9 +197,36 @@ fn tag_changes(current: &Snapshot, wanted: &Native) -> Map<String, Value> {
     changes
 }
 
-/// Whether a refusal may be about a value in the request, and not about who we are.
+/// What a close demands, and what goes with it.
+const OF_CLOSE: [&str; 4] = ["status", "summary", "impactStatus", "customFields"];
+
+/// The field that a member of a change stands for.
+fn field_of(member: &str) -> Option<Field> {
+    match member {
+        "title" => Some(Field::Title),
+        "severity" => Some(Field::Severity),
+        "assignee" => Some(Field::Owner),
+        "addTags" | "removeTags" => Some(Field::Tags),
+        _ => None,
+    }
+}
+
+/// Whether a refusal may be about a value in the request, and not about the case or about who we are.
 fn is_about_fields(error: &CallError) -> bool {
-    matches!(error, CallError::Refused { .. } | CallError::Gone { .. })
+    matches!(error, CallError::Refused { .. }) || is_about_owner(error)
+}
+
+/// Whether a refusal may be about the owner: an account that is not there is not found, as the service says it.
+pub(super) fn is_about_owner(error: &CallError) -> bool {
+    let owner = ["assignee".to_owned()];
+    match error {
+        CallError::Refused { .. } => true,
+        CallError::NotFound { .. } => {
+            let body = error.evidence().and_then(|evidence| evidence.body.as_ref());
+            body.is_some_and(|body| body["type"] == "NotFoundError") && !named(error, owner.iter()).is_empty()
+        }
+        _ => false,
+    }
 }
 
 /// An owner who was to be taken off and is still there.
@@ -189,8 +239,8 @@ fn still_owned(patch: &Patch, now: &Snapshot) -> Option<Declined> {
     })
 }
 
-/// A refusal with what to do about it. That a case may not leave its stage is final until somebody grants the
-/// permission, and must not be tried for ever.
+/// A refusal with what to do about it. One that a person can undo, by a permission or by filling in a field, is tried
+/// again.
 fn advised(error: CallError, current: &Snapshot, patch: &Patch) -> CallError {
     let status = patch.native.contains_key(&Field::Status);
     match error {
@@ -200,7 +250,18 @@ fn advised(error: CallError, current: &Snapshot, patch: &Patch) -> CallError {
             } else {
                 "to change a case the account's profile needs the permission manageCase/update"
             };
-            CallError::Refused { site, status: code, code: name, message: format!("{message}; {advice}") }
+            CallError::Denied { site, status: code, code: name, message: format!("{message}; {advice}") }
+        }
+        CallError::Refused { site, status, message, .. }
+            if closes(current, patch) && message.to_lowercase().contains("mandatory") =>
+        {
+            let advice = "fill them in, or give them in close_fields; the close is tried again";
+            CallError::Denied {
+                site,
+                status,
+                code: "blocked".to_owned(),
+                message: format!("{message}; {advice}"),
+            }
         }
         CallError::Refused { site, status: code, code: name, message } if closes(current, patch) => {
             let advice = "if mandatory custom fields are lacking, give them in close_fields";

@@ -1,4 +1,18 @@
 //! Graph security: routes, roles, answers. `graph-security.md` says what each imitates.
+//!
+//! Members of [`Settings`](super::Settings) by which it becomes worse, all off at first:
+//!
+//! | setting | what callers meet |
+//! | --- | --- |
+//! | `graph_anonymous` | 401 `InvalidAuthenticationToken` to everything, whatever the token |
+//! | `graph_role_lost` | 403 `Forbidden`, "Missing application roles", to everything |
+//! | `graph_unprovisioned` | 401 `Unauthorized`, "Account is not provisioned", to everything |
+//! | `graph_odd` | an [`Oddity`](super::Oddity) in every answer of success: an error beside results, an answer to a batch, a next link that repeats itself or leads elsewhere, a page of log-in, another tenant's ids |
+//! | `graph_refuses` | a PATCH that has one of these properties is refused, `InvalidRequestBody` without a name |
+//! | `graph_names_refused` | such a refusal names the property |
+//!
+//! A record that is not there is 404 `ResourceNotFound`. The fault `error-body` brings Graph's error with a status of
+//! success; `html` with status 404 is what a gateway in front of it says.
 
 mod edit;
 mod evidence;
@@ -26,6 +40,7 @@ use uuid::Uuid;
 use super::faults::{FaultKind, Plan};
 use super::ledger::Actor;
 use super::login::{Access, Audience};
+use super::oddity::Asked;
 use super::wire::{Body, Refusal, Reply, Request};
 use super::world::World;
 use list::List;
@@ -74,6 +89,9 @@ impl World {
             .header("prefer")
             .is_some_and(|prefer| prefer.to_lowercase().contains("include-unknown-enum-members"));
         let context = Context { request, plan, now: self.instant, all_members };
+        if let Some(reply) = self.settings.graph_odd.turned_away() {
+            return self.graph_headers(request, reply);
+        }
         let reply = match self.graph_access(request, route) {
             Ok(app) => self.graph_route(&context, route, &app),
             Err(refusal) => error(&context, &refusal),
@@ -88,6 +106,13 @@ impl World {
         } else {
             reply
         };
+        let asked = Asked {
+            address: request.address(&self.base_url),
+            link: "@odata.nextLink",
+            own: &self.options.tenant_id,
+            other: "99999999-2222-4333-8444-555555555555".to_owned(),
+        };
+        let reply = self.settings.graph_odd.made_odd(reply, &asked);
         self.graph_headers(request, reply)
     }
 
@@ -116,6 +141,13 @@ impl World {
 
     fn graph_access(&self, request: &Request, route: Route<'_>) -> Result<Actor, Refusal> {
         let refuse = |text: &str| Err(Refusal::new(401, "InvalidAuthenticationToken", text));
+        if self.settings.graph_anonymous {
+            return refuse("Access token validation failure.");
+        }
+        if self.settings.graph_unprovisioned {
+            let text = "Unauthorized request - reason of failure: Account is not provisioned.";
+            return Err(Refusal::new(401, "Unauthorized", text));
+        }
         let app = match self.tokens.access(request, Audience::Graph, self.instant) {
             Access::App(app) => app,
             Access::Missing => return refuse("Access token is empty."),
@@ -125,7 +157,7 @@ impl World {
         let needed = route.roles();
         let roles =
             self.options.apps.iter().find(|own| own.client_id == app).map(|own| own.graph_roles.clone());
-        let roles = roles.unwrap_or_default();
+        let roles = roles.filter(|_| !self.settings.graph_role_lost).unwrap_or_default();
         if needed.is_empty() || needed.iter().any(|role| roles.iter().any(|own| own == role)) {
             return Ok(Actor::App(app));
         }
@@ -200,12 +232,25 @@ impl World {
     fn patch_incident(&mut self, context: &Context<'_>, id: &str, app: &Actor) -> Result<Reply, Refusal> {
         let id = number(id)?;
         let body = context.request.json().ok_or_else(edit::invalid_body)?;
+        self.check_refused(&body)?;
         let edit = DefenderEdit::from_patch(body, self.settings.ignore_read_only)?;
         let before = self.defender.incident(id).map(|incident| self.incident_json(context, incident));
         self.edit_defender(id, &edit, app)?;
         let after = self.defender.incident(id).map(|incident| self.incident_json(context, incident));
         let shown = if context.plan.is(&FaultKind::StalePatchBody) { before } else { after };
         Ok(entity(shown.unwrap_or_default(), "incidents"))
+    }
+
+    /// Properties that this tenant takes from nobody.
+    fn check_refused(&self, body: &Value) -> Result<(), Refusal> {
+        match self.settings.graph_refuses.iter().find(|name| body.get(name.as_str()).is_some()) {
+            None => Ok(()),
+            Some(name) if self.settings.graph_names_refused => {
+                let text = format!("The property '{name}' is read-only and cannot be updated.");
+                Err(Refusal::bad_request(text))
+            }
+            Some(_) => Err(edit::invalid_body()),
+        }
     }
 
     fn post_incident_comment(
@@ -260,6 +305,7 @@ impl World {
 
     fn patch_alert(&mut self, context: &Context<'_>, id: &str, app: &Actor) -> Result<Reply, Refusal> {
         let body = context.request.json().ok_or_else(edit::invalid_body)?;
+        self.check_refused(&body)?;
         let edit = AlertEdit::from_patch(body, self.settings.ignore_read_only)?;
         let before = self.defender.alert(id).map(|alert| self.alert_json(context, alert));
         self.edit_alert(id, &edit, app)?;

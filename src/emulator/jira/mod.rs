@@ -8,7 +8,9 @@
 //! What is unpleasant: searches lag behind, bring ids only unless fields are asked for, cap their pages and refuse
 //! queries without bounds; the old search of Cloud is gone; times have the offset of the account; labels hold no
 //! spaces; transitions have misleading names, screens and required fields; the resolution stays when an issue is
-//! reopened; writes to one issue are limited; a write without effect moves `updated` all the same. The settings
+//! reopened; writes to one issue are limited, and a 429 of Cloud says which limit it is about (`rate_limit_reason` for
+//! those that faults bring: `jira-quota-global-based`, `jira-quota-tenant-based`, `jira-burst-based`,
+//! `jira-per-issue-on-write` or null); a write without effect moves `updated` all the same. The settings
 //! (`PATCH /control/jira/settings`, see [`settings`]) switch more on.
 //!
 //! Seeds and edits take the common words of all ticket systems: `title`, `status`, `verdict`, `severity`, `owner`,
@@ -40,7 +42,7 @@ use super::login::bearer;
 use super::options::CLIENT_SECRET;
 use super::settings::merged;
 use super::wire::{Refusal, Reply, Request};
-use settings::{Deployment, Settings};
+use settings::{Deployment, RateLimitReason, Settings};
 pub(super) use store::Jira;
 
 /// What an answer is: one that did something, or a refusal.
@@ -74,6 +76,14 @@ impl Jira {
                 || self.tokens.iter().any(|issued| issued == token)
         };
         has_password(request) || bearer(request).is_some_and(is_known)
+    }
+
+    /// A 429 that says which limit it is about. Only Cloud does.
+    fn rate_limited(&self, reply: Reply, reason: Option<RateLimitReason>) -> Reply {
+        match reason.filter(|_| self.settings.deployment == Deployment::Cloud) {
+            Some(reason) => reply.with("ratelimit-reason", reason.as_str()),
+            None => reply,
+        }
     }
 
     /// OAuth 2 client credentials.
@@ -177,7 +187,7 @@ impl Desk for Jira {
         match status {
             // The edge in front of Jira answers these, and in HTML.
             502..=504 => Reply::html(status),
-            429 => refusal(429, "Rate limit exceeded.").with("ratelimit-reason", "jira-burst-based"),
+            429 => self.rate_limited(refusal(429, "Rate limit exceeded."), self.settings.rate_limit_reason),
             500 => refusal(500, "Internal server error"),
             status => refusal(status, "The request cannot be answered."),
         }

@@ -55,6 +55,8 @@ pub(super) struct Settings {
     pub(super) ignore_jql: bool,
     /// Whether writes to one issue are limited: 20 in 2 s, 100 in 30 s (`ticketing.md` 2.7).
     pub(super) per_issue_limit: bool,
+    /// Which limit a 429 that a fault brings speaks of; without it none is named, as by the gateway and Data Center.
+    pub(super) rate_limit_reason: Option<RateLimitReason>,
     /// Whether the account may change an issue's status.
     pub(super) may_transition: bool,
 }
@@ -95,6 +97,7 @@ impl Default for Settings {
             conflicts: 0,
             ignore_jql: false,
             per_issue_limit: true,
+            rate_limit_reason: Some(RateLimitReason::JiraBurstBased),
             may_transition: true,
         }
     }
@@ -106,6 +109,28 @@ impl Default for Settings {
 pub(super) enum Deployment {
     Cloud,
     DataCenter,
+}
+
+/// Which limit Cloud speaks of, as its header spells it (`ticketing.md` 2.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(clippy::enum_variant_names)] // the header's own words
+pub(super) enum RateLimitReason {
+    JiraQuotaGlobalBased,
+    JiraQuotaTenantBased,
+    JiraBurstBased,
+    JiraPerIssueOnWrite,
+}
+
+impl RateLimitReason {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::JiraQuotaGlobalBased => "jira-quota-global-based",
+            Self::JiraQuotaTenantBased => "jira-quota-tenant-based",
+            Self::JiraBurstBased => "jira-burst-based",
+            Self::JiraPerIssueOnWrite => "jira-per-issue-on-write",
+        }
+    }
 }
 
 /// The workflow of the project.

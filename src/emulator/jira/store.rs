@@ -11,7 +11,7 @@ use super::super::ledger::{Actor, System, What, changes, outcome};
 use super::super::versions::Versions;
 use super::super::wire::Reply;
 use super::issue::{Comment, Issue, account, to_millis};
-use super::settings::Settings;
+use super::settings::{RateLimitReason, Settings};
 use super::{no_issue, refusal};
 
 /// Writes to one issue: so many within so many seconds (`ticketing.md` 2.7).
@@ -137,10 +137,10 @@ impl Jira {
             if writes.iter().filter(|at| **at >= earlier(now, seconds)).count() >= most {
                 let reset =
                     super::super::clock::later(now, seconds).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                return Err(refusal(429, "Too many writes to this issue.")
+                let reply = refusal(429, "Too many writes to this issue.")
                     .with("retry-after", format!("{seconds:.0}"))
-                    .with("x-ratelimit-reset", reset)
-                    .with("ratelimit-reason", "jira-per-issue-on-write"));
+                    .with("x-ratelimit-reset", reset);
+                return Err(self.rate_limited(reply, Some(RateLimitReason::JiraPerIssueOnWrite)));
             }
         }
         writes.push_back(now);

@@ -23,7 +23,8 @@ impl Change {
     }
 
     fn say(&mut self, text: &str) {
-        self.sentences.push(format!("Ticket {}: {text}", self.next.id));
+        let colon = if text.starts_with("depends on") { "" } else { ":" };
+        self.sentences.push(format!("Ticket {}{colon} {text}", self.next.id));
     }
 
     fn line(&mut self, kind: &'static str, field: &str, old: &str, new: &str) {
@@ -102,6 +103,7 @@ impl RequestTracker {
             resolved: None,
             fields: Vec::new(),
             merged_into: None,
+            depends_on: Vec::new(),
         }
     }
 
@@ -122,6 +124,9 @@ impl RequestTracker {
         let Some(current) = found else {
             return error(404, "Resource does not exist; use POST to create");
         };
+        if self.lacks("ShowTicket") {
+            return error(403, "Forbidden");
+        }
         let Some(body) = request.json().filter(Value::is_object) else {
             return error(400, "JSON parse error: malformed JSON string");
         };
@@ -129,6 +134,11 @@ impl RequestTracker {
             return error(412, "Precondition Failed");
         }
         let mut change = Change::new(&current);
+        if self.lacks("ModifyTicket") {
+            let members = body.as_object().map_or(0, serde_json::Map::len);
+            (0..members).for_each(|_| change.say("Permission Denied"));
+            return Ok(Reply::json(200, change.sentences.into()));
+        }
         self.change_owner(&mut change, &body["Owner"], actor);
         Self::change_priority(&mut change, &body["Priority"]);
         if body["Queue"].as_str().is_some_and(|queue| queue != current.queue) {
@@ -138,6 +148,12 @@ impl RequestTracker {
         Self::change_subject(&mut change, &body["Subject"]);
         if !self.settings.drop_fields {
             self.change_fields(&mut change, &body["CustomFields"]);
+        }
+        let other = body["DependsOn"].as_u64().or_else(|| body["DependsOn"].as_str()?.parse().ok());
+        let other = other.and_then(|other| self.survivor(other)).map(|found| found.current().id);
+        if let Some(other) = other {
+            change.say(&format!("depends on Ticket {other}."));
+            self.depend(&mut change, other, actor, around);
         }
         let merges = !body["MergeInto"].is_null();
         let only_merges = merges && change.lines.is_empty();
@@ -223,6 +239,10 @@ impl RequestTracker {
         if next != DELETED && !self.settings.statuses.iter().any(|own| own == next) {
             return change.say(&format!("Status '{next}' isn't a valid status for this ticket."));
         }
+        let is_inactive = |status: &str| self.settings.inactive.iter().any(|own| own == status);
+        if !is_inactive(&before) && is_inactive(next) && self.has_open_dependencies(&change.next) {
+            return change.say("That ticket has unresolved dependencies");
+        }
         change.say(&format!("Status changed from '{before}' to '{next}'"));
         change.line("Status", "Status", &before, next);
         let now = second(around.now);
@@ -234,6 +254,28 @@ impl RequestTracker {
             change.next.resolved = Some(now);
         }
         next.clone_into(&mut change.next.status);
+    }
+
+    /// From now on a ticket is closed only after another one.
+    pub(super) fn depend(
+        &mut self,
+        change: &mut Change,
+        other: u64,
+        actor: &Actor,
+        around: &mut Surroundings<'_>,
+    ) {
+        let uri = |id: u64| format!("fsck.com-rt://emulator/ticket/{id}");
+        change.line("AddLink", "DependsOn", "", &uri(other));
+        change.next.depends_on.push(other);
+        self.add(other, actor, around.now, &Line("AddLink", "DependedOnBy", "", &uri(change.next.id)));
+    }
+
+    fn has_open_dependencies(&self, ticket: &Ticket) -> bool {
+        let is_open = |id: &u64| {
+            let status = self.survivor(*id).map(|found| found.current().status.clone()).unwrap_or_default();
+            !status.is_empty() && status != DELETED && !self.settings.inactive.contains(&status)
+        };
+        ticket.depends_on.iter().any(is_open)
     }
 
     pub(super) fn change_subject(change: &mut Change, value: &Value) {
@@ -275,7 +317,11 @@ impl RequestTracker {
         around: &mut Surroundings<'_>,
     ) -> Outcome {
         let found = id.parse().ok().and_then(|id| self.survivor(id)).map(|v| v.current().id);
-        let Some(ticket) = found else { return error(400, "Permission Denied") };
+        let right = if way == "comment" { "CommentOnTicket" } else { "ReplyToTicket" };
+        // Nor is a ticket that does not exist told from one that may not be commented on.
+        let Some(ticket) = found.filter(|_| !self.lacks(right)) else {
+            return error(400, "Permission Denied");
+        };
         let Some(body) = request.json().filter(Value::is_object) else {
             return error(400, "JSON parse error: malformed JSON string");
         };
@@ -317,16 +363,17 @@ impl RequestTracker {
         if self.settings.mail_records {
             self.add(ticket, &Actor::Service, around.now, &Line(mail, "", "", ""));
         }
-        if reply {
-            self.reopen(ticket, around);
+        if reply || self.settings.comment_opens {
+            self.open_by_itself(ticket, around);
         }
         id
     }
 
-    /// The scrip that comes with the service: a reply opens an inactive ticket.
-    fn reopen(&mut self, ticket: u64, around: &mut Surroundings<'_>) {
+    /// The scrip that comes with the service: a reply opens a ticket that is not active, and a new one is not.
+    fn open_by_itself(&mut self, ticket: u64, around: &mut Surroundings<'_>) {
         let Some(current) = self.tickets.get(&ticket).map(|v| v.current().clone()) else { return };
-        if self.settings.inactive.contains(&current.status) {
+        let is_new = self.settings.statuses.first() == Some(&current.status);
+        if is_new || self.settings.inactive.contains(&current.status) {
             let mut change = Change::new(&current);
             self.change_status(&mut change, &"open".into(), &Actor::Service, around);
             self.carry_out(change, &Actor::Service, around);

@@ -10,7 +10,7 @@ use super::actions::Change;
 use super::ticket::{DELETED, Line, NOBODY, Ticket, second};
 
 /// The words of seeds and edits.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "title",
     "status",
     "verdict",
@@ -27,6 +27,7 @@ const WORDS: [&str; 16] = [
     "html",
     "merge_into",
     "queue",
+    "depends_on",
 ];
 const STATUSES: [(&str, &str); 3] = [("new", "new"), ("active", "open"), ("closed", "resolved")];
 const SEVERITIES: [(&str, i64); 4] = [("high", 75), ("medium", 50), ("low", 25), ("informational", i64::MIN)];
@@ -65,6 +66,9 @@ impl RequestTracker {
         let Some(current) = found else { return Err(Refusal::new(404, "NotFound", "no such ticket")) };
         let mut change = Change::new(&current);
         self.apply(&mut change, edit, actor, around)?;
+        for other in edit["depends_on"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+            self.depend(&mut change, other, actor, around);
+        }
         if !change.lines.is_empty() {
             self.carry_out(change, actor, around);
         }

@@ -13,6 +13,9 @@ impl RequestTracker {
     pub(super) fn get(&self, request: &Request, id: &str, stale: bool, root: &str) -> Outcome {
         let found = id.parse().ok().and_then(|id| self.survivor(id));
         let Some(versions) = found else { return error(404, "Not Found") };
+        if self.lacks("ShowTicket") {
+            return error(403, "Forbidden");
+        }
         let ticket = if stale { versions.previous() } else { versions.current() };
         let newest = self.newest(ticket.id);
         // A stale answer shows the state before the last change, and its revision with it.
@@ -27,6 +30,7 @@ impl RequestTracker {
         let query = self.query(request)?;
         let there = self.tickets.values().map(Versions::current);
         let there = there.filter(|ticket| ticket.status != DELETED && ticket.merged_into.is_none());
+        let there = there.filter(|_| !self.lacks("ShowTicket"));
         let mut found: Vec<&Ticket> =
             there.filter(|ticket| query.matches(&Subject::Ticket(ticket))).collect();
         match request.option("orderby") {
@@ -79,10 +83,27 @@ impl RequestTracker {
         json!({"count": rows.len(), "page": at, "per_page": size, "items": rows, "total": null, "pages": null})
     }
 
-    /// `GET /transaction/{id}/attachments`.
+    /// `GET /transaction/{id}`. One that does not exist is an internal error.
+    pub(super) fn transaction(&self, id: &str, root: &str) -> Outcome {
+        let found = id.parse().ok().and_then(|id: u64| self.transactions.iter().find(|t| t.id == id));
+        match found {
+            None => error(500, "Internal Server Error"),
+            Some(hidden) if !self.is_visible(hidden) => error(403, "Forbidden"),
+            Some(own) => {
+                let (ticket, by) = (own.ticket.to_string(), &own.creator);
+                let body = json!({
+                    "id": own.id, "Type": own.kind, "Created": own.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                    "Object": render::reference(root, "ticket", &ticket), "Creator": render::reference(root, "user", by),
+                });
+                Ok(Reply::json(200, body))
+            }
+        }
+    }
+
+    /// `GET /transaction/{id}/attachments`. Those of a transaction that this user may not see are left out, with 200.
     pub(super) fn attachments(&self, request: &Request, id: &str, root: &str) -> Reply {
         let id: u64 = id.parse().unwrap_or_default();
-        let Some(own) = self.transactions.iter().find(|t| t.id == id && self.is_visible(t)) else {
+        let Some(own) = self.transactions.iter().find(|t| t.id == id) else {
             // This one is not even JSON.
             let body = Body::Raw("text/plain", "Internal Server Error".to_owned());
             return Reply { status: 500, headers: Vec::new(), body };
@@ -90,6 +111,7 @@ impl RequestTracker {
         let rows: Vec<Value> = own
             .content
             .iter()
+            .filter(|_| self.is_visible(own))
             .map(|(kind, text)| {
                 let mut row = render::reference(root, "attachment", &own.id.to_string());
                 for name in render::wanted(request) {

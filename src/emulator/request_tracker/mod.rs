@@ -4,6 +4,11 @@
 //! Root `/request-tracker`, then `/REST/2.0/...`. The service user is `lockstep` (`Authorization: token
 //! emulator-secret`, or basic). Whatever is refused in a PUT is answered by 200 and a sentence.
 //!
+//! What it does by itself: a reply opens a ticket that is not active, a new one too, by a transaction of `RT_System`
+//! in the same second. What it refuses for a while: a close of a ticket that depends on an open one, with 200 and a
+//! sentence. How it treats who may not see tickets (`lacks`): searches, feed and histories answer 200 and nothing, a
+//! creation and a comment still work, and only a read by number says 403.
+//!
 //! # Settings
 //!
 //! See [`Settings`]; the defaults are those of a queue that is set up as `docs/request-tracker.md` says, with the
@@ -13,7 +18,7 @@
 //!
 //! The common words (`title`, `status`, `verdict`, `severity`, `owner`, `comment`, `notes`, `key`, `delete`), and
 //! `state` (any status), `priority`, `reply` (a public one), `html` (a comment written in the web editor),
-//! `merge_into`, `queue` (moves it away). There are no tags.
+//! `merge_into`, `queue` (moves it away), `depends_on` (a list of numbers). There are no tags.
 
 mod actions;
 mod edit;
@@ -71,8 +76,15 @@ pub(super) struct Settings {
     pub(super) lost_races: u32,
     /// The status of a new ticket and those there are; `deleted` needs a right that the service user lacks.
     pub(super) statuses: Vec<String>,
-    /// Statuses in which a public reply reopens a ticket.
+    /// Statuses that count as closed. A reply opens a ticket in one of them, and a new one.
     pub(super) inactive: Vec<String>,
+    /// Whether the service user is not known any more: every call is answered 401.
+    pub(super) anonymous: bool,
+    /// Rights that the service user lacks: `ShowTicket`, `ShowTicketComments`, `SeeQueue`, `ModifyTicket`,
+    /// `CommentOnTicket`, `ReplyToTicket`.
+    pub(super) lacks: Vec<String>,
+    /// Whether a scrip of the queue's own opens a ticket at each internal comment, too.
+    pub(super) comment_opens: bool,
 }
 
 impl Default for Settings {
@@ -90,6 +102,9 @@ impl Default for Settings {
             lost_races: 0,
             statuses: texts(&["new", "open", "stalled", "resolved", "rejected"]),
             inactive: texts(&["resolved", "rejected"]),
+            anonymous: false,
+            lacks: Vec::new(),
+            comment_opens: false,
         }
     }
 }
@@ -143,6 +158,7 @@ impl Desk for RequestTracker {
             ("POST", ["REST", "2.0", "ticket", _, "comment" | "correspond"]) => "comment-ticket",
             ("GET", ["REST", "2.0", "ticket", _, "history"]) => "list-comments",
             ("GET", ["REST", "2.0", "transaction", _, "attachments"]) => "get-comment",
+            ("GET", ["REST", "2.0", "transaction", _]) => "get-transaction",
             ("GET", ["REST", "2.0", "users"]) => "find-user",
             ("GET", ["REST", "2.0", "queue", _]) => "get-queue",
             ("GET", ["REST", "2.0", "rt"]) => "get-version",
@@ -159,7 +175,7 @@ impl Desk for RequestTracker {
     ) -> Reply {
         let root = format!("{}/request-tracker/REST/2.0", around.base_url);
         let now = around.now;
-        let reply = if is_known(request) {
+        let reply = if is_known(request) && !self.settings.anonymous {
             self.route(request, path, plan, around, &root)
         } else {
             error(401, "Unauthorized")
@@ -230,6 +246,7 @@ impl RequestTracker {
             ("GET", ["tickets"]) => self.search(request, root),
             ("GET", ["transactions"]) => self.feed(request, stale, root),
             ("GET", ["transaction", id, "attachments"]) => Ok(self.attachments(request, id, root)),
+            ("GET", ["transaction", id]) => self.transaction(id, root),
             ("GET", ["ticket", id, "history"]) => Ok(self.history(request, id, stale, root)),
             ("GET", ["ticket", id]) => self.get(request, id, stale, root),
             ("POST", ["ticket"]) => self.create(request, &app, around, root),
@@ -241,6 +258,11 @@ impl RequestTracker {
             ("DELETE", ["ticket", _]) => error(500, "Internal Server Error"),
             _ => error(404, "Not Found"),
         }
+    }
+
+    /// Whether the service user lacks a right.
+    fn lacks(&self, right: &str) -> bool {
+        self.settings.lacks.iter().any(|own| own == right)
     }
 
     /// The ticket that a number leads to, merges included.

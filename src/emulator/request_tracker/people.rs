@@ -66,7 +66,7 @@ impl RequestTracker {
 
     /// `GET /queue/{name}`; one that this user may not see is forbidden, and so is one that does not exist.
     pub(super) fn queue(&self, name: &str, root: &str) -> Outcome {
-        if name != QUEUE && name != "3" {
+        if self.lacks("SeeQueue") || name != QUEUE && name != "3" {
             return error(403, "Forbidden");
         }
         let fields = self.settings.fields.iter().enumerate();

@@ -112,6 +112,54 @@ fn a_reply_reopens_and_a_comment_does_not() {
 }
 
 #[test]
+fn a_reply_opens_a_new_ticket_by_the_systems_own_hand() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    let text = json!({"Content": "x", "ContentType": "text/plain"});
+    caller.call("POST", "/ticket/1/comment", None, &text);
+    assert_eq!(caller.get("/ticket/1").value()["Status"], "new");
+    caller.call("POST", "/ticket/1/correspond", None, &text);
+    let ticket = caller.get("/ticket/1");
+    assert_eq!(
+        (&ticket.value()["Status"], &ticket.value()["LastUpdatedBy"]["id"]),
+        (&json!("open"), &json!("lockstep"))
+    );
+    let history = caller.get("/ticket/1/history?fields=Type,OldValue,Creator");
+    let last = history.value()["items"].as_array().unwrap().last().unwrap().clone();
+    assert_eq!((&last["OldValue"], &last["Creator"]["id"]), (&json!("new"), &json!("RT_System")));
+}
+
+#[test]
+fn a_ticket_is_closed_after_what_it_depends_on() {
+    let mut caller = Caller::new();
+    (0..2).for_each(|_| drop(caller.create(&json!({}))));
+    assert_eq!(caller.put(&json!({"DependsOn": "2"})), json!(["Ticket 1 depends on Ticket 2."]));
+    let said = caller.put(&json!({"Status": "resolved"}));
+    assert_eq!(said, json!(["Ticket 1: That ticket has unresolved dependencies"]));
+    caller.edit("2", &json!({"status": "closed"}));
+    assert_eq!(
+        caller.put(&json!({"Status": "resolved"})),
+        json!(["Ticket 1: Status changed from 'new' to 'resolved'"])
+    );
+}
+
+#[test]
+fn who_may_not_see_tickets_is_shown_empty_lists() {
+    let mut caller = Caller::new();
+    caller.create(&json!({}));
+    caller.set(&json!({"lacks": ["ShowTicket"]}));
+    for path in ["/tickets?query=id = 1", "/transactions?query=id > 0", "/ticket/1/history"] {
+        let reply = caller.get(path);
+        assert_eq!((reply.status, &reply.value()["count"]), (200, &json!(0)), "{path}");
+    }
+    assert_eq!(caller.get("/ticket/1").status, 403);
+    assert_eq!(caller.create(&json!({})).status, 201);
+    caller.set(&json!({"lacks": [], "anonymous": true}));
+    let reply = caller.get("/rt");
+    assert_eq!((reply.status, reply.value()), (401, &json!({"message": "Unauthorized"})));
+}
+
+#[test]
 fn merged_and_deleted_tickets_hide_from_searches() {
     let mut caller = Caller::new();
     for _ in 0..3 {

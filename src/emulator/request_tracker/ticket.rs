@@ -32,6 +32,8 @@ pub(super) struct Ticket {
     #[allow(clippy::option_option)]
     pub(super) fields: Vec<Option<Option<String>>>,
     pub(super) merged_into: Option<u64>,
+    /// The tickets that must be closed before it.
+    pub(super) depends_on: Vec<u64>,
 }
 
 impl Ticket {
@@ -100,7 +102,8 @@ impl RequestTracker {
 
     pub(super) fn is_visible(&self, transaction: &Transaction) -> bool {
         match transaction.kind {
-            "Comment" => self.settings.show_comments,
+            _ if self.lacks("ShowTicket") => false,
+            "Comment" => self.settings.show_comments && !self.lacks("ShowTicketComments"),
             "EmailRecord" | "CommentEmailRecord" => self.settings.show_mail,
             _ => true,
         }
@@ -162,6 +165,7 @@ fn flat(ticket: &Ticket, fields: &[String]) -> serde_json::Value {
     put("Priority", ticket.priority.into());
     put("Owner", ticket.owner.as_str().into());
     put("MergedInto", ticket.merged_into.into());
+    put("DependsOn", ticket.depends_on.clone().into());
     for (at, name) in fields.iter().enumerate() {
         put(name, ticket.field(at).into());
     }

@@ -1,4 +1,19 @@
 //! Sentinel behind Azure Resource Manager: routes, access, answers. `sentinel.md` says what each imitates.
+//!
+//! Members of [`Settings`](super::Settings) by which it becomes worse, all off at first:
+//!
+//! | setting | what callers meet |
+//! | --- | --- |
+//! | `sentinel_anonymous` | 401 `InvalidAuthenticationToken` to everything, whatever the token |
+//! | `sentinel_role_lost` | 403 `AuthorizationFailed` to everything, as when an eligible role lapses |
+//! | `sentinel_directory_moved` | 401 `InvalidAuthenticationTokenTenant` to everything |
+//! | `sentinel_missing` | 404 `SubscriptionNotFound`, `ResourceGroupNotFound` or `ResourceNotFound` to everything, which names the [`Missing`](super::Missing) scope and not the incident |
+//! | `sentinel_odd` | an [`Oddity`](super::Oddity) in every answer of success: an error beside `value`, an answer to a batch, a next link that repeats itself or leads elsewhere, a page of log-in, another workspace's ids |
+//! | `sentinel_refuses` | a PUT that changes one of these properties of an existing incident is refused |
+//! | `sentinel_names_refused` | such a refusal names the property; on at first |
+//!
+//! An incident that is not there is 404 `NotFound`, and the words name it. A PUT without a title, or with a blank one, is
+//! refused, also where the incident has such a one from its Defender twin.
 
 mod edit;
 mod list;
@@ -17,7 +32,9 @@ use uuid::Uuid;
 use super::faults::{FaultKind, Plan};
 use super::ledger::{Actor, What};
 use super::login::{Access, Audience};
+use super::oddity::Asked;
 use super::options::SentinelRole;
+use super::settings::Missing;
 use super::wire::{Refusal, Reply, Request};
 use super::world::World;
 use state::no_incident;
@@ -118,6 +135,29 @@ pub(super) fn route<'a>(method: &str, path: &[&'a str]) -> Route<'a> {
 }
 
 impl Route<'_> {
+    /// Nothing is below a scope that is missing, and what is said of it names the scope.
+    fn exists(&self, missing: Missing) -> Result<(), Refusal> {
+        let (code, text) = match missing {
+            Missing::Nothing => return Ok(()),
+            Missing::Subscription => (
+                "SubscriptionNotFound",
+                format!("The subscription '{}' could not be found.", self.subscription),
+            ),
+            Missing::ResourceGroup => {
+                ("ResourceGroupNotFound", format!("Resource group '{}' could not be found.", self.group))
+            }
+            Missing::Workspace => {
+                let text = format!(
+                    "The Resource 'Microsoft.OperationalInsights/workspaces/{}' under resource group '{}' was not \
+                     found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+                    self.workspace, self.group
+                );
+                ("ResourceNotFound", text)
+            }
+        };
+        Err(Refusal::new(404, code, text))
+    }
+
     fn place(&self, in_list: bool) -> Place {
         Place::of(self.subscription, self.group, self.workspace, in_list)
     }
@@ -126,6 +166,9 @@ impl Route<'_> {
 impl World {
     /// Answers a request whose route is known. Faults that need no record were dealt with before.
     pub(super) fn arm(&mut self, request: &Request, route: &Route<'_>, plan: &Plan) -> Reply {
+        if let Some(reply) = self.settings.sentinel_odd.turned_away() {
+            return self.arm_headers(request, reply);
+        }
         let reply = match self.arm_access(request, route) {
             Ok(app) => self.arm_route(request, route, plan, &app),
             Err(refusal) => Err(refusal),
@@ -140,6 +183,14 @@ impl World {
                 "Bearer authorization_uri=\"https://login.windows.net/\", error=\"invalid_token\"",
             )
         });
+        let own = format!("workspaces/{}/", route.workspace);
+        let asked = Asked {
+            address: request.address(&self.base_url),
+            link: "nextLink",
+            own: &own,
+            other: "workspaces/law-elsewhere/".to_owned(),
+        };
+        let reply = self.settings.sentinel_odd.made_odd(reply, &asked);
         self.arm_headers(request, reply)
     }
 
@@ -160,6 +211,14 @@ impl World {
 
     fn arm_access(&self, request: &Request, route: &Route<'_>) -> Result<Actor, Refusal> {
         let refuse = |code: &str, text: &str| Err(Refusal::new(401, code, text));
+        if self.settings.sentinel_anonymous {
+            return refuse("InvalidAuthenticationToken", "The access token is invalid.");
+        }
+        if self.settings.sentinel_directory_moved {
+            let text = "The access token is from the wrong issuer. It must match the tenant associated with this \
+                        subscription.";
+            return refuse("InvalidAuthenticationTokenTenant", text);
+        }
         let app = match self.tokens.access(request, Audience::Arm, self.instant) {
             Access::App(app) => app,
             Access::Missing => {
@@ -184,7 +243,9 @@ impl World {
             }
             Some(_) => {}
         }
+        route.exists(self.settings.sentinel_missing)?;
         let role = self.options.apps.iter().find(|own| own.client_id == app).map(|own| own.sentinel_role);
+        let role = role.filter(|_| !self.settings.sentinel_role_lost);
         if role.unwrap_or(SentinelRole::None) < route.operation.needs() {
             let text = format!(
                 "The client '{app}' does not have authorization to perform action '{}' over scope '{}' or the scope \
@@ -284,6 +345,7 @@ impl World {
             return Err(Refusal::new(409, "Conflict", text));
         }
         let next = edit::replaced(&current, properties, &|id| self.user(id))?;
+        self.check_refused_changes(&current, &next)?;
         self.save_sentinel(next, app);
         let answer = self.known(id)?.json(place, &tenant);
         if plan.is(&FaultKind::EtagMovesOn) {
@@ -291,6 +353,19 @@ impl World {
             self.store_sentinel(again);
         }
         Ok(Reply::json(200, answer))
+    }
+
+    /// Properties that this workspace takes from nobody.
+    fn check_refused_changes(&self, current: &Incident, next: &Incident) -> Result<(), Refusal> {
+        let (before, after) = (current.editable(), next.editable());
+        let changed = |name: &&String| before[name.as_str()] != after[name.as_str()];
+        match self.settings.sentinel_refuses.iter().find(changed) {
+            None => Ok(()),
+            Some(name) if self.settings.sentinel_names_refused => {
+                Err(Refusal::bad_request(format!("Error converting value of property '{name}'.")))
+            }
+            Some(_) => Err(Refusal::bad_request("The request content was invalid.")),
+        }
     }
 
     fn delete_incident(&mut self, id: &str, app: &Actor) -> Result<Reply, Refusal> {

@@ -1,14 +1,15 @@
 //! TheHive 5: alerts, cases and comments of one organisation (`ticketing.md` 4 and 8).
 //!
-//! What it does that a client gets wrong if it were kinder: cases have no key; an alert's (type, source, sourceRef) is
-//! unique, but promoting one twice makes two cases; PATCH answers 204 and shows nothing; the search index lags behind
-//! the database; a comment does not move the date of its case; whoever opens a case is its assignee; closing is refused
-//! while mandatory custom fields are empty; reopening needs a permission; a merge makes a new case and the old ones are
-//! gone; `closedDate` stays after a reopening. [`Settings`] switches the rest.
+//! What it does that a client gets wrong if it were kinder: cases have no key; an alert's (type, source, sourceRef)
+//! is unique, but promoting one twice makes two cases; PATCH answers 204 and shows nothing; the search index lags
+//! behind the database; a comment does not move the date of its case; whoever opens a case is its assignee; closing
+//! is refused while mandatory custom fields are empty; reopening needs a permission; a merge makes a new case and the
+//! old ones are gone; `closedDate` stays after a reopening; a case that the caller may not see is answered as one
+//! that is not there; a part that failed is a success of 207 with a `MultiError`. [`Settings`] switches the rest.
 //!
 //! Seeds and edits of people are in the words common to all ticket systems (`title`, `status`, `verdict`, `severity`,
-//! `owner`, `tags`, `comment`, `notes`, `key`, `delete`), and `merge_into` (an id), `native_status` (a status value) and
-//! `untag` (a list of tags, lockstep's own among them).
+//! `owner`, `tags`, `comment`, `notes`, `key`, `delete`), and `merge_into` (an id), `native_status` (a status value)
+//! and `untag` (a list of tags, lockstep's own among them).
 
 mod edit;
 mod query;
@@ -81,11 +82,12 @@ impl TheHive {
         // Cases may also be named by their number.
         let by_number = || self.cases.values().find(|case| case.current().number.to_string() == id);
         let case = found.or_else(by_number).map(Versions::current);
-        case.ok_or_else(|| Refusal::new(404, "NotFoundError", format!("Case not found: {id}")))
+        case.ok_or_else(|| Refusal::new(404, "NotFoundError", format!("Case {id} not found")))
     }
 
     fn may_enter(&self, request: &Request) -> Result<(), Refusal> {
-        if bearer(request) != Some(CLIENT_SECRET) && !has_password(request) {
+        let known = bearer(request) == Some(CLIENT_SECRET) || has_password(request);
+        if self.settings.anonymous || !known {
             return Err(Refusal::new(401, "AuthenticationError", "Authentication failure"));
         }
         match request.header("x-organisation") {
@@ -104,9 +106,26 @@ impl TheHive {
         act: &mut Act<'_, '_>,
     ) -> Result<Reply, Refusal> {
         let stale = plan.is(&FaultKind::StaleRead);
+        let in_sight =
+            request.header("x-organisation").is_some() || self.settings.acts_in == self.settings.organisation;
+        let lacks = |permission: &str| self.settings.lacks.iter().any(|own| own == permission);
+        match (request.method.as_str(), path) {
+            (_, ["api", "v1", "case" | "alert", id, ..]) if !in_sight => {
+                let kind = if path[2] == "case" { "Case" } else { "Alert" };
+                return Err(Refusal::new(404, "NotFoundError", format!("{kind} {id} not found")));
+            }
+            ("POST", ["api", "v1", "query"]) if !in_sight => return Ok(Reply::json(200, json!([]))),
+            ("PATCH", _) if lacks("manageCase/update") => {
+                return Err(Refusal::new(403, "AuthorizationError", "Operation not permitted"));
+            }
+            ("POST", [.., "comment"]) if lacks("manageComment") => {
+                return Err(Refusal::new(403, "AuthorizationError", "Operation not permitted"));
+            }
+            _ => {}
+        }
         match (request.method.as_str(), path) {
             ("POST", ["api", "v1", "query"]) => self.answer_query(&body(request)?, stale, act.now()),
-            ("GET", ["api", "v1", "user", "current"]) => Ok(Reply::json(200, self.account())),
+            ("GET", ["api", "v1", "user", "current"]) => Ok(Reply::json(200, self.account(request))),
             ("GET", ["api", "v1", "case", id]) => {
                 let id = self.case(id)?.id;
                 let versions = self.cases.get(&id);
@@ -132,17 +151,19 @@ impl TheHive {
                 let case = self.promote(id, &body(request)?, act)?;
                 Ok(Reply::json(201, case.json()))
             }
-            _ => Err(Refusal::new(404, "NotFoundError", "no such endpoint")),
+            // The framework's word for an address, which is another one than for an object.
+            _ => Err(Refusal::new(404, "NotFound", format!("/{}", path.join("/")))),
         }
     }
 
-    fn account(&self) -> Value {
+    fn account(&self, request: &Request) -> Value {
+        let organisation = request.header("x-organisation").unwrap_or(&self.settings.acts_in);
         let mut permissions = vec!["manageAlert/create", "manageCase/create", "manageCase/update"];
         if self.settings.may_reopen {
             permissions.push("manageCase/reopen");
         }
         json!({"_id": "~8", "_type": "User", "login": USER, "name": "lockstep", "profile": "lockstep",
-               "permissions": permissions, "organisation": self.settings.organisation})
+               "permissions": permissions, "organisation": organisation})
     }
 }
 
@@ -195,6 +216,11 @@ impl Desk for TheHive {
             _ => ("InternalError", "Internal error"),
         };
         Reply::json(status, json!({"type": kind, "message": message}))
+    }
+
+    /// A part that failed; `207` itself is a success.
+    fn error_body(&self) -> Value {
+        json!({"type": "MultiError", "error": "Internal error", "suberrors": []})
     }
 
     fn open(

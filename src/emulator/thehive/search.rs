@@ -65,6 +65,7 @@ impl TheHive {
         let wants_comments = rest.iter().any(|step| step["_name"] == "comments");
         let name = start["idOrName"].as_str().unwrap_or_default();
         Ok(match start["_name"].as_str().unwrap_or_default() {
+            "listCase" | "listAlert" | "listComment" if self.settings.index_empty => Vec::new(),
             "listCase" => indexed(&self.cases, stale, seen).map(Case::json).collect(),
             "listAlert" => indexed(&self.alerts, stale, seen).map(Alert::json).collect(),
             "listComment" => {
@@ -92,7 +93,7 @@ impl TheHive {
                         || format!("{};{};{}", alert.kind, alert.source, alert.reference) == name
                 };
                 let found = self.alerts.values().map(Versions::current).find(is_it);
-                let missing = || Refusal::new(404, "NotFoundError", format!("Alert not found: {name}"));
+                let missing = || Refusal::new(404, "NotFoundError", format!("Alert {name} not found"));
                 vec![found.ok_or_else(missing)?.json()]
             }
             other => return Err(Refusal::bad_request(format!("unknown query {other}"))),
@@ -109,7 +110,9 @@ fn indexed<T>(all: &BTreeMap<u64, Versions<T>>, stale: bool, seen: Timestamp) ->
 pub(super) fn query_operation(body: &Value) -> &'static str {
     let steps = body["query"].as_array().map(Vec::as_slice).unwrap_or_default();
     let start = steps.first().map_or("", |step| step["_name"].as_str().unwrap_or_default());
-    let by_tag = steps.iter().any(|step| step["_eq"]["_field"] == "tags");
+    let is_tag = |filter: &Value| filter["_eq"]["_field"] == "tags";
+    let either = |step: &Value| step["_or"].as_array().is_some_and(|all| all.iter().any(is_tag));
+    let by_tag = steps.iter().any(|step| is_tag(step) || either(step));
     match start {
         "listAlert" | "getAlert" => "find-ticket",
         "listCase" if by_tag => "find-ticket",

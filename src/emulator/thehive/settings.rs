@@ -33,6 +33,19 @@ pub(super) struct Settings {
     pub(super) accounts_at: String,
     /// The most rows of a page, whatever is asked for.
     pub(super) page_cap: usize,
+    /// Whether the service user is not known any more: every call is answered 401.
+    pub(super) anonymous: bool,
+    /// The organisation in which the service user acts where `X-Organisation` names none. In another one than
+    /// `organisation` it sees nothing: lists are empty, and a case is not there.
+    pub(super) acts_in: String,
+    /// Whether the index shows nothing, as while it is rebuilt. Objects named by id are shown.
+    pub(super) index_empty: bool,
+    /// Permissions that the service user lacks, of `manageCase/update` and `manageComment`.
+    pub(super) lacks: Vec<String>,
+    /// Members of a change that are refused, whatever their value.
+    pub(super) refuses: Vec<String>,
+    /// Whether a refusal names the member that it is about.
+    pub(super) names_refused: bool,
 }
 
 impl Default for Settings {
@@ -51,6 +64,12 @@ impl Default for Settings {
             ignores_filters: false,
             accounts_at: "example.org".to_owned(),
             page_cap: 100_000,
+            anonymous: false,
+            acts_in: "soc".to_owned(),
+            index_empty: false,
+            lacks: Vec::new(),
+            refuses: Vec::new(),
+            names_refused: true,
         }
     }
 }

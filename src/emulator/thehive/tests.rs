@@ -172,3 +172,36 @@ fn strangers_stay_outside_and_unknown_settings_are_errors() {
     let wrong = rig.0.world.at_desk(System::TheHive, |desk, _| desk.set(&json!({"kind": true})));
     assert!(wrong.unwrap_err().contains("kind"));
 }
+
+#[test]
+fn who_sees_nothing_is_told_that_there_is_nothing() {
+    let mut rig = Rig::new();
+    let (_, case) = rig.case();
+    let list = json!([{"_name": "listCase"}, {"_name": "page", "from": 0, "to": 9}]);
+    for settings in [json!({"acts_in": "other"}), json!({"acts_in": "soc", "index_empty": true})] {
+        rig.set(&settings);
+        assert_eq!(rig.query(&list).value(), &json!([]), "{settings}");
+    }
+    assert_eq!(rig.send("GET", &format!("case/{case}"), &Value::Null).status, 200, "by id from the database");
+    rig.set(&json!({"acts_in": "other"}));
+    let reply = rig.send("GET", &format!("case/{case}"), &Value::Null);
+    let expected = json!({"type": "NotFoundError", "message": format!("Case {case} not found")});
+    assert_eq!((reply.status, reply.value()), (404, &expected));
+    rig.set(&json!({"anonymous": true}));
+    assert_eq!(rig.send("GET", "user/current", &Value::Null).status, 401);
+}
+
+#[test]
+fn a_member_may_be_refused_with_its_name_or_without() {
+    let mut rig = Rig::new();
+    let (_, case) = rig.case();
+    rig.set(&json!({"refuses": ["title"]}));
+    let change =
+        |rig: &mut Rig| rig.send("PATCH", &format!("case/{case}"), &json!({"title": "x", "severity": 1}));
+    let reply = change(&mut rig);
+    assert_eq!((reply.status, &reply.value()["message"]), (400, &json!("title is not accepted")));
+    rig.set(&json!({"names_refused": false}));
+    assert_eq!(change(&mut rig).value()["message"], "the request is not accepted");
+    rig.set(&json!({"lacks": ["manageCase/update"]}));
+    assert_eq!(change(&mut rig).status, 403);
+}

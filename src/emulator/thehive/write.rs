@@ -62,7 +62,7 @@ impl TheHive {
     }
 
     pub(super) fn promote(&mut self, id: &str, body: &Value, act: &mut Act<'_, '_>) -> Result<Case, Refusal> {
-        let missing = || Refusal::new(404, "NotFoundError", format!("Alert not found: {id}"));
+        let missing = || Refusal::new(404, "NotFoundError", format!("Alert {id} not found"));
         let alert = number(id).and_then(|n| self.alerts.get(&n)).ok_or_else(missing)?.current().clone();
         if alert.case.is_some() && !self.settings.promotes_twice {
             return Err(Refusal::bad_request("Alert is already imported"));
@@ -134,6 +134,10 @@ impl TheHive {
     pub(super) fn patch(&mut self, id: &str, body: &Value, act: &mut Act<'_, '_>) -> Result<(), Refusal> {
         let before = self.case(id)?.clone();
         let mut next = before.clone();
+        if let Some(name) = self.settings.refuses.iter().find(|name| body.get(*name).is_some()) {
+            let about = if self.settings.names_refused { name } else { "the request" };
+            return Err(bad(&format!("{about} is not accepted")));
+        }
         for (name, value) in body.as_object().into_iter().flatten() {
             self.set_member(&mut next, name, value)?;
         }
@@ -197,7 +201,7 @@ impl TheHive {
         if known {
             return Ok(login.to_owned());
         }
-        Err(Refusal::new(404, "NotFoundError", format!("User not found: {login}")))
+        Err(Refusal::new(404, "NotFoundError", format!("User {login} not found")))
     }
 
     /// Stores a change, unless there is none, and keeps the rules of closing and reopening.

@@ -51,6 +51,23 @@ impl Facts<'_> {
             // Tags of several sides are merged.
             field == Field::Tags || self.agree(field, (said.system, word), (wrote.system, native))
         });
+        // A reopening takes the verdict back on every side.
+        let revokes = |said: &&Said| {
+            let none = self.word(wrote.system, field, native).as_deref() == Some("undetermined");
+            field == Field::Verdict && none && said.seq < wrote.seq && self.reopens(said, Field::Status)
+        };
+        // Where a close with a verdict that says nothing followed, a record's own earlier word is brought back to it.
+        let vague = self.said(case, Field::Verdict).any(|said| {
+            let words = &self.world.remotes[said.system].words;
+            (said.system, &said.id) == (wrote.system, &wrote.id)
+                && said.seq < wrote.seq
+                && said.changed.new.get(&Field::Verdict).is_some_and(|native| words.is_vague(native))
+        });
+        let own = self.said(case, field).filter(|said| vague && said.seq < wrote.seq).filter(|said| {
+            self.agree(field, (said.system, &said.changed.new[&field]), (wrote.system, native))
+        });
+        let fits = fits.chain(own.filter(|_| field == Field::Verdict));
+        let fits = fits.chain(self.said(case, Field::Status).filter(revokes));
         let Some(seq) = fits.filter(|said| !used.contains(&said.seq)).map(|said| said.seq).last() else {
             return false;
         };
@@ -67,7 +84,15 @@ impl Facts<'_> {
         let here = |said: &&Said| said.by_service && said.system == at && said.id == *id;
         let replaced = self.said(case, field).filter(here).count();
         let unknown = self.world.doubts.unknown.get(&(at, id.clone())).copied().unwrap_or(0);
-        unknown + untold + replaced + self.late(case, field) + self.world.stores_lost
+        // A close whose verdict says nothing is brought the agreed one again.
+        let vague = |said: &&Said| {
+            let words = &self.world.remotes[said.system].words;
+            said.system == at
+                && said.id == *id
+                && said.changed.new.get(&Field::Verdict).is_some_and(|native| words.is_vague(native))
+        };
+        let vague = if field == Field::Verdict { self.said(case, field).filter(vague).count() } else { 0 };
+        unknown + untold + vague + replaced + self.late(case, field) + self.world.stores_lost
     }
 
     /// Writes that were carried out over what a person had set since they were sent: they pass for a person's.

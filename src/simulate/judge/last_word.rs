@@ -125,7 +125,7 @@ impl Facts<'_> {
 
     /// Whether the others must hear of an edit. They may hear of those as well that a write of ours replaced in the stated
     /// window, that were made in a record which left, or that look like a step of a workflow of ours.
-    fn counts(&self, case: &Case, said: &Said, field: Field) -> bool {
+    pub(super) fn counts(&self, case: &Case, said: &Said, field: Field) -> bool {
         let Some(native) = said.changed.new.get(&field) else { return false };
         let Some(word) = self.word(said.system, field, native) else { return false };
         let words = &self.world.remotes[said.system].words;
@@ -147,7 +147,8 @@ impl Facts<'_> {
                 && follows(later, said)
                 && later.changed.new.get(&field) != said.changed.new.get(&field)
         });
-        let blindly = self.was_opened_blindly((said.system, &said.id));
+        // A close is nobody's doing but a person's, whoever knows that the ticket is there.
+        let blindly = self.was_opened_blindly((said.system, &said.id)) && !self.is_close(said, field);
         let unclear = said.joined || replaced || blindly || a_step || left || hidden;
         !unclear && !said.overrun.contains(&field) && !self.is_return(said, field)
     }
@@ -160,14 +161,14 @@ impl Facts<'_> {
         !said.changed.old.is_empty() && (old != new || new.is_none()) && self.travels(said, field)
     }
 
-    fn is_close(&self, said: &Said, field: Field) -> bool {
+    pub(super) fn is_close(&self, said: &Said, field: Field) -> bool {
         let native = said.changed.new.get(&field).filter(|_| field == Field::Status);
         native.and_then(|native| self.word(said.system, field, native)).as_deref() == Some("closed")
     }
 
     /// Whether an edit was made in the knowledge of an earlier one: on the same record, after a rest, or on a record to
     /// which the worker had brought it.
-    fn answers(&self, later: &Said, earlier: &Said, field: Field) -> bool {
+    pub(super) fn answers(&self, later: &Said, earlier: &Said, field: Field) -> bool {
         if later.seq <= earlier.seq {
             return false;
         }
@@ -232,6 +233,8 @@ impl Facts<'_> {
         else {
             return false;
         };
+        let of = |said: &Said| self.world.case_of(said.system, &said.id);
+        let in_case = |said: &Said| of(said).is_none() || of(said) == of(later);
         // Somebody else's same word may be the one that was brought.
         let another = self.world.said.iter().any(|s| {
             let same = s
@@ -239,7 +242,7 @@ impl Facts<'_> {
                 .new
                 .get(&field)
                 .is_some_and(|w| self.agree(field, (s.system, w), (later.system, brought)));
-            same && s.seq < wrote.seq && s.seq > earlier.since.0 && !same_record(s, earlier)
+            same && s.seq < wrote.seq && s.seq > earlier.since.0 && !same_record(s, earlier) && in_case(s)
         });
         wrote.told
             && !another
