@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "documents/emulators.rs"]
+mod emulators;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,23 @@ pub(super) const MAX_COMMENT: usize = 30_000;
 /// What a cut text says where it was cut.
 const CUT: &str = "\n[cut here by lockstep]";
 
+/// How the mark of a copied comment begins (`reconcile/marker.rs`).
+const MARK: &str = "[lockstep";
+
+/// A text and the mark of ours that it seems to end in. Such a text is read back as it was written, and never converted
+/// as people's are: only the very words prove a copy to be ours.
+pub(super) fn split_mark(text: &str) -> Option<(&str, &str)> {
+    let (body, mark) = text.split_at(text.rfind(MARK)?);
+    let inner = mark[MARK.len()..].trim_end().strip_suffix(']')?.strip_prefix(char::is_whitespace)?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '.';
+    inner.trim_start().chars().all(is_plain).then_some((body, mark))
+}
+
+/// Whether a text seems to end in a mark of ours.
+pub(super) fn is_marked(text: &str) -> bool {
+    split_mark(text).is_some()
+}
+
 /// The text, or as much of its beginning as fits into `limit` UTF-16 units together with a note of the cut.
 pub(super) fn cut(text: &str, limit: usize) -> Cow<'_, str> {
     if units(text) <= limit {
@@ -72,6 +89,15 @@ mod tests {
         assert!(short.ends_with("[cut here by lockstep]\n[marker 42]"));
         assert!(units(&short) <= MAX_COMMENT);
         assert_eq!(cut_keeping_last_line("a\nb", 10), "a\nb");
+    }
+
+    #[test]
+    fn a_mark_is_told_by_its_form() {
+        assert_eq!(split_mark("look [lockstep 1.2]\n"), Some(("look ", "[lockstep 1.2]\n")));
+        assert!(is_marked("look [lockstep\n 1.2]"));
+        for other in ["look", "[lockstep docs] a", "[lockstep a b]", "[lockstep1.2]", "[lockstep 1.2"] {
+            assert!(!is_marked(other), "{other}");
+        }
     }
 
     proptest! {

@@ -122,6 +122,8 @@ pub(super) fn as_defender(
                 }
             }
             Carried::Severity => next.severity = twin.severity.to_lowercase(),
+            // What the connector makes of a group is not published; Defender's owner is left as it is.
+            Carried::Owner if twin.owner.is_group => {}
             Carried::Owner => next.owner = twin.owner.upn.clone().or_else(|| twin.owner.email.clone()),
             Carried::Title => next.title.clone_from(&twin.title),
             Carried::Tags => next.tags.clone_from(&twin.labels),

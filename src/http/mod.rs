@@ -40,6 +40,7 @@ pub(crate) use call::Claim;
 pub use call::{Answer, Call, CallObserver, Effect, Method, Priority, RequestIds};
 pub use client::{ClientOptions, Http, HttpSetupError};
 pub use credential::{Credential, CredentialError, token_source};
+pub(crate) use decode::is_html;
 pub use door::Door;
 pub use error::{CallError, CallSite, Evidence, NotSentCause};
 pub use login::Login;

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use reqwest::header::CONTENT_TYPE;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +13,7 @@ use super::mailbox::StoreMailbox;
 use super::message::Message;
 use super::signing::SigningKey;
 use crate::connectors::sidecar::SidecarWebhook;
-use crate::http::{Http, Waits, growing};
+use crate::http::{Http, Waits, growing, is_html};
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -123,6 +124,11 @@ impl Sender {
         let answer = request.send().await.map_err(|error| error.without_url().to_string())?;
         if !answer.status().is_success() {
             return Err(format!("it answered {}", answer.status()));
+        }
+        // A log-in page or a proxy's own page before the adapter is no acknowledgement, whatever its status.
+        let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if is_html(content_type, b"") {
+            return Err("a page in HTML answered in place of the adapter; is a log-in before it?".to_owned());
         }
         let acknowledged = self.mailbox.acknowledge(vec![message.id.clone()]).await;
         acknowledged.map(drop).map_err(|error| error.to_string())

@@ -11,6 +11,7 @@ mod faults;
 mod hints;
 mod native;
 mod operators;
+mod owners;
 mod rig;
 #[path = "../support/mod.rs"]
 mod support;

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
 use lockstep::emulator::{
     Api, DefenderEdit, Fault, FaultKind, IncidentSeed, Outage, SentinelSeed, Settings, System, When,
 };
 
 use crate::rig::Rig;
+use crate::support::{PATIENCE, pause};
 
 /// Runs a command; returns its exit code, and stdout and stderr together.
 fn command(rig: &Rig, arguments: &[&str]) -> (Option<i32>, String) {
@@ -115,12 +117,14 @@ fn a_hangup_ends_nothing_and_is_told() {
 
 /// Waits until the worker has ended by itself.
 fn end(rig: &mut Rig) -> ExitStatus {
-    let mut ended = None;
-    while ended.is_none() {
-        crate::support::pause(std::time::Duration::from_millis(20));
-        ended = rig.ended().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(ended) = rig.ended().unwrap() {
+            return ended;
+        }
+        assert!(Instant::now() < deadline, "it never ends:\n{}", rig.log());
+        pause(Duration::from_millis(20));
     }
-    ended.unwrap()
 }
 
 #[test]

@@ -195,7 +195,6 @@ pub(crate) fn snapshot(seen: Seen, record: RecordRef, flavour: Flavour, comments
         fresh: seen.fresh,
         hidden: Natives::new(),
         native,
-        hidden: std::collections::BTreeMap::new(),
         closing_comment: None,
         comments,
         lifecycle: Lifecycle::Present,

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::Defender;
 use crate::connectors::briefing::{account_name, add, add_all, seconds, text, text_or_empty};
+use crate::connectors::html;
 use crate::connectors::{AlertBrief, Brief};
 use crate::http::{CallError, Priority};
 use crate::model::{RecordKind, RecordRef, SystemName};
@@ -42,7 +43,7 @@ pub(super) fn brief(system: &SystemName, json: &Value) -> Brief {
         severity: text_or_empty(&json["severity"]),
         url: text(&json["incidentWebUrl"]).map(str::to_owned),
         created: seconds(&json["createdDateTime"]),
-        description: text(&json["description"]).map(str::to_owned),
+        description: text(&json["description"]).map(html::words_of),
         ..Brief::default()
     };
     let mut alerts: Vec<&Value> =

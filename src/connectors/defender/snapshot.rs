@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::wire::{WireAlert, WireComment, WireIncident};
+use crate::connectors::html;
 use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, record_id, required, required_time, tags, unreadable,
 };
@@ -129,7 +130,8 @@ fn comment(wire: &WireComment) -> Result<Option<Comment>, Unreadable> {
         key: CommentKey::from_content(None, &created.to_string(), text),
         author: wire.created_by_display_name.text().map(str::to_owned),
         created: Some(created),
-        text: text.to_owned(),
+        // Microsoft's connector brings over what was typed in Sentinel, HTML and all.
+        text: html::words_of(text),
     }))
 }
 

@@ -121,6 +121,18 @@ fn verdicts_owners_and_unknown_words() {
     assert!(!native.contains_key(&Field::Verdict) && !native.contains_key(&Field::Owner));
 }
 
+/// Microsoft's connector brings over what was typed in Sentinel. The comment is told by what is stored, so that its
+/// name does not depend on how it is read.
+#[test]
+fn a_comment_in_html_is_read_in_words() {
+    let mut json = incident("1");
+    json["comments"][0]["comment"] = "<p>host7 &amp; more</p>".into();
+    let Comments::Listed(read) = read_incident(&json).comments else { panic!("not listed") };
+    let created = read[0].created.unwrap().to_string();
+    assert_eq!(read[0].text, "host7 & more");
+    assert_eq!(read[0].key, CommentKey::from_content(None, &created, "<p>host7 &amp; more</p>"));
+}
+
 #[test]
 fn a_list_with_something_unreadable_in_it_is_no_shorter_list() {
     for odd in [json!(7), json!({"x": 1}), json!(["vip"])] {

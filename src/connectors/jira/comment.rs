@@ -19,8 +19,8 @@ const PAGE_SIZE: usize = 100;
 /// Pages of one issue's comments, of which it can have 5,000.
 const MAX_PAGES: usize = 60;
 
-const LIST: &str = "comments.list";
-const CREATE: &str = "comments.create";
+pub(super) const LIST: &str = "comments.list";
+pub(super) const CREATE: &str = "comments.create";
 
 impl Jira {
     /// All comments of an issue, oldest first. One that cannot be read fails the list:
@@ -43,8 +43,12 @@ impl Jira {
                 }
             }
             start += rows.len();
-            let total = page.total.value().copied().unwrap_or(0);
-            if rows.is_empty() || u32::try_from(start).is_ok_and(|start| start >= total) {
+            let total = page
+                .total
+                .value()
+                .copied()
+                .ok_or_else(|| bad("it does not say how many there are".to_owned()))?;
+            if u32::try_from(start).is_ok_and(|start| start >= total) {
                 return Ok(without_notes(all));
             }
         }

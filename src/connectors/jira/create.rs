@@ -8,14 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::Jira;
-use super::update::{MAX_TITLE, label_set, named_in, plain_title};
+use super::refusal::Complaint;
+use super::update::{TITLE_FORM, label_set, plain_title};
 use super::{MARK, update};
+use crate::connectors::text::shown;
 use crate::connectors::ticketing::is_key;
 use crate::connectors::{Declined, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{Field, Native, RecordRef, Snapshot};
 
-const CREATE: &str = "tickets.create";
+pub(super) const CREATE: &str = "tickets.create";
 /// Keys whose issue is remembered.
 const MAX_KNOWN: usize = 10_000;
 
@@ -88,34 +90,56 @@ impl Jira {
     }
 
     /// A refusal that names fields which the issue can do without: they are left out. A refusal means that nothing was
-    /// made, so another try makes no second issue.
+    /// made, so another try makes no second issue. What else it names is for somebody to mend: the issue waits for that.
     fn leave_out(
         &self,
         error: CallError,
         fields: &mut Map<String, Value>,
         declined: &mut Vec<Declined>,
     ) -> Result<(), CallError> {
-        let CallError::Refused { message, .. } = &error else { return Err(error) };
-        if named_in(message, "labels") {
-            let what = format!(
-                "the key cannot be stored: {message}. Put the field Labels on the create screen of {} in {}",
-                self.settings.issue_type, self.settings.project
-            );
-            return Err(self.endpoint.to_mend(CREATE, what));
+        let complaint = Complaint::behind(&error).filter(|_| matches!(error, CallError::Refused { .. }));
+        let Some(complaint) = complaint else { return Err(error) };
+        let optional =
+            [("priority", Some(Field::Severity)), ("assignee", Some(Field::Owner)), ("description", None)];
+        let mut left_out = false;
+        for (name, field) in optional {
+            let Some(why) = complaint.fields.get(name) else { continue };
+            if fields.remove(name).is_none() {
+                continue;
+            }
+            left_out = true;
+            match field {
+                Some(field) => declined.push(Declined { field, reason: format!("{name}: {}", shown(why)) }),
+                None => {
+                    tracing::warn!(system = %self.endpoint.system, why, "the issue is opened without a description")
+                }
+            }
         }
-        let optional = [(Field::Severity, "priority"), (Field::Owner, "assignee")];
-        let named: Vec<_> = optional
-            .into_iter()
-            .filter(|(_, name)| fields.contains_key(*name) && named_in(message, name))
-            .collect();
-        if named.is_empty() {
-            return Err(error);
+        if left_out {
+            return Ok(());
         }
-        for (field, name) in named {
-            fields.remove(name);
-            declined.push(Declined { field, reason: message.clone() });
+        let demand = complaint.fields.iter().find(|(name, _)| **name != "summary");
+        match demand {
+            Some((&"labels", _)) => Err(self.endpoint.to_mend(
+                CREATE,
+                format!(
+                    "the key cannot be stored: {}. Put the field Labels on the create screen of {} in {}",
+                    complaint.words(),
+                    self.settings.issue_type,
+                    self.settings.project
+                ),
+            )),
+            Some(_) => Err(self.endpoint.to_mend(
+                CREATE,
+                format!(
+                    "a new {} in {} is refused: {}. Give values under create_fields, or change its create screen",
+                    self.settings.issue_type,
+                    self.settings.project,
+                    complaint.words()
+                ),
+            )),
+            None => Err(error),
         }
-        Ok(())
     }
 
     async fn new_fields(
@@ -134,8 +158,7 @@ impl Jira {
                 (Field::Title, Native::Text(text)) => {
                     title = plain_title(text);
                     if title != *text {
-                        let reason = format!("a summary is one line of up to {MAX_TITLE} characters");
-                        declined.push(Declined { field: *field, reason });
+                        declined.push(Declined { field: *field, reason: TITLE_FORM.to_owned() });
                     }
                 }
                 (Field::Severity, Native::Text(name)) if self.settings.priority => {

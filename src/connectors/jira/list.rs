@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::jql;
+use super::sound::page_end;
 use super::{Deployment, Jira, MARK};
 use crate::connectors::text::shown;
 use crate::connectors::{Malformed, Page, PageToken};
@@ -16,8 +17,8 @@ const PAGE_SIZE: usize = 50;
 /// Pages of one list. More is taken for a loop.
 const MAX_PAGES: usize = 1_000;
 
-const LIST: &str = "tickets.list";
-const FIND: &str = "tickets.find";
+pub(super) const LIST: &str = "tickets.list";
+pub(super) const FIND: &str = "tickets.find";
 
 /// Where a list goes on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -83,10 +84,11 @@ impl Jira {
     }
 
     /// The oldest issue with a key. An issue without it in the answer means that the query was not honoured, and then
-    /// the answer proves nothing (`ticketing.md` 0).
+    /// the answer proves nothing (`ticketing.md` 0). `None` is the word of somebody who sees the project, since the query
+    /// names it.
     pub(super) async fn find_by_key(&self, planned: &RecordRef) -> Result<Option<RecordRef>, CallError> {
         let key = planned.id.as_str();
-        let Some(query) = jql::with_key(key) else {
+        let Some(query) = jql::with_key(&self.settings.project, key) else {
             return Err(self.endpoint.invalid(FIND, format!("{planned}: this is no key of a ticket")));
         };
         let most = PAGE_SIZE.to_string();
@@ -109,7 +111,8 @@ impl Jira {
             }
         }
         // A page can be empty although more follow, and only the last one proves that there is none.
-        if found.is_none() && matches!(next_token(&Trail::default(), &answer.body), Err(_) | Ok(Some(_))) {
+        let is_cloud = self.settings.deployment == Deployment::Cloud;
+        if found.is_none() && is_cloud && !matches!(page_end(&answer.body), Ok(None)) {
             let what = format!("{planned}: the search for the key shows nothing and says that there is more");
             return Err(self.endpoint.malformed(FIND, &answer, what));
         }
@@ -148,18 +151,13 @@ impl Jira {
     }
 }
 
-/// Cloud: the last page has no token. One that repeats itself would never end.
+/// Cloud: the token of the next page. One that repeats itself would never end.
 fn next_token(trail: &Trail, body: &Value) -> Result<Option<Trail>, String> {
-    let token = match &body["nextPageToken"] {
-        _ if body["isLast"] == true => return Ok(None),
-        Value::Null => return Ok(None),
-        Value::String(token) if !token.is_empty() => token,
-        other => return Err(format!("nextPageToken is of no use: {}", shown(&other.to_string()))),
-    };
-    if trail.token.as_ref() == Some(token) {
+    let Some(token) = page_end(body)? else { return Ok(None) };
+    if trail.token.as_deref() == Some(token) {
         return Err("nextPageToken repeats itself".to_owned());
     }
-    Ok(Some(Trail { token: Some(token.clone()), pages: trail.pages + 1, ..trail.clone() }))
+    Ok(Some(Trail { token: Some(token.to_owned()), pages: trail.pages + 1, ..trail.clone() }))
 }
 
 /// Data Center: rows move while they are read, so a page does not begin at a number of rows but at the time of the
@@ -189,8 +187,14 @@ mod tests {
         let second = next_token(&first, &json!({"nextPageToken": "a"})).unwrap().unwrap();
         assert_eq!((second.token.as_deref(), second.pages), (Some("a"), 1));
         assert!(next_token(&second, &json!({"nextPageToken": "a"})).unwrap_err().contains("repeats"));
-        assert_eq!(next_token(&second, &json!({"isLast": true, "nextPageToken": "b"})), Ok(None));
-        assert_eq!(next_token(&second, &json!({})), Ok(None));
-        assert!(next_token(&second, &json!({"nextPageToken": 7})).is_err());
+        assert_eq!(next_token(&second, &json!({"isLast": true})), Ok(None));
+        for unclear in [
+            json!({}),
+            json!({"isLast": false}),
+            json!({"isLast": true, "nextPageToken": "b"}),
+            json!({"nextPageToken": 7}),
+        ] {
+            assert!(next_token(&second, &unclear).is_err(), "{unclear}");
+        }
     }
 }

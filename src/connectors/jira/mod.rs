@@ -2,15 +2,18 @@
 //!
 //! - `snapshot` reads an issue, `adf` and `wiki` are the two forms of its texts, `jql` the queries;
 //! - `list` watches and finds, `create`, `update` and `transition` write, `users` knows who is meant by an e-mail;
+//! - `sound` judges every answer, `refusal` reads what Jira says when it refuses;
 //! - `hint` reads webhooks, `probe` tells what is wrong with the set-up.
 
 mod adf;
 mod comment;
 mod create;
+mod filling;
 mod hint;
 mod jql;
 mod list;
 mod probe;
+mod refusal;
 mod settings;
 mod snapshot;
 mod sound;
@@ -26,6 +29,12 @@ mod against_emulator_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod arbitrary_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod belief_tests;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod sound_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -81,7 +90,10 @@ impl Jira {
             example: "https://example.atlassian.net",
             budgets: Budgets::new(BUDGETS, system.budget_factor),
             ids: RequestIds::GRAPH,
-            sound: Box::new(sound::Answers),
+            sound: Box::new(sound::Answers {
+                deployment: settings.deployment,
+                project: settings.project.clone(),
+            }),
         };
         let endpoint = Endpoint::new(parts, tokens, http, observer)?;
         Ok(Self { endpoint, settings: settings.clone(), keys: Keys::default(), users: Users::default() })
@@ -105,18 +117,14 @@ impl Jira {
 
     /// One GET of the issue, with its comments as far as they come along.
     async fn get(&self, record: &RecordRef) -> Result<Snapshot, CallError> {
-        let operation = "tickets.get";
+        let operation = sound::READ;
         let id = self.id(operation, record)?;
         let me = self.me().await?;
         let fields = self.settings.fields().join(",");
         let url = self.url(operation, &["issue", id], &[("fields", &fields), ("properties", MARK)])?;
         let answer = self.endpoint.send(Call::get(operation, "jira-get", url)).await?;
         let bad = |what: String| self.endpoint.malformed(operation, &answer, format!("{record}: {what}"));
-        let read = self.snapshot(me, &answer.body, true).map_err(&bad)?;
-        if read.record.id != record.id {
-            return Err(bad(format!("the answer is about {}", read.record)));
-        }
-        Ok(read)
+        self.snapshot(me, &answer.body, true).map_err(bad)
     }
 
     /// The record with all its comments: one call, or more where they do not all come along.
@@ -189,7 +197,14 @@ impl Connector for Jira {
             }
         }
         let Some(found) = self.find_by_key(planned).await? else { return Ok(None) };
-        self.read(&found, depth).await.map(Some)
+        let read = self.read(&found, depth).await?;
+        if read.planned_as.as_ref() != Some(planned) {
+            // The index lags, or the search spoke of another issue.
+            let what = format!("{planned}: the search for the key brought {found}, which does not bear it");
+            let site = Box::new(self.endpoint.site(list::FIND, None));
+            return Err(CallError::Malformed { site, status: 200, message: what, too_large: false });
+        }
+        Ok(Some(read))
     }
 
     async fn create(&self, planned: &RecordRef, opening: &Opening) -> Result<Written, CallError> {

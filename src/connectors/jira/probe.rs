@@ -84,7 +84,7 @@ impl Jira {
     /// A key that nobody has must find nothing: else a look-up proves nothing, and every issue is somebody's.
     async fn impossible_key(&self) -> Result<String, String> {
         let key = format!("lockstep-{}", Uuid::new_v4().simple());
-        debug_assert!(jql::with_key(&key).is_some());
+        debug_assert!(jql::with_key(&self.settings.project, &key).is_some());
         let id = RecordId::new(&key).map_err(|e| e.to_string())?;
         let planned = RecordRef::ticket(&self.endpoint.system, id);
         match self.find_by_key(&planned).await {

@@ -52,7 +52,7 @@ pub(super) fn issue(
         modified,
         modified_by: None,
         fresh,
-        hidden: Natives::new(),
+        hidden: hidden(settings, &wire, json, category),
         native: natives(settings, &wire, json, category),
         // What people say when they close is a comment, and a note of ours is nobody's word.
         closing_comment: None,
@@ -97,6 +97,12 @@ fn natives(settings: &JiraSettings, wire: &WireIssue, json: &Value, category: &s
         native.extend(verdict(settings, &fields.resolution, json).map(|verdict| (Field::Verdict, verdict)));
     }
     native
+}
+
+/// The resolution of an issue that is open: left over from an earlier close, and nobody's word.
+fn hidden(settings: &JiraSettings, wire: &WireIssue, json: &Value, category: &str) -> Natives {
+    let verdict = verdict(settings, &wire.fields.resolution, json).filter(|_| category != DONE);
+    verdict.map(|verdict| (Field::Verdict, verdict)).into_iter().collect()
 }
 
 /// Nobody, or the e-mail; an account whose e-mail is hidden says nothing that could be compared.

@@ -106,6 +106,21 @@ fn a_closing_note_is_told_by_its_author_too() {
 }
 
 #[test]
+fn what_is_left_over_on_an_open_issue_is_kept_and_not_stated() {
+    let mut json = issue();
+    assert!(read(&json).unwrap().hidden.is_empty());
+    json["fields"]["status"] =
+        json!({"id": "3", "name": "In Progress", "statusCategory": {"key": "indeterminate"}});
+    let open = read(&json).unwrap();
+    assert_eq!(open.native.get(&Field::Verdict), None);
+    assert_eq!(open.hidden, [(Field::Verdict, text("True Positive"))].into());
+    json["fields"]["resolution"] = Value::Null;
+    assert_eq!(read(&json).unwrap().hidden, [(Field::Verdict, Native::Empty)].into());
+    json["fields"].as_object_mut().unwrap().remove("resolution");
+    assert!(read(&json).unwrap().hidden.is_empty());
+}
+
+#[test]
 fn odd_values_cost_an_issue_only_where_it_cannot_do_without() {
     let json = issue();
     for field in json["fields"].as_object().unwrap().keys() {
@@ -169,7 +184,7 @@ async fn an_answer_about_another_issue_is_unusable() {
     let server = Server::start([(200, json!({"accountId": "me"})), (200, other)]).await;
     let record = RecordRef::ticket(&SystemName::new("tickets").unwrap(), RecordId::new("10042").unwrap());
     let error = connector(&server).read(&record, Depth::Record).await.unwrap_err().to_string();
-    assert!(error.contains("the answer is about tickets/ticket/10043"), "{error}");
+    assert!(error.contains("about the issue 10043, and 10042 was asked for"), "{error}");
 }
 
 #[test]

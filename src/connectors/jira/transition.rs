@@ -5,19 +5,20 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::filling::Filling;
+use super::refusal::{BLOCKED, Complaint, blocked, is_refusal, may_pass};
 use super::snapshot::{DONE, note_text};
 use super::update::Progress;
 use super::wire::{WireTransition, WireTransitions};
 use super::{Jira, JiraSettings};
-use crate::connectors::Declined;
 use crate::connectors::text::shown;
 use crate::http::{Answer, Call, CallError, Method};
-use crate::model::{Field, RecordRef, Snapshot};
+use crate::model::{RecordRef, Snapshot};
 
-const MOVE: &str = "tickets.transition";
-const OFFERS: &str = "transitions.list";
+pub(super) const MOVE: &str = "tickets.transition";
+pub(super) const OFFERS: &str = "transitions.list";
 /// Transitions of one change of status at most; one round more reads where the issue is.
 const MAX_HOPS: usize = 4;
 
@@ -62,15 +63,20 @@ impl Jira {
     ) -> Result<Snapshot, CallError> {
         let record = &current.record;
         let mut here = current.clone();
-        let (mut seen, mut refused_once, mut fresh) = (BTreeSet::new(), false, false);
+        let (mut seen, mut fresh) = (BTreeSet::new(), false);
+        let mut refused: Option<(String, CallError)> = None;
         for _ in 0..=MAX_HOPS {
             let place = Place::of(&here.raw);
             if place.category == goal.category {
                 return Ok(here);
             }
+            // Refused where the issue still is: not because somebody else was first.
+            if let Some((_, error)) = refused.take().filter(|(status, _)| *status == place.status) {
+                return Err(blocked(&error));
+            }
             let offers = self.offers(record).await?;
-            let Some(step) = choose(&self.settings, &offers, goal, &seen) else {
-                return Err(self.endpoint.refused(MOVE, None, no_way(record, &place, goal, &offers)));
+            let Some(step) = choose(&self.settings, &offers, goal, (&place, &seen)) else {
+                return Err(self.no_way(no_way(record, &place, goal, &offers)));
             };
             let leads_there = step.to.status_category.key == goal.category;
             // A detour from where the issue was a while ago could undo what somebody did since.
@@ -78,13 +84,16 @@ impl Jira {
                 match self.hop(record, step, goal, progress).await {
                     Ok(()) if leads_there => return self.get(record).await,
                     Ok(()) => drop(seen.insert(place.status)),
-                    // Perhaps it cannot be done any more, since somebody else was first: once more from where it is.
-                    Err(CallError::Refused { .. }) if !refused_once => refused_once = true,
+                    // Perhaps it cannot be done any more, since somebody else was first: see where the issue is.
+                    Err(error) if may_pass(&error) => refused = Some((place.status, error)),
                     Err(error) => return Err(error),
                 }
             }
             here = self.get(record).await?;
             fresh = true;
+        }
+        if let Some((_, error)) = refused {
+            return Err(blocked(&error));
         }
         let what =
             format!("{record}: {MAX_HOPS} transitions did not lead to a status of `{}`", goal.category);
@@ -94,7 +103,9 @@ impl Jira {
     /// What this account can do to the issue now.
     async fn offers(&self, record: &RecordRef) -> Result<Vec<WireTransition>, CallError> {
         let path = ["issue", self.id(OFFERS, record)?, "transitions"];
-        let url = self.url(OFFERS, &path, &[("expand", "transitions.fields")])?;
+        // With those that a condition keeps from being taken now.
+        let query = [("expand", "transitions.fields"), ("includeUnavailableTransitions", "true")];
+        let url = self.url(OFFERS, &path, &query)?;
         let answer = self.endpoint.send(Call::get(OFFERS, "jira-get", url)).await?;
         let read = WireTransitions::deserialize(&answer.body).unwrap_or_default();
         let listed = read.transitions.value().cloned();
@@ -103,8 +114,14 @@ impl Jira {
         })
     }
 
-    /// One POST, and one for the note before it where the transition has no screen to take it along: a note that fails
-    /// then stops the close, and both are tried again. After the close nothing would be left to try, and the note lost.
+    /// A transition that is not offered: a condition of the workflow hides it (sub-tasks that are open, an approval), or there
+    /// is none. The first passes, and nobody is told which it is.
+    fn no_way(&self, message: String) -> CallError {
+        let site = Box::new(self.endpoint.site(MOVE, None));
+        CallError::Denied { site, status: 403, code: BLOCKED.to_owned(), message }
+    }
+
+    /// One POST, and another where a refusal shows that the screen takes or demands other fields than its metadata say.
     async fn hop(
         &self,
         record: &RecordRef,
@@ -113,23 +130,52 @@ impl Jira {
         progress: &mut Progress,
     ) -> Result<(), CallError> {
         let closes = step.to.status_category.key == DONE;
-        let (fields, declined) = fill(&self.settings, step, goal);
+        let mut filling = Filling::new(&self.settings, step, goal);
         let note = goal.note.filter(|_| closes && !progress.noted);
-        let note = note.map(|note| self.comment_body(&note_text(note), &json!({"note": true})));
-        let mut body = json!({"transition": {"id": step.id}});
-        if !fields.is_empty() {
-            body["fields"] = Value::Object(fields);
+        let mut note = note.map(|note| self.comment_body(&note_text(note), &json!({"note": true})));
+        if let Some(note) = note.take_if(|_| !step.has_screen) {
+            self.say(record, note, progress).await?;
         }
-        match note {
-            Some(note) if step.has_screen => body["update"] = json!({"comment": [{"add": note}]}),
-            Some(note) => {
-                progress.took(self.post(record, "comment", note).await?);
-                progress.noted = true;
+        loop {
+            let mut body = json!({"transition": {"id": step.id}});
+            if !filling.fields.is_empty() {
+                body["fields"] = Value::Object(filling.fields.clone());
             }
-            None => {}
+            if let Some(note) = &note {
+                body["update"] = json!({"comment": [{"add": note}]});
+            }
+            let error = match self.post(record, "transitions", body).await {
+                Ok(answer) => {
+                    progress.took(answer);
+                    progress.written.declined.extend(filling.declined());
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let complaint = Complaint::behind(&error).filter(|_| matches!(error, CallError::Refused { .. }));
+            let Some(complaint) = complaint else { return Err(error) };
+            let unsaid = note.take_if(|_| complaint.fields.contains_key("comment"));
+            if !filling.heed(&complaint) && unsaid.is_none() {
+                return Err(error);
+            }
+            if let Some(note) = unsaid {
+                self.say(record, note, progress).await?;
+            }
         }
-        progress.took(self.post(record, "transitions", body).await?);
-        progress.written.declined.extend(declined);
+    }
+
+    /// The note of a close as a request of its own, before the close: one that gets no answer then stops the close, and both
+    /// are tried again. After the close nothing would be left to try, and the note lost. One that is refused is left out,
+    /// since it is worth less than the close.
+    async fn say(&self, record: &RecordRef, note: Value, progress: &mut Progress) -> Result<(), CallError> {
+        match self.post(record, "comment", note).await {
+            Ok(answer) => progress.took(answer),
+            Err(error) if is_refusal(&error) => {
+                tracing::warn!(%record, %error, "the closing note is left out");
+            }
+            Err(error) => return Err(error),
+        }
+        progress.noted = true;
         Ok(())
     }
 
@@ -147,7 +193,7 @@ fn choose<'o>(
     settings: &JiraSettings,
     offers: &'o [WireTransition],
     goal: &Goal<'_>,
-    seen: &BTreeSet<String>,
+    (place, seen): (&Place, &BTreeSet<String>),
 ) -> Option<&'o WireTransition> {
     let available = || offers.iter().filter(|offer| offer.is_available != Some(false));
     let wish = settings.statuses.get(goal.category);
@@ -165,12 +211,31 @@ fn choose<'o>(
         "new" => 1,
         _ => 2,
     };
+    if direct.is_none() && is_blocked(offers, goal) {
+        return None;
+    }
+    // Who closes does not go back to the beginning.
+    let back = |offer: &WireTransition| {
+        goal.category == DONE && place.category == "indeterminate" && rank(offer) == 1
+    };
     let detour = available()
+        .filter(|offer| !back(offer))
         .filter(|offer| offer.to.status_category.key != goal.category && !seen.contains(&offer.to.id))
         .filter(|offer| rank(offer) < 2 && lacking(settings, offer, goal).is_empty())
         .min_by_key(|offer| (rank(offer), number(&offer.id)));
     // Only where nothing leads there directly: a detour would not bring what a direct one lacks.
     if direct.is_some() { direct } else { detour }
+}
+
+/// Whether the issue waits where it is: what leads there is kept from being taken now. A detour would only move the issue
+/// about, unless a transition from everywhere is meant for others, and people go another way.
+fn is_blocked(offers: &[WireTransition], goal: &Goal<'_>) -> bool {
+    let all_global = offers.iter().all(|offer| offer.is_global);
+    offers.iter().any(|offer| {
+        offer.is_available == Some(false)
+            && offer.to.status_category.key == goal.category
+            && (!offer.is_global || all_global)
+    })
 }
 
 /// Ids in the order of their numbers.
@@ -180,71 +245,23 @@ fn number(id: &str) -> (u64, &str) {
 
 /// The fields that a transition demands and lockstep has no value for.
 fn lacking<'o>(settings: &JiraSettings, step: &'o WireTransition, goal: &Goal<'_>) -> Vec<&'o str> {
-    let (fields, _) = fill(settings, step, goal);
+    let filling = Filling::new(settings, step, goal);
     let required = step.fields.iter().filter(|(_, field)| field.required && !field.has_default_value);
     let covered = |name: &str| {
         // Those that every issue has a value for need not be sent again.
-        fields.contains_key(name)
+        filling.fields.contains_key(name)
             || matches!(name, "summary" | "issuetype" | "project" | "priority" | "comment")
     };
     required.map(|(name, _)| name.as_str()).filter(|name| !covered(name)).collect()
 }
 
-/// What goes with a transition: the configured fields that its screen has, and the verdict of a close.
-fn fill(
-    settings: &JiraSettings,
-    step: &WireTransition,
-    goal: &Goal<'_>,
-) -> (Map<String, Value>, Vec<Declined>) {
-    let closes = step.to.status_category.key == DONE;
-    let given = settings
-        .close_fields
-        .iter()
-        .filter(|(name, _)| step.fields.get(*name).is_some_and(|field| closes || field.required));
-    let mut fields: Map<String, Value> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
-    let mut declined = Vec::new();
-    if !closes {
-        return (fields, declined);
-    }
-    let mut refuse = |reason: String| declined.push(Declined { field: Field::Verdict, reason });
-    if let (Some(name), Some(verdict)) = (&settings.verdict_field, goal.verdict)
-        && let Some(field) = step.fields.get(name)
-    {
-        if field.allows(verdict) {
-            fields.insert(name.clone(), json!({"value": verdict}));
-        } else {
-            refuse(format!("the field {name} has no option `{verdict}`"));
-        }
-    }
-    let wanted = goal.verdict.filter(|_| settings.verdict_field.is_none());
-    match step.fields.get("resolution") {
-        Some(field) if !fields.contains_key("resolution") => {
-            let fitting = wanted.filter(|word| field.allows(word));
-            if let (None, Some(word)) = (fitting, wanted) {
-                refuse(format!(
-                    "the transition `{}` takes no resolution `{}`; add it to the site and to its screen, or give the \
-                     system a translation of its own",
-                    shown(&step.name),
-                    shown(word)
-                ));
-            }
-            let fallback = settings.default_resolution.as_deref().filter(|word| field.allows(word));
-            let resolution = fitting.or(fallback).or_else(|| field.words().next());
-            fields.extend(resolution.map(|name| ("resolution".to_owned(), json!({"name": name}))));
-        }
-        Some(_) => {}
-        None => {
-            if wanted.is_some() {
-                refuse(format!("the screen of the transition `{}` has no resolution", shown(&step.name)));
-            }
-        }
-    }
-    (fields, declined)
-}
-
 /// Why there is no way, and what to do about it.
 fn no_way(record: &RecordRef, place: &Place, goal: &Goal<'_>, offers: &[WireTransition]) -> String {
-    let names: Vec<String> = offers.iter().map(|o| format!("`{}`", shown(&o.name))).collect();
+    let name = |offer: &WireTransition| match offer.is_available {
+        Some(false) => format!("`{}` (not available now)", shown(&offer.name)),
+        _ => format!("`{}`", shown(&offer.name)),
+    };
+    let names: Vec<String> = offers.iter().map(name).collect();
     let offered = if names.is_empty() {
         "Jira offers no transition; lockstep's account needs the permission Transition Issues".to_owned()
     } else {

@@ -1,40 +1,26 @@
 //! Who is meant: lockstep's own account, and the accounts behind e-mail addresses.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 use super::wire::WireUser;
 use super::{Deployment, Jira};
+use crate::connectors::people::{Known, only, several};
 use crate::connectors::stated::Stated;
 use crate::http::{Call, CallError};
 
-/// Accounts that are remembered.
-const MAX_KNOWN: usize = 1_000;
+/// Users per page of a search.
+const PAGE_SIZE: usize = 50;
+/// Pages of a search; the service looks no further than at a thousand users.
+const MAX_PAGES: usize = 20;
 
 /// Accounts that were asked for.
 #[derive(Debug, Default)]
 pub(super) struct Users {
     me: OnceCell<String>,
     /// By e-mail in lower case.
-    known: Mutex<HashMap<String, String>>,
-}
-
-impl Users {
-    fn known(&self, mail: &str) -> Option<String> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(mail).cloned()
-    }
-
-    fn learn(&self, mail: String, account: String) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(mail, account);
-    }
+    known: Known<String>,
 }
 
 impl Jira {
@@ -65,31 +51,51 @@ impl Jira {
         at: (&str, &str),
     ) -> Result<Result<Value, String>, CallError> {
         let mail = mail.trim().to_lowercase();
-        if let Some(account) = self.users.known(&mail) {
+        if let Some(account) = self.users.known.get(&mail) {
             return Ok(Ok(self.user(&account)));
         }
+        let found = only(self.assignable(&mail, at).await?);
+        Ok(match found {
+            Ok(account) => {
+                let user = self.user(&account);
+                self.users.known.keep(mail, &account);
+                Ok(user)
+            }
+            Err(0) => Err(
+                "no user with this e-mail can be assigned here; the account must exist, be active, have the \
+                           permission Assignable User, and show its e-mail to lockstep's account"
+                    .to_owned(),
+            ),
+            Err(count) => Err(several(count, "this e-mail and can be assigned here")),
+        })
+    }
+
+    /// The active accounts with this e-mail that may be assigned. The search also finds names and parts of addresses.
+    async fn assignable(&self, mail: &str, at: (&str, &str)) -> Result<Vec<String>, CallError> {
         let operation = "users.find";
         let searched = match self.settings.deployment {
             Deployment::Cloud => "query",
             Deployment::DataCenter => "username",
         };
-        let query = [at, (searched, mail.as_str()), ("maxResults", "50")];
-        let url = self.url(operation, &["user", "assignable", "search"], &query)?;
-        let answer = self.endpoint.send(Call::get(operation, "jira-get", url)).await?;
-        let rows: Vec<Stated<WireUser>> = Vec::deserialize(&answer.body)
-            .map_err(|_| self.endpoint.malformed(operation, &answer, "the users are no list".to_owned()))?;
-        // The search also finds names and parts of addresses.
-        let found = rows.iter().filter_map(Stated::value).find(|user| {
-            user.email_address.text().is_some_and(|own| own.trim().to_lowercase() == mail)
-                && user.active.value() != Some(&false)
-        });
-        let Some(account) = found.and_then(WireUser::account) else {
-            let why = "no user with this e-mail can be assigned here; the account must exist, be active, have the \
-                       permission Assignable User, and show its e-mail to lockstep's account";
-            return Ok(Err(why.to_owned()));
-        };
-        self.users.learn(mail, account.to_owned());
-        Ok(Ok(self.user(account)))
+        let mut accounts = Vec::new();
+        for page in 0..MAX_PAGES {
+            let (start, most) = ((page * PAGE_SIZE).to_string(), PAGE_SIZE.to_string());
+            let query = [at, (searched, mail), ("startAt", &start), ("maxResults", &most)];
+            let url = self.url(operation, &["user", "assignable", "search"], &query)?;
+            let answer = self.endpoint.send(Call::get(operation, "jira-get", url)).await?;
+            let rows: Vec<Stated<WireUser>> = Vec::deserialize(&answer.body).map_err(|_| {
+                self.endpoint.malformed(operation, &answer, "the users are no list".to_owned())
+            })?;
+            let meant = rows.iter().filter_map(Stated::value).filter(|user| {
+                user.email_address.text().is_some_and(|own| own.trim().to_lowercase() == mail)
+                    && user.active.value() != Some(&false)
+            });
+            accounts.extend(meant.filter_map(WireUser::account).map(str::to_owned));
+            if rows.len() < PAGE_SIZE {
+                break;
+            }
+        }
+        Ok(accounts)
     }
 
     /// A user as a field wants it.

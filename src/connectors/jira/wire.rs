@@ -117,6 +117,7 @@ pub(super) struct WireTransition {
     pub(super) to: WireTarget,
     pub(super) has_screen: bool,
     pub(super) is_available: Option<bool>,
+    pub(super) is_global: bool,
     pub(super) fields: BTreeMap<String, WireField>,
 }
 

@@ -73,6 +73,7 @@ pub(in crate::connectors) fn meant(
         Meaning::AsStated => "as stated",
         Meaning::Gone => "gone",
         Meaning::Denied(_) => "denied",
+        Meaning::Blocked(_) => "blocked",
         Meaning::Failed(_) => "failed",
     }
 }

@@ -272,6 +272,24 @@ async fn an_unknown_owner_is_declined_and_nobody_is_a_name() {
 }
 
 #[tokio::test]
+async fn an_owner_with_two_accounts_is_left_out_and_told() {
+    let stage = Stage::new();
+    stage.set(&json!({"shared_emails": ["ana@example.org"]}));
+    let ticket = stage.open(&json!({"title": "t"}));
+    let current = stage.read(&ticket).await;
+    let both = patch(&[(Field::Owner, text("ana@example.org")), (Field::Title, text("u"))]);
+    let written = stage.connector.update(&current, &both).await.unwrap();
+    let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
+    assert!(
+        declined.reason.contains("2 active accounts") && !declined.reason.contains("ana"),
+        "{}",
+        declined.reason
+    );
+    let read = written.snapshot.unwrap();
+    assert_eq!((&read.native[&Field::Title], &read.native[&Field::Owner]), (&text("u"), &Native::Empty));
+}
+
+#[tokio::test]
 async fn a_stale_revision_is_a_conflict() {
     let stage = Stage::new();
     let ticket = stage.open(&json!({"title": "t"}));
@@ -635,7 +653,7 @@ async fn a_close_that_waits_for_another_ticket_is_not_given_up() {
     let current = stage.read(&ticket).await;
     let close = patch(&[(Field::Status, text("resolved"))]);
     let error = stage.connector.update(&current, &close).await.unwrap_err();
-    assert!(is_denied(&error) && error.code() == "blocked", "{error}");
+    assert!(matches!(error, CallError::Blocked { .. }), "{error}");
     assert!(error.to_string().contains("unresolved dependencies"), "{error}");
     // What was taken beside it is read back first; then the close waits by itself.
     let both = patch(&[(Field::Status, text("resolved")), (Field::Verdict, text("true-positive"))]);
@@ -696,7 +714,7 @@ async fn what_a_scrip_does_in_answer_to_us_is_marked_as_nobodys_word() {
         stage.connector.comment(&opened, &CommentKey::from_id("k"), "copied").await.unwrap();
         if listed_first {
             let listed = stage.list(since).await;
-            assert_eq!(by_itself(listed.last().unwrap()), [was_new.clone()]);
+            assert_eq!(by_itself(listed.last().unwrap()), std::slice::from_ref(&was_new));
         }
         let read = stage.read(&opened.record).await;
         assert_eq!((&read.native[&Field::Status], by_itself(&read)), (&text("open"), vec![was_new.clone()]));

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use super::snapshot::number;
-use super::{PER_PAGE, RequestTracker, html};
+use super::{PER_PAGE, RequestTracker};
+use crate::connectors::html;
+use crate::connectors::rich_text::PlainText;
 use crate::connectors::stated::time;
 use crate::http::{Answer, CallError};
 use crate::model::{Comment, CommentKey, RecordRef};
@@ -121,16 +123,40 @@ impl RequestTracker {
     }
 }
 
-/// The text among the parts of a message: the plain one, else the one in HTML. Files are none.
+/// Kinds of parts that are read, or hold others.
+const READ: [&str; 3] = ["multipart/", "text/plain", "text/html"];
+
+/// The text among the parts of a message: the plain one, else the one in HTML. Files are named below it.
 fn body(parts: &[Value]) -> String {
+    let of = |part: &Value, name: &str| part[name].as_str().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_file = |part: &&Value| !of(part, "Filename").is_empty();
     let of_type = |wanted: &str| {
-        let is_file = |part: &&Value| part["Filename"].as_str().is_some_and(|name| !name.is_empty());
-        let mut own = parts.iter().filter(|part| !is_file(part));
-        let part = own.find(|part| part["ContentType"].as_str().is_some_and(|own| own.starts_with(wanted)));
+        let part = parts.iter().find(|part| !is_file(part) && of(part, "ContentType").starts_with(wanted));
         part.and_then(|part| part["Content"].as_str())
     };
     let plain = of_type("text/plain").map(str::to_owned);
-    plain.or_else(|| of_type("text/html").map(html::text)).unwrap_or_default()
+    let text = plain.or_else(|| of_type("text/html").map(html::text_of)).unwrap_or_default();
+    let mut files = PlainText::default();
+    for part in parts {
+        let (kind, name) = (of(part, "ContentType"), part["Filename"].as_str().unwrap_or_default().trim());
+        let is_image = kind.starts_with("image/");
+        if is_file(&part) {
+            // An image in the text is named there already.
+            if !text.contains(&format!("[image {name}]")) {
+                files.gap(1);
+                files.named(if is_image { "image" } else { "attachment" }, Some(name));
+            }
+        } else if !kind.is_empty() && !READ.iter().any(|read| kind.starts_with(read)) {
+            files.gap(1);
+            files.unsupported(&kind);
+        }
+    }
+    let files = files.finish();
+    match (text.trim().is_empty(), files.is_empty()) {
+        (_, true) => text,
+        (true, false) => files,
+        (false, false) => format!("{}\n\n{files}", text.trim_end()),
+    }
 }
 
 #[cfg(test)]
@@ -148,8 +174,23 @@ mod tests {
             part("text/html", "", "<p>rich</p>"),
             part("text/plain; charset=utf-8", "", "plain"),
         ];
-        assert_eq!(body(&parts), "plain");
-        assert_eq!(body(&parts[..3]), "rich");
-        assert_eq!(body(&parts[..2]), "");
+        assert_eq!(body(&parts), "plain\n\n[attachment notes.txt]");
+        assert_eq!(body(&parts[..3]), "rich\n\n[attachment notes.txt]");
+        assert_eq!(body(&parts[..2]), "[attachment notes.txt]");
+        assert_eq!(body(&parts[3..]), "plain");
+    }
+
+    #[test]
+    fn files_and_what_is_no_text_are_named() {
+        let part = |kind: &str, file: &str, text: &str| json!({"ContentType": kind, "Filename": file, "Content": text});
+        let parts = [
+            part("text/html", "", "<p>see <img src=\"cid:1\" alt=\"a.png\"></p>"),
+            part("image/png", "a.png", ""),
+            part("image/png", "b.png", ""),
+            part("application/pdf", "c.pdf", ""),
+            part("message/rfc822", "", "mail"),
+        ];
+        let named = "[image b.png]\n[attachment c.pdf]\n[unsupported: message/rfc822]";
+        assert_eq!(body(&parts), format!("see [image a.png]\n\n{named}"));
     }
 }

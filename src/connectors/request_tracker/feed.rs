@@ -111,7 +111,7 @@ impl RequestTracker {
         }
         match witnesses.comment {
             Some(comment) if rows.iter().any(|row| witnesses.is_comment(row)) => {
-                self.sight.saw_comment(comment)
+                self.sight.saw_comment(comment);
             }
             // It may be behind this page; the next poll asks again.
             Some(comment) if !is_full => self.still_sees_comments(comment).await?,

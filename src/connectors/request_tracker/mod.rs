@@ -7,7 +7,6 @@
 mod comments;
 mod feed;
 mod hint;
-mod html;
 mod key;
 mod people;
 mod probe;

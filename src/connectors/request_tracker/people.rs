@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::RequestTracker;
+use super::{PER_PAGE, RequestTracker};
 use crate::connectors::Declined;
-use crate::connectors::text::shown;
+use crate::connectors::people::{only, several};
 use crate::http::CallError;
 use crate::model::{Field, Native};
 
@@ -17,29 +17,30 @@ impl RequestTracker {
     pub(super) async fn owner_name(&self, owner: &Native) -> Result<Result<String, Declined>, CallError> {
         let Native::Text(account) = owner else { return Ok(Ok(NOBODY.to_owned())) };
         for field in ["EmailAddress", "Name"] {
-            if let Some(name) = self.user(field, account).await? {
-                return Ok(Ok(name));
+            match self.user(field, account).await? {
+                Ok(name) => return Ok(Ok(name)),
+                Err(0) => {}
+                Err(count) => {
+                    let reason = several(count, "this e-mail address in Request Tracker");
+                    return Ok(Err(Declined { field: Field::Owner, reason }));
+                }
             }
         }
         let reason = format!(
-            "Request Tracker has no user with the e-mail address or name `{}`; create one who may own tickets in \
-             queue {}",
-            shown(account),
+            "Request Tracker has no user with this e-mail address or name; create one who may own tickets in queue {}",
             self.settings.queue
         );
         Ok(Err(Declined { field: Field::Owner, reason }))
     }
 
-    /// The only user with this value; two with one address name nobody.
-    async fn user(&self, field: &str, value: &str) -> Result<Option<String>, CallError> {
+    /// The only user with this value, or how many have it. Disabled users are not listed.
+    async fn user(&self, field: &str, value: &str) -> Result<Result<String, usize>, CallError> {
         let operation = "users.find";
         let wanted = json!([{"field": field, "operator": "=", "value": value}]).to_string();
-        let query = [("query", wanted.as_str()), ("fields", "Name,EmailAddress")];
+        let query = [("query", wanted.as_str()), ("fields", "Name,EmailAddress"), ("per_page", PER_PAGE)];
         let answer = self.ask(operation, &["users"], &query).await?;
         let rows = self.items(operation, &answer)?;
         let same = |row: &&Value| row[field].as_str().is_some_and(|own| own.eq_ignore_ascii_case(value));
-        let mut found = rows.iter().filter(same).filter_map(|row| row["Name"].as_str());
-        let (first, second) = (found.next(), found.next());
-        Ok(first.filter(|_| second.is_none()).map(str::to_owned))
+        Ok(only(rows.iter().filter(same).filter_map(|row| row["Name"].as_str())))
     }
 }

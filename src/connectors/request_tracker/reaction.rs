@@ -193,7 +193,9 @@ mod tests {
     fn by_itself(rows: &[Value]) -> bool {
         let reactions = Reactions::default();
         reactions.set_account("lockstep", true);
-        rows.iter().for_each(|row| reactions.note(7, row));
+        for row in rows {
+            reactions.note(7, row);
+        }
         reactions.of(7).contains_key("Status")
     }
 

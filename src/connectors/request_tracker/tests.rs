@@ -200,6 +200,6 @@ proptest! {
             }
             Err(reason) => prop_assert!(!reason.is_empty() && reason.len() < 1_000, "{}", reason),
         }
-        let _ = html::text(&json.to_string());
+        let _ = crate::connectors::html::text_of(&json.to_string());
     }
 }

@@ -85,7 +85,7 @@ impl RequestTracker {
         let (site, status) = (Box::new(self.endpoint.site(operation, Some(answer))), answer.status);
         if what.contains(BLOCKED) {
             let message = format!("{what}; it is tried again, and succeeds once those tickets are closed");
-            return CallError::Denied { site, status, code: "blocked".to_owned(), message };
+            return CallError::Blocked { site, status, code: String::new(), message };
         }
         if what.contains(PERMISSION_DENIED) {
             let message = format!("{what}; grant the service user ModifyTicket on the queue again");
@@ -160,6 +160,13 @@ impl RequestTracker {
         }
         if has_key(&read.raw, field, key) {
             return Ok(Some(read));
+        }
+        // The answer named another ticket. To give that one the key would take it from its own incident.
+        if custom_field(&read.raw, field).flatten().is_some_and(is_key) {
+            let site = Box::new(self.endpoint.site("tickets.create", None));
+            let message =
+                format!("{record}, which the answer names, bears another key; the new ticket is looked up");
+            return Err(CallError::Unknown { site, status: None, message, retry_after: None });
         }
         if self.give_key(number, key).await.unwrap_or(false) {
             return Ok(self.get(&record).await.ok());

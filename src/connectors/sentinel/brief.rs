@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Sentinel, snapshot};
 use crate::connectors::briefing::{account_name, add, add_all, seconds, text, text_or_empty};
+use crate::connectors::html;
 use crate::connectors::{AlertBrief, Brief};
 use crate::http::{Call, CallError, Priority};
 use crate::model::{RecordKind, RecordRef, SystemName};
@@ -69,7 +70,7 @@ pub(super) fn brief(system: &SystemName, json: &Value) -> Brief {
         severity: text_or_empty(&properties["severity"]),
         url: url.map(str::to_owned),
         created: seconds(&properties["createdTimeUtc"]),
-        description: text(&properties["description"]).map(str::to_owned),
+        description: text(&properties["description"]).map(html::words_of),
         ..Brief::default()
     };
     add_all(&mut brief.products, &additional["alertProductNames"]);

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::wire::{Resource, WireAdditional, WireAlert, WireComment, WireIncident, WireLabel, WireOwner};
 use super::write::UNTITLED;
+use crate::connectors::html;
 use crate::connectors::stated::{
     Stated, account, is_foreign_tag, optional_time, record_id, required, required_time, tags, unreadable,
 };
@@ -94,8 +95,8 @@ fn natives(properties: &WireIncident, status: &str) -> Natives {
     if let Some(title) = properties.title.text().filter(|title| *title != UNTITLED) {
         native.insert(Field::Title, Native::Text(title.to_owned()));
     }
-    if !properties.owner.is_unreadable() {
-        native.insert(Field::Owner, owner(properties.owner.value()));
+    if let Some(owner) = owner(&properties.owner) {
+        native.insert(Field::Owner, owner);
     }
     if labels_are_readable(&properties.labels) {
         let people = labels(properties).filter(|l| is_foreign_tag(l) && !is_redirect_label(l));
@@ -116,11 +117,25 @@ fn verdict(class: Option<&str>, reason: Option<&str>) -> Native {
     }
 }
 
-/// An owner set in Defender may lack an object id, and a display name is no account: compared by UPN, then e-mail
-/// (`sentinel.md` 1.6).
-pub(super) fn owner(owner: Option<&WireOwner>) -> Native {
-    let Some(owner) = owner else { return Native::Empty };
-    account(owner.user_principal_name.text().or(owner.email.text()).or(owner.assigned_to.text()))
+/// An owner set in Defender may lack an object id: compared by UPN, then e-mail (`sentinel.md` 1.6). A group is no account,
+/// and neither is somebody of whom only a display name or an object id is told: that owner is not stated, which must not
+/// look like nobody.
+pub(super) fn owner(stated: &Stated<WireOwner>) -> Option<Native> {
+    let owner = match stated {
+        Stated::Absent | Stated::Null => return Some(Native::Empty),
+        Stated::Unreadable => return None,
+        Stated::Value(owner) => owner,
+    };
+    if owner.owner_type.text().is_some_and(|kind| kind.eq_ignore_ascii_case("group")) {
+        return None;
+    }
+    let told = [&owner.user_principal_name, &owner.email, &owner.assigned_to];
+    let somebody = told.iter().any(|told| told.text().is_some() || told.is_unreadable());
+    match owner.user_principal_name.text().or(owner.email.text()) {
+        Some(name) => Some(account(Some(name))),
+        None if somebody || owner.object_id.id().is_some() => None,
+        None => Some(Native::Empty),
+    }
 }
 
 /// Whether all labels can be read; without those that cannot, people would seem to have taken them off.
@@ -221,6 +236,7 @@ pub(super) fn comment(json: &Value) -> Result<Comment, String> {
         key: CommentKey::from_id(name),
         author: author.map(str::to_owned),
         created: Some(created),
-        text: text.to_owned(),
+        // Typed in the portal or written by a playbook it may be HTML; nothing says so (`sentinel.md` 2.1).
+        text: html::words_of(text),
     })
 }

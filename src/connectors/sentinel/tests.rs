@@ -311,6 +311,85 @@ fn owners_and_labels_are_replaced_with_care() {
     assert_eq!(body(&[(Field::Tags, Native::Empty)])["labels"], json!([{"labelName": "lockstep:t"}]));
 }
 
+/// A group that an incident is assigned to.
+fn group() -> Value {
+    json!({"email": null, "userPrincipalName": null, "assignedTo": "SOC Tier 2",
+        "objectId": "7d6a7e7a-0000-4000-8000-000000000777", "ownerType": "Group"})
+}
+
+#[test]
+fn an_owner_that_is_no_account_is_not_stated_and_kept() {
+    let owned = |owner: Value| {
+        let mut json = incident();
+        json["properties"]["owner"] = owner;
+        json
+    };
+    let mut mailed = group();
+    mailed["email"] = "soc@x.org".into();
+    let no_account = [
+        group(),
+        mailed,
+        json!({"assignedTo": "Ana"}),
+        json!({"objectId": "2046feea-040d-4a46-9e2b-91c2941bfa70"}),
+        json!({"userPrincipalName": 7}),
+    ];
+    for owner in no_account {
+        let json = owned(owner.clone());
+        let read = read(&json);
+        assert!(!read.native.contains_key(&Field::Owner), "{owner}");
+        let body = write::update_body(&read, &patch(&[(Field::Severity, text("High"))], None)).unwrap();
+        let mut kept = owner;
+        kept.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        assert_eq!(body["properties"]["owner"], kept);
+    }
+    let unknown = json!({"objectId": null, "email": "", "assignedTo": " ", "ownerType": "Unknown"});
+    for nobody in [unknown, json!({}), Value::Null] {
+        assert_eq!(read(&owned(nobody)).native[&Field::Owner], Native::Empty);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_without_a_principal_name_does_not_cost_the_update() {
+    let server = Server::start([(200, closed()), (201, incident())]).await;
+    let (connector, current) = (connector(&server), read(&incident()));
+    let close = patch(&[(Field::Status, text("Closed")), (Field::Owner, text("soc tier 2"))], None);
+    let written = connector.update(&current, &close).await.unwrap();
+    assert_eq!(written.declined.iter().map(|d| d.field).collect::<Vec<_>>(), [Field::Owner]);
+    assert_eq!(server.last().body["properties"]["status"], "Closed");
+    assert_eq!(server.last().body["properties"]["owner"], json!({}));
+    let only = patch(&[(Field::Owner, text("soc tier 2"))], None);
+    let written = connector.update(&current, &only).await.unwrap();
+    assert_eq!((written.declined.len(), written.snapshot, server.seen().len()), (1, Some(current), 1));
+    let mut json = incident();
+    json["properties"]["owner"] = group();
+    let written =
+        connector.update(&read(&json), &patch(&[(Field::Owner, text("k@x.org"))], None)).await.unwrap();
+    assert_eq!((written.declined.len(), server.seen().len()), (1, 1), "a group is kept");
+    let fields = [
+        (Field::Title, text("T")),
+        (Field::Severity, text("Low")),
+        (Field::Status, text("New")),
+        (Field::Owner, text("tier 2")),
+    ];
+    let opening = Opening { patch: patch(&fields, None), ..Opening::default() };
+    let written = connector.create(&record(), &opening).await.unwrap();
+    assert_eq!(written.declined.len(), 1);
+    assert!(server.last().body["properties"].get("owner").is_none());
+}
+
+#[test]
+fn a_comment_in_html_is_read_in_words() {
+    let read = |message: &str| {
+        let properties = json!({"message": message, "createdTimeUtc": "2026-09-01T07:19:30Z"});
+        snapshot::comment(&json!({"name": "c1", "properties": properties})).unwrap().text
+    };
+    let report = "<h3>Report</h3><table><tr><td>host7</td><td><a href='https://x.example/1'>clean</a></td></tr></table>";
+    assert_eq!(read(report), "Report\n\nhost7 | clean (https://x.example/1)");
+    for plain in ["1 < 2 &amp; 3", "<script>alert(1)</script>", "<p>x</p> — ana in jira [lockstep 0a.0b]"] {
+        assert_eq!(read(plain), plain);
+    }
+}
+
 #[tokio::test]
 async fn a_stale_etag_is_a_conflict_and_a_write_leaves_once() {
     let stale = json!({"error": {"code": "Conflict", "message": "Newer version of resource exists"}});

@@ -50,13 +50,15 @@ pub(super) struct WireAdditional {
     pub(super) provider_incident_url: Stated<String>,
 }
 
-/// An owner; nobody is stated as four nulls, or not at all.
+/// An owner; nobody is stated as four nulls, or not at all (`sentinel.md` 1.6).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WireOwner {
     pub(super) email: Stated<String>,
     pub(super) assigned_to: Stated<String>,
     pub(super) user_principal_name: Stated<String>,
+    pub(super) object_id: Stated<IdText>,
+    pub(super) owner_type: Stated<String>,
 }
 
 /// A label.

@@ -7,11 +7,10 @@ use uuid::Uuid;
 use super::Sentinel;
 use super::snapshot::ORIGIN_TAG;
 use super::snapshot::{CLOSED, incident, is_redirect_label, owner};
-use super::wire::WireOwner;
 use crate::connectors::microsoft::yielding::{Names, Yielding, names};
-use crate::connectors::stated::verdict_parts;
+use crate::connectors::stated::{Stated, verdict_parts};
 use crate::connectors::text::{MAX_COMMENT, cut, cut_keeping_last_line};
-use crate::connectors::{OWN_TAG, Opening, Written};
+use crate::connectors::{Declined, OWN_TAG, Opening, Written};
 use crate::http::{Call, CallError, Method};
 use crate::model::{CommentKey, Field, Native, Patch, RecordRef, Snapshot};
 
@@ -96,12 +95,16 @@ impl Sentinel {
     /// PUT of the merged incident with its etag; a stale one is a conflict. What is refused goes back to what it was, or
     /// into a form that is not, and the rest is sent again.
     pub(super) async fn replace(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError> {
-        let (operation, mut yielding, mut plain) =
-            ("incidents.update", Yielding::new(patch), Plain::default());
-        loop {
+        let (operation, mut plain) = ("incidents.update", Plain::default());
+        let (patch, mut declined) = takeable(patch, current.native.contains_key(&Field::Owner));
+        let mut yielding = Yielding::new(&patch);
+        while !yielding.patch.is_empty() {
             let body = update_body(current, &yielding.patch).map(|body| plain.applied(body));
             let error = match self.put(operation, &current.record, body).await {
-                Ok(written) => return Ok(Written { declined: yielding.declined, ..written }),
+                Ok(written) => {
+                    declined.extend(yielding.declined);
+                    return Ok(Written { declined, ..written });
+                }
                 Err(error) => error,
             };
             let smaller = yielding.leaves_out(&error, NAMES)
@@ -110,19 +113,19 @@ impl Sentinel {
             if !smaller {
                 return Err(error);
             }
-            if yielding.patch.is_empty() {
-                return Ok(Written {
-                    declined: yielding.declined,
-                    ..Written::new(Some(current.clone()), None)
-                });
-            }
         }
+        // The record can take nothing of it, and stays as it was read.
+        declined.extend(yielding.declined);
+        Ok(Written { declined, ..Written::new(Some(current.clone()), None) })
     }
 
     /// PUT under an id of our choice, without etag: harmless to repeat until somebody edits the incident, so
     /// whoever is in doubt reads first.
     pub(super) async fn put_new(&self, record: &RecordRef, opening: &Opening) -> Result<Written, CallError> {
-        self.put("incidents.create", record, create_body(opening)).await
+        let (patch, declined) = takeable(&opening.patch, true);
+        let opening = Opening { patch, ..opening.clone() };
+        let written = self.put("incidents.create", record, create_body(&opening)).await?;
+        Ok(Written { declined, ..written })
     }
 
     async fn put(
@@ -154,6 +157,27 @@ impl Sentinel {
         let answer = self.endpoint.send(call).await?;
         Ok(PutComment { is_new: answer.status == 201, request_id: answer.request_id })
     }
+}
+
+/// The changes that the service can take, and what it cannot. `states_owner` says whether the record as it is names an
+/// account, or nobody.
+fn takeable(patch: &Patch, states_owner: bool) -> (Patch, Vec<Declined>) {
+    let reason = match patch.native.get(&Field::Owner) {
+        // What is not stated is not written: a group that somebody chose would be lost.
+        Some(_) if !states_owner => {
+            "the incident is assigned to a group, or to somebody without principal name and e-mail, and stays so; assign it \
+             by hand"
+        }
+        // The service resolves principal names. One that is none, such as the name of a group in Defender, whose owner is
+        // free text, would cost the whole update.
+        Some(Native::Text(account)) if !account.contains('@') => {
+            "Sentinel assigns by user principal name (name@domain), and this owner is none; assign the incident by hand"
+        }
+        _ => return (patch.clone(), Vec::new()),
+    };
+    let mut patch = patch.clone();
+    patch.native.remove(&Field::Owner);
+    (patch, vec![Declined { field: Field::Owner, reason: reason.to_owned() }])
 }
 
 /// What became of a comment (`sentinel.md` 2.1: 201, and 200 from the second time on).
@@ -272,9 +296,9 @@ fn settle_verdict(properties: &mut Map<String, Value>) {
 /// The owner as read where it is the same account, since its object id is the safest form; else by UPN alone,
 /// which the service resolves. `{}` means nobody (`sentinel.md` 1.6).
 fn put_owner(properties: &mut Map<String, Value>, native: &Native) {
-    let present = properties.get("owner").and_then(|owner| WireOwner::deserialize(owner).ok());
+    let present = properties.get("owner").map(Stated::deserialize).and_then(Result::ok).unwrap_or_default();
     let value = match native {
-        Native::Text(_) if owner(present.as_ref()) == *native => return,
+        Native::Text(_) if owner(&present).as_ref() == Some(native) => return,
         Native::Text(account) => json!({"userPrincipalName": account}),
         Native::Empty | Native::Set(_) => json!({}),
     };

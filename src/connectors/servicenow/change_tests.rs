@@ -94,6 +94,41 @@ async fn an_owner_whom_nobody_knows_and_a_field_that_is_kept_are_declined() {
 }
 
 #[tokio::test]
+async fn an_owner_with_two_accounts_is_left_out_and_told() {
+    let rig = Rig::new();
+    let made = rig.create(1).await.unwrap();
+    rig.set(&json!({"shared_emails": ["bo@example.org"]}));
+    let fields = [(Field::Owner, "bo@example.org"), (Field::Severity, "1/1")];
+    let written = rig.update(&made.record, &fields, None).await.unwrap();
+    let [declined] = &written.declined[..] else { panic!("{:?}", written.declined) };
+    assert!(
+        declined.reason.contains("2 active accounts") && !declined.reason.contains("bo@"),
+        "{}",
+        declined.reason
+    );
+    let read = written.snapshot.unwrap();
+    assert_eq!((text(&read, Field::Severity), text(&read, Field::Owner)), ("1/1".into(), ANA.into()));
+}
+
+#[tokio::test]
+async fn what_people_write_in_the_html_editor_is_read_in_words() {
+    let rig = Rig::new();
+    rig.set(&json!({"use_html": true}));
+    let made = rig.create(1).await.unwrap();
+    let id = made.record.id.as_str();
+    rig.human(id, &json!({"comment": "1 < 2 & 3\nsecond", "public": true}));
+    let entered = "[code]<p>Contained <strong>host7</strong>&nbsp;&amp; reset</p><ul><li>a</li></ul>[/code]";
+    rig.human(id, &json!({"fields": {"work_notes": entered}}));
+    let copy = "<p>&amp;</p> [code]x[/code]\n\n— Ana in defender [lockstep aa.bb]";
+    rig.connector.comment(&made, &CommentKey::from_id("aa"), copy).await.unwrap();
+    let read = rig.connector.read(&made.record, Depth::Comments).await.unwrap();
+    let Comments::Listed(listed) = &read.comments else { panic!("{:?}", read.comments) };
+    let mut said: Vec<&str> = listed.iter().map(|c| c.text.as_str()).collect();
+    said.sort_unstable();
+    assert_eq!(said, ["1 < 2 & 3\n\nsecond", copy, "Contained host7 & reset\n\na"]);
+}
+
+#[tokio::test]
 async fn comments_are_appended_once_and_read_back_as_they_went() {
     let rig = Rig::new();
     let made = rig.create(1).await.unwrap();

@@ -108,7 +108,7 @@ fn entry<'r>(row: &'r Value, ids: &[&str]) -> Result<(&'r str, Comment), String>
         key: CommentKey::from_id(key),
         author: filled(row, "sys_created_by").map(str::to_owned),
         created: Some(created),
-        text: markup::mended(&text.replace("\r\n", "\n")),
+        text: markup::read(&text.replace("\r\n", "\n")),
     };
     Ok((id, comment))
 }

@@ -1,30 +1,17 @@
 //! Users and groups by name: looked up once, and kept for a while.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::ServiceNow;
 use super::query::{self, Query, is_sys_id};
 use super::snapshot::filled;
+use crate::connectors::people::{self, Known, several};
 use crate::http::CallError;
-
-/// How long a name is known for; people change names rarely.
-const LIFETIME: Duration = Duration::from_mins(30);
-/// Names kept.
-const MOST: usize = 1_000;
 
 const LIST: &str = "people.list";
 
-/// A table and a name in it, in lower case.
-type Name = (&'static str, String);
-
-/// `sys_id`s by name, and since when they are known.
-#[derive(Debug, Default)]
-pub(super) struct People(Mutex<HashMap<Name, (Instant, String)>>);
+/// `sys_id`s by table and name, in lower case.
+pub(super) type People = Known<(&'static str, String)>;
 
 /// A table of people, and the fields that name them.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +47,7 @@ impl ServiceNow {
             directory.fields.iter().map(|field| format!("{field}={name}")).collect();
         let encoded = format!("{}^active=true", alternatives.join("^OR"));
         let fields = [&["sys_id", "active"], directory.fields].concat().join(",");
-        let query = Query { encoded: &encoded, fields: &fields, limit: "5" };
+        let query = Query { encoded: &encoded, fields: &fields, limit: "50" };
         let (rows, _) = self.rows(LIST, directory.table, &query).await?;
         let found = only(&rows, directory, &name);
         if let Ok(id) = &found {
@@ -77,30 +64,10 @@ fn only(rows: &[Value], directory: Directory, name: &str) -> Result<String, Stri
         filled(row, "active") != Some("false")
             && fields.filter_map(|field| filled(row, field)).any(|own| own.to_lowercase() == name)
     };
-    let mut ids: Vec<&str> = rows.iter().filter(bears).filter_map(|row| filled(row, "sys_id")).collect();
-    ids.sort_unstable();
-    ids.dedup();
+    let found = people::only(rows.iter().filter(bears).filter_map(|row| filled(row, "sys_id")));
     let (table, by) = (directory.table, directory.fields.join(" or "));
-    match ids[..] {
-        [id] => Ok(id.to_owned()),
-        [] => {
-            Err(format!("{table} has nobody active with {by} `{name}` (or lockstep's user may not read it)"))
-        }
-        _ => Err(format!("{table} has several with {by} `{name}`; it is not known which is meant")),
-    }
-}
-
-impl People {
-    fn get(&self, known: &Name) -> Option<String> {
-        let names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.get(known).filter(|(since, _)| since.elapsed() < LIFETIME).map(|(_, id)| id.clone())
-    }
-
-    fn keep(&self, known: Name, id: &str) {
-        let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() >= MOST {
-            names.clear();
-        }
-        names.insert(known, (Instant::now(), id.to_owned()));
-    }
+    found.map_err(|count| match count {
+        0 => format!("{table} has nobody active with this {by} (or lockstep's user may not read it)"),
+        count => several(count, &format!("this {by} in {table}")),
+    })
 }

@@ -166,6 +166,7 @@ fn refusal(operation: &'static str, status: u16, kind: &str, body: &Value) -> &'
         Meaning::AsStated => "as stated",
         Meaning::Gone => "gone",
         Meaning::Denied(_) => "denied",
+        Meaning::Blocked(_) => "blocked",
         Meaning::Failed(_) => "failed",
         Meaning::Blocked(_) => "blocked",
     }

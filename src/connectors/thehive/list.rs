@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::TheHive;
+use super::alert;
 use super::memory::Half;
 use super::query::{filter, first, millis, rising, since};
 use super::sight::touched;
 use super::snapshot::{case_of, comment, keys};
-use super::{alert, markdown};
-use crate::connectors::text::shown;
+use crate::connectors::text::{is_marked, shown};
 use crate::connectors::{Malformed, Page, PageToken};
 use crate::http::CallError;
 use crate::model::{Comment, Comments, Lifecycle, Natives, RecordId, RecordRef, Snapshot};
@@ -244,7 +244,7 @@ impl TheHive {
     /// Copies that lockstep wrote are known already.
     fn is_own_copy(&self, comment: &Comment) -> bool {
         let own = comment.author.as_deref().is_some_and(|a| a.eq_ignore_ascii_case(&self.account()));
-        own && markdown::is_marked(&comment.text)
+        own && is_marked(&comment.text)
     }
 
     async fn cases(&self, ids: &[String]) -> Result<Vec<Snapshot>, CallError> {

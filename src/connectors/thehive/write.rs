@@ -46,7 +46,7 @@ impl TheHive {
                     return Err(advised(error, current, patch));
                 }
                 tracing::warn!(%record, %error, "the status is written alone; the rest follows");
-                rest.iter().for_each(|member| drop(body.remove(member)));
+                body.retain(|member, _| !rest.contains(member));
                 continue;
             }
             if left.is_empty() && body.contains_key("assignee") {
@@ -256,12 +256,7 @@ fn advised(error: CallError, current: &Snapshot, patch: &Patch) -> CallError {
             if closes(current, patch) && message.to_lowercase().contains("mandatory") =>
         {
             let advice = "fill them in, or give them in close_fields; the close is tried again";
-            CallError::Denied {
-                site,
-                status,
-                code: "blocked".to_owned(),
-                message: format!("{message}; {advice}"),
-            }
+            CallError::Blocked { site, status, code: String::new(), message: format!("{message}; {advice}") }
         }
         CallError::Refused { site, status: code, code: name, message } if closes(current, patch) => {
             let advice = "if mandatory custom fields are lacking, give them in close_fields";

@@ -48,7 +48,14 @@ impl Jira {
         if self.knows(&wanted) {
             let other = format!("x{wanted}");
             self.knows(&other);
-            found.extend([user(&other, &self.settings, base), user(&wanted, &self.settings, base)]);
+            found.push(user(&other, &self.settings, base));
+            if self.settings.shared_emails.contains(&wanted) {
+                // An account of its own but for the address.
+                let mut admin = user(&format!("admin-{wanted}"), &self.settings, base);
+                admin["emailAddress"] = wanted.as_str().into();
+                found.push(admin);
+            }
+            found.push(user(&wanted, &self.settings, base));
         }
         Ok(Value::Array(found))
     }
@@ -68,7 +75,12 @@ impl Jira {
             return Err(refusal(400, "The permissions query parameter is required."));
         }
         let of = |name: &str| {
-            let has = name != "TRANSITION_ISSUES" || self.settings.may_transition;
+            let has = match name {
+                "TRANSITION_ISSUES" => self.settings.may_transition,
+                "EDIT_ISSUES" => self.settings.may_edit,
+                "ADD_COMMENTS" => self.settings.may_comment,
+                _ => true,
+            };
             let row =
                 json!({"id": "10", "key": name, "name": name, "type": "PROJECT", "havePermission": has});
             (name.to_owned(), row)

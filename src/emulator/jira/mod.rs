@@ -10,12 +10,29 @@
 //! spaces; transitions have misleading names, screens and required fields; the resolution stays when an issue is
 //! reopened; writes to one issue are limited, and a 429 of Cloud says which limit it is about (`rate_limit_reason` for
 //! those that faults bring: `jira-quota-global-based`, `jira-quota-tenant-based`, `jira-burst-based`,
-//! `jira-per-issue-on-write` or null); a write without effect moves `updated` all the same. The settings
-//! (`PATCH /control/jira/settings`, see [`settings`]) switch more on.
+//! `jira-per-issue-on-write` or null); a write without effect moves `updated` all the same. Who brings a wrong
+//! password to Cloud is answered as a stranger, and told so by a header alone. An issue that was deleted and one that the
+//! caller may not see are answered alike in Cloud; Data Center says which. A query that names a project which the caller
+//! does not see is refused.
+//!
+//! The settings (`PATCH /control/jira/settings`, see [`settings`]) switch more on:
+//!
+//! - `anonymous`: every caller is a stranger; `project_lost`: the service user sees no project, and no header says so;
+//! - `page_end`: how a search of Cloud says that it ends: `stated`, `unclear` (`isLast` is false, and there is no token),
+//!   `silent` (neither), `both` (the last page has a token);
+//! - `hidden_fields`: fields that transitions take and demand, and that their metadata leave out;
+//! - `required_on_close` demands further fields, `off_closing_screen` takes some off the screen, `closing_screen` and
+//!   `post_resolution` say what a close does without one, `reopen_clears_resolution` whether a resolution is left over on a reopened issue (it is);
+//! - `blocked`: a close that cannot be made now, since sub-tasks are open: `not-offered` (a condition hides the transition)
+//!   or `refused` (a validator refuses it in words that name no field);
+//! - `locked_fields` are refused by name, `refuse_edits` refuses every edit and names nothing, `may_edit`, `may_comment` and
+//!   `may_transition` take a permission away, `closed_readonly` refuses edits of closed issues;
+//! - `required_on_create`: fields without which no issue can be opened.
 //!
 //! Seeds and edits take the common words of all ticket systems: `title`, `status`, `verdict`, `severity`, `owner`,
 //! `tags`, `comment`, `notes`, `key`, `delete`; and of Jira's own: `status_name`, `resolution`, `labels` (all of them,
-//! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment).
+//! lockstep's included), `project` (a move: the key changes, the id stays), `archived`, `internal` (of a comment). In
+//! Cloud a `comment` may be a document with nodes of any kind, in Data Center a text is markup; the edit is not checked.
 
 mod fields;
 mod issue;
@@ -25,6 +42,7 @@ mod person;
 mod search;
 mod settings;
 mod store;
+mod stranger;
 mod text;
 mod workflow;
 mod write;
@@ -35,15 +53,15 @@ mod tests;
 
 use serde_json::{Value, json};
 
-use super::desk::{Desk, Surroundings, USER, has_password};
+use super::desk::{Desk, Surroundings, USER};
 use super::faults::{FaultKind, Plan, http_date};
 use super::ledger::Actor;
-use super::login::bearer;
 use super::options::CLIENT_SECRET;
 use super::settings::merged;
 use super::wire::{Refusal, Reply, Request};
 use settings::{Deployment, RateLimitReason, Settings};
 pub(super) use store::Jira;
+use stranger::{Caller, unauthenticated};
 
 /// What an answer is: one that did something, or a refusal.
 type Outcome = Result<Reply, Reply>;
@@ -69,15 +87,6 @@ fn no_issue() -> Reply {
 }
 
 impl Jira {
-    /// Whether the request comes from the service user.
-    fn admits(&self, request: &Request) -> bool {
-        let is_known = |token: &str| {
-            token == CLIENT_SECRET && self.settings.deployment == Deployment::DataCenter
-                || self.tokens.iter().any(|issued| issued == token)
-        };
-        has_password(request) || bearer(request).is_some_and(is_known)
-    }
-
     /// A 429 that says which limit it is about. Only Cloud does.
     fn rate_limited(&self, reply: Reply, reason: Option<RateLimitReason>) -> Reply {
         match reason.filter(|_| self.settings.deployment == Deployment::Cloud) {
@@ -105,7 +114,7 @@ impl Jira {
         &mut self,
         request: &Request,
         path: &[&str],
-        plan: &Plan,
+        (plan, caller): (&Plan, Caller),
         around: &mut Surroundings<'_>,
     ) -> Outcome {
         let version = match self.settings.deployment {
@@ -116,6 +125,10 @@ impl Jira {
         // Cloud still has version 2; lockstep does not use it, so it is no help here.
         if *v != version && *v != "latest" {
             return Err(refusal(404, ""));
+        }
+        let is_login = rest == ["myself"];
+        if caller == Caller::Stranger || caller == Caller::Shut && !is_login {
+            return self.shut_out(request, rest, caller);
         }
         match (request.method.as_str(), rest) {
             ("POST", ["issue"]) => self.create(request, around),
@@ -175,12 +188,12 @@ impl Desk for Jira {
         if request.method == "POST" && path == ["oauth", "token"] {
             return self.token(request).with("date", date);
         }
-        if !self.admits(request) {
-            let text = "Client must be authenticated to access this resource.";
-            return refusal(401, text).with("www-authenticate", "OAuth realm=\"jira\"").with("date", date);
-        }
-        let reply = self.route(request, path, plan, around).unwrap_or_else(|refused| refused);
-        reply.with("date", date).with("x-arequestid", "0e2f6e3bb6b1a0b5")
+        let caller = self.caller(request);
+        let reply = match caller {
+            Caller::Refused => unauthenticated(),
+            _ => self.route(request, path, (plan, caller), around).unwrap_or_else(|refused| refused),
+        };
+        self.with_caller(reply, caller).with("date", date).with("x-arequestid", "0e2f6e3bb6b1a0b5")
     }
 
     fn failure(&self, status: u16) -> Reply {

@@ -27,7 +27,8 @@ struct Edit {
     owner: Option<Option<String>>,
     tags: Option<Vec<String>>,
     labels: Option<Vec<String>>,
-    comment: Option<String>,
+    /// A text, or a body in the form of the deployment.
+    comment: Option<Value>,
     internal: bool,
     notes: Option<String>,
     key: Option<String>,
@@ -120,12 +121,15 @@ impl Jira {
     fn say(
         &mut self,
         id: u64,
-        comment: &str,
+        comment: &Value,
         internal: bool,
         actor: &Actor,
         around: &mut Surroundings<'_>,
     ) -> Result<(), Refusal> {
-        let body = text::rich(comment, self.settings.deployment);
+        let body = match comment {
+            Value::String(words) => text::rich(words, self.settings.deployment),
+            body => body.clone(),
+        };
         let said = self.remark(id, actor, around, (body, internal, Vec::new()));
         said.map(drop).map_err(|reply| told(&reply))
     }

@@ -7,6 +7,8 @@ use super::super::desk::Surroundings;
 use super::super::wire::{Reply, Request};
 use super::issue::Issue;
 use super::jql::{self, Clause, Query};
+use super::settings::PageEnd;
+use super::stranger::no_such_project;
 use super::write::{PROJECTS, words};
 use super::{Jira, Outcome, base, refusal};
 
@@ -52,7 +54,17 @@ impl Jira {
         let shown: Vec<Value> = page.iter().map(|issue| self.row(issue, &ask, around)).collect();
         let is_last = rest.len() <= ask.most;
         let mut answer = json!({"issues": shown, "isLast": is_last});
-        if let (false, Some(last)) = (is_last, page.last()) {
+        let more = match self.settings.page_end {
+            PageEnd::Stated => !is_last,
+            PageEnd::Both => true,
+            PageEnd::Unclear | PageEnd::Silent => false,
+        };
+        match self.settings.page_end {
+            PageEnd::Unclear => answer["isLast"] = false.into(),
+            PageEnd::Silent => drop(answer.as_object_mut().and_then(|members| members.remove("isLast"))),
+            PageEnd::Stated | PageEnd::Both => {}
+        }
+        if let (true, Some(last)) = (more, page.last()) {
             let rank: Vec<String> = ask.query.rank(last).iter().map(ToString::to_string).collect();
             answer["nextPageToken"] = rank.join("_").into();
         }
@@ -100,6 +112,16 @@ impl Jira {
         rows
     }
 
+    /// A project that the query of a search names.
+    pub(super) fn project_asked_for(&self, request: &Request) -> Result<Option<String>, Reply> {
+        let known: &[&str] = match self.settings.deployment {
+            super::Deployment::Cloud => &CLOUD,
+            super::Deployment::DataCenter => &DATA_CENTER,
+        };
+        let ask = self.ask(request, known)?;
+        Ok(project_in(&ask.query.clause, &|_| true).map(str::to_owned))
+    }
+
     fn ask(&self, request: &Request, known: &[&str]) -> Result<Ask, Reply> {
         let body = if request.method == "POST" {
             request.json().ok_or_else(|| {
@@ -114,11 +136,8 @@ impl Jira {
         }
         let text = body["jql"].as_str().unwrap_or_default();
         let query = jql::parse(text, self.settings.zone_hours).map_err(|why| refusal(400, &why))?;
-        if let Some(project) = unknown_project(&query.clause) {
-            return Err(refusal(
-                400,
-                &format!("The value '{project}' does not exist for the field 'project'."),
-            ));
+        if let Some(project) = project_in(&query.clause, &|key| !PROJECTS.contains(&key)) {
+            return Err(no_such_project(project));
         }
         let list = |name: &str| -> Vec<String> {
             body[name].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
@@ -163,10 +182,13 @@ fn is_unbounded(clause: &Clause) -> bool {
     }
 }
 
-fn unknown_project(clause: &Clause) -> Option<&str> {
+/// A project that the query names, of those that are meant.
+fn project_in<'q>(clause: &'q Clause, meant: &impl Fn(&str) -> bool) -> Option<&'q str> {
     match clause {
-        Clause::All(clauses) | Clause::Any(clauses) => clauses.iter().find_map(unknown_project),
-        Clause::Project(key) if !PROJECTS.contains(&key.as_str()) => Some(key),
+        Clause::All(clauses) | Clause::Any(clauses) => {
+            clauses.iter().find_map(|clause| project_in(clause, meant))
+        }
+        Clause::Project(key) if meant(key) => Some(key),
         Clause::Project(_) | Clause::Label(_) | Clause::UpdatedFrom(_) => None,
     }
 }

@@ -27,26 +27,44 @@ pub(super) struct Settings {
     pub(super) comments_inline: usize,
     /// The offset of the account's time zone from UTC, in hours.
     pub(super) zone_hours: i8,
+    /// Whether every caller is a stranger, as after a token has expired.
+    pub(super) anonymous: bool,
+    /// Whether the service user does not see the projects any more.
+    pub(super) project_lost: bool,
+    /// How a search of Cloud says that it ends.
+    pub(super) page_end: PageEnd,
     /// Which workflow the project has.
     pub(super) workflow: Workflow,
     /// Whether the closing transition has a screen (resolution and comment).
     pub(super) closing_screen: bool,
+    /// Fields that this screen lacks, such as `resolution`.
+    pub(super) off_closing_screen: Vec<String>,
     /// The resolution that a post function sets where there is no screen.
     pub(super) post_resolution: Option<String>,
     /// The resolutions of the site.
     pub(super) resolutions: Vec<String>,
     /// Further fields that the closing screen demands, such as `customfield_10051`.
     pub(super) required_on_close: Vec<String>,
+    /// Fields that the metadata of transitions leave out.
+    pub(super) hidden_fields: Vec<String>,
+    /// Whether sub-tasks are open, which keeps issues from being closed.
+    pub(super) blocked: Blocked,
     /// Whether a reopening clears the resolution.
     pub(super) reopen_clears_resolution: bool,
     /// Whether issues in a status of the category done refuse edits.
     pub(super) closed_readonly: bool,
     /// Fields that are on neither create nor edit screen.
     pub(super) locked_fields: Vec<String>,
+    /// Whether every edit is refused in words that name no field.
+    pub(super) refuse_edits: bool,
+    /// Fields that the create screen demands.
+    pub(super) required_on_create: Vec<String>,
     /// Whether an automation takes the labels off every new issue.
     pub(super) strip_labels: bool,
     /// Whether users hide their e-mail.
     pub(super) hide_emails: bool,
+    /// Addresses that a second active account has, too: the administrator's account of the same person.
+    pub(super) shared_emails: Vec<String>,
     /// What an automation does to issues that were just moved to Done.
     pub(super) automation: Automation,
     /// So many of the next writes collide (409).
@@ -59,6 +77,10 @@ pub(super) struct Settings {
     pub(super) rate_limit_reason: Option<RateLimitReason>,
     /// Whether the account may change an issue's status.
     pub(super) may_transition: bool,
+    /// Whether it may edit fields.
+    pub(super) may_edit: bool,
+    /// Whether it may comment.
+    pub(super) may_comment: bool,
 }
 
 impl Default for Settings {
@@ -83,22 +105,33 @@ impl Default for Settings {
             page_cap: 20,
             comments_inline: 20,
             zone_hours: 1,
+            anonymous: false,
+            project_lost: false,
+            page_end: PageEnd::Stated,
             workflow: Workflow::Open,
             closing_screen: true,
+            off_closing_screen: Vec::new(),
             post_resolution: None,
             resolutions: resolutions.map(str::to_owned).into(),
             required_on_close: Vec::new(),
+            hidden_fields: Vec::new(),
+            blocked: Blocked::Off,
             reopen_clears_resolution: false,
             closed_readonly: false,
             locked_fields: Vec::new(),
+            refuse_edits: false,
+            required_on_create: Vec::new(),
             strip_labels: false,
             hide_emails: false,
+            shared_emails: Vec::new(),
             automation: Automation::Off,
             conflicts: 0,
             ignore_jql: false,
             per_issue_limit: true,
             rate_limit_reason: Some(RateLimitReason::JiraBurstBased),
             may_transition: true,
+            may_edit: true,
+            may_comment: true,
         }
     }
 }
@@ -131,6 +164,32 @@ impl RateLimitReason {
             Self::JiraPerIssueOnWrite => "jira-per-issue-on-write",
         }
     }
+}
+
+/// How a search of Cloud says that it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PageEnd {
+    /// The last page says so, and has no token.
+    Stated,
+    /// No page has a token, and none says that it is the last.
+    Unclear,
+    /// No page has a token or a word.
+    Silent,
+    /// The last page says so, and has a token.
+    Both,
+}
+
+/// Whether issues can be closed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Blocked {
+    /// They can.
+    Off,
+    /// A condition hides the transitions.
+    NotOffered,
+    /// A validator refuses them, and names no field.
+    Refused,
 }
 
 /// The workflow of the project.

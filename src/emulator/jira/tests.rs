@@ -145,3 +145,106 @@ fn reconciled_issues_are_judged_fresh() {
     let fresh = send(&mut caller, "POST", "3/search/jql", &ask(json!([id])));
     assert_eq!(fresh.value()["issues"], json!([{"id": id.to_string()}]));
 }
+
+const WRONG_PASSWORD: &str = "Basic bG9ja3N0ZXA6ZXhwaXJlZA==";
+
+fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+    reply.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+}
+
+/// Status and body of what a caller is told who sees no project.
+fn told(caller: &mut Caller, who: &str, version: &str, search: &str) -> Vec<(u16, Value)> {
+    let id = open(caller, &json!({"title": "t"}));
+    let calls = [
+        ("GET", "myself".to_owned(), Value::Null),
+        ("POST", search.to_owned(), json!({"jql": "labels = x AND updated >= 0"})),
+        ("POST", search.to_owned(), json!({"jql": "labels = x AND (project = SOC OR labels = x)"})),
+        ("GET", format!("issue/{id}"), Value::Null),
+        ("POST", format!("issue/{id}/transitions"), json!({"transition": {"id": "41"}})),
+        ("POST", "issue".to_owned(), json!({"fields": new_issue()})),
+    ];
+    let send = |(method, path, body): (&str, String, Value)| {
+        let reply = caller.send_as(who, method, &format!("/jira/rest/api/{version}/{path}"), &body);
+        (reply.status, reply.value().clone())
+    };
+    calls.map(send).to_vec()
+}
+
+#[test]
+fn cloud_answers_a_stranger_as_if_nothing_were_there() {
+    for (who, settings) in [(WRONG_PASSWORD, json!({})), (SERVICE_USER, json!({"anonymous": true}))] {
+        let mut caller = caller(&settings);
+        let told = told(&mut caller, who, "3", "search/jql");
+        assert_eq!(
+            told.iter().map(|(status, _)| *status).collect::<Vec<_>>(),
+            [401, 200, 400, 404, 404, 400]
+        );
+        assert_eq!(told[1].1, json!({"issues": [], "isLast": true}));
+        assert_eq!(
+            told[2].1["errorMessages"],
+            json!(["The value 'SOC' does not exist for the field 'project'."])
+        );
+        assert_eq!(told[5].1["errors"], json!({"project": "valid project is required"}));
+        let reply = caller.send_as(who, "GET", "/jira/rest/api/3/issue/9", &Value::Null);
+        assert_eq!(header(&reply, "x-seraph-loginreason"), Some("AUTHENTICATED_FAILED"));
+        // As of an issue that was deleted.
+        assert_eq!(reply.value(), &told[3].1);
+        assert_eq!(caller.world.ledger.entries().len(), 1, "nothing was written but the issue itself");
+    }
+}
+
+#[test]
+fn who_lost_the_project_is_known_and_sees_nothing() {
+    let mut cloud = caller(&json!({"project_lost": true}));
+    let told_by_cloud = told(&mut cloud, SERVICE_USER, "3", "search/jql");
+    assert_eq!(told_by_cloud.iter().map(|(s, _)| *s).collect::<Vec<_>>(), [200, 200, 400, 404, 404, 400]);
+    let reply = send(&mut cloud, "GET", "3/issue/9", &json!(null));
+    assert_eq!(header(&reply, "x-seraph-loginreason"), None);
+    let mut center = caller(&json!({"project_lost": true, "deployment": "data-center"}));
+    let told_by_center = told(&mut center, SERVICE_USER, "2", "search");
+    assert_eq!(told_by_center.iter().map(|(s, _)| *s).collect::<Vec<_>>(), [200, 200, 400, 403, 403, 400]);
+}
+
+#[test]
+fn data_center_tells_strangers_to_log_in() {
+    let mut caller = caller(&json!({"anonymous": true, "deployment": "data-center"}));
+    let told = told(&mut caller, SERVICE_USER, "2", "search");
+    assert_eq!(told.iter().map(|(s, _)| *s).collect::<Vec<_>>(), [401, 200, 400, 401, 401, 400]);
+    assert_eq!(told[1].1["total"], 0);
+    let reply = send(&mut caller, "GET", "2/issue/9", &json!(null));
+    assert_eq!(header(&reply, "x-ausername"), Some("anonymous"));
+}
+
+#[test]
+fn a_blocked_close_is_hidden_or_refused_and_names_no_field() {
+    let mut caller = caller(&json!({"blocked": "not-offered"}));
+    let id = open(&mut caller, &json!({"title": "t"}));
+    let path = format!("3/issue/{id}/transitions");
+    let mut offers = |query: &str| {
+        let reply = send(&mut caller, "GET", &format!("{path}{query}"), &json!(null));
+        let rows = reply.value()["transitions"].as_array().cloned().unwrap_or_default();
+        rows.iter().map(|row| (row["id"].clone(), row["isAvailable"].clone())).collect::<Vec<_>>()
+    };
+    assert!(!offers("").iter().any(|(id, _)| id == "41"));
+    assert!(offers("?includeUnavailableTransitions=true").contains(&(json!("41"), json!(false))));
+    let close = json!({"transition": {"id": "41"}, "fields": {"resolution": {"name": "Done"}}});
+    assert_eq!(send(&mut caller, "POST", &path, &close).status, 400);
+    caller.world.at_desk(System::Jira, |desk, _| desk.set(&json!({"blocked": "refused"}))).unwrap();
+    let refused = send(&mut caller, "POST", &path, &close);
+    assert_eq!((refused.status, &refused.value()["errors"]), (400, &json!({})));
+    caller.world.at_desk(System::Jira, |desk, _| desk.set(&json!({"blocked": "off"}))).unwrap();
+    assert_eq!(send(&mut caller, "POST", &path, &close).status, 204);
+}
+
+#[test]
+fn metadata_can_leave_out_what_a_transition_demands() {
+    let mut caller = caller(&json!({"hidden_fields": ["resolution"]}));
+    let id = open(&mut caller, &json!({"title": "t"}));
+    let path = format!("3/issue/{id}/transitions");
+    let shown = send(&mut caller, "GET", &format!("{path}?expand=transitions.fields"), &json!(null));
+    assert!(!shown.value().to_string().contains("\"resolution\""), "{}", shown.value());
+    let bare = send(&mut caller, "POST", &path, &json!({"transition": {"id": "41"}}));
+    assert_eq!(bare.value()["errors"], json!({"resolution": "resolution is required."}));
+    let whole = json!({"transition": {"id": "41"}, "fields": {"resolution": {"name": "Done"}}});
+    assert_eq!(send(&mut caller, "POST", &path, &whole).status, 204);
+}

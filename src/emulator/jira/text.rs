@@ -54,7 +54,8 @@ fn unescaped(text: &str) -> String {
             _ => out.push(c),
         }
     }
-    out.replace("&#92;", "\\").replace("&#38;", "&")
+    let entities = [("&#92;", "\\"), ("&#35;", "#"), ("&#45;", "-"), ("&#46;", "."), ("&#38;", "&")];
+    entities.iter().fold(out, |text, (entity, plain)| text.replace(entity, plain))
 }
 
 /// Why a text is not in the form of the deployment (the description of the API calls the field by its name).

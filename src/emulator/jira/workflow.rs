@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::not_on_screen;
 use super::issue::{Issue, VERDICT_FIELD, number_of};
-use super::settings::{Automation, Settings, Workflow};
+use super::settings::{Automation, Blocked, Settings, Workflow};
 
 /// A status.
 #[derive(Debug)]
@@ -69,11 +69,12 @@ const REVIEW: Transition = Transition { id: "31", name: "Close", to: IN_REVIEW }
 const RESOLVE: Transition = Transition { id: "41", name: "Finish", to: DONE };
 const REOPEN: Transition = Transition { id: "61", name: "Resume", to: IN_PROGRESS };
 
-/// What can be done to an issue now.
+/// What leads on from where an issue is.
 pub(super) fn offered(issue: &Issue, settings: &Settings) -> Vec<Transition> {
     if !settings.may_transition || issue.archived {
         return Vec::new();
     }
+
     match (settings.workflow, issue.status) {
         (Workflow::Open, at) => {
             [BACKLOG, START, REVIEW, RESOLVE].into_iter().filter(|t| t.to != at).collect()
@@ -86,6 +87,16 @@ pub(super) fn offered(issue: &Issue, settings: &Settings) -> Vec<Transition> {
 }
 
 impl Transition {
+    /// Whether a condition keeps it from being taken now.
+    pub(super) fn is_available(&self, settings: &Settings) -> bool {
+        settings.blocked != Blocked::NotOffered || !self.closes()
+    }
+
+    /// Whether it leads to a status of the category done.
+    pub(super) fn closes(&self) -> bool {
+        STATUSES[self.to].category == "done"
+    }
+
     fn has_screen(&self, settings: &Settings) -> bool {
         self.to == DONE && settings.closing_screen
     }
@@ -94,10 +105,12 @@ impl Transition {
         let mut json = json!({
             "id": self.id, "name": self.name, "to": STATUSES[self.to].json(base),
             "hasScreen": self.has_screen(settings), "isGlobal": settings.workflow == Workflow::Open,
-            "isInitial": false, "isAvailable": true, "isConditional": false, "looped": false,
+            "isInitial": false, "isAvailable": self.is_available(settings), "isConditional": false, "looped": false,
         });
         if with_fields {
-            json["fields"] = Value::Object(self.fields(settings));
+            let mut fields = self.fields(settings);
+            fields.retain(|name, _| !settings.hidden_fields.contains(name));
+            json["fields"] = Value::Object(fields);
         }
         json
     }
@@ -122,6 +135,7 @@ impl Transition {
         for name in &settings.required_on_close {
             fields.insert(name.clone(), field(name, "string", true));
         }
+        fields.retain(|name, _| !settings.off_closing_screen.contains(name));
         fields
     }
 

@@ -7,7 +7,8 @@ use super::super::ledger::Actor;
 use super::super::wire::{Reply, Request};
 use super::fields::{label_operation, not_on_screen};
 use super::issue::{Issue, to_millis};
-use super::workflow::{automate, offered};
+use super::settings::Blocked;
+use super::workflow::{Transition, automate, offered};
 use super::{Jira, Outcome, base, field_refusal, no_issue, refusal, text, wrong};
 
 pub(super) const PROJECTS: [&str; 2] = ["SOC", "OPS"];
@@ -72,6 +73,12 @@ impl Jira {
         if !fields.contains_key("summary") {
             return Err(wrong("summary", "You must specify a summary of the issue."));
         }
+        let lacking = self.settings.required_on_create.iter().filter(|name| !fields.contains_key(*name));
+        let lacking: Map<String, Value> =
+            lacking.map(|name| (name.clone(), format!("{name} is required.").into())).collect();
+        if !lacking.is_empty() {
+            return Err(field_refusal(&lacking));
+        }
         let mut issue = blank(&project, &kind, around.now);
         self.set_fields(&mut issue, &fields, true)?;
         for property in body.get("properties").and_then(Value::as_array).into_iter().flatten() {
@@ -96,10 +103,17 @@ impl Jira {
         if issue.archived {
             return Err(refusal(403, "The issue is archived."));
         }
-        if self.settings.closed_readonly && issue.is_done() {
+        if self.settings.refuse_edits || self.settings.closed_readonly && issue.is_done() {
             return Err(refusal(
                 400,
                 "You are not allowed to edit this issue due to the current status in the workflow.",
+            ));
+        }
+        if !self.settings.may_edit {
+            // Who may not edit is told so of each field, as if it were on no screen.
+            let named = members(&body, "fields").into_iter().chain(members(&body, "update"));
+            return Err(field_refusal(
+                &named.map(|(name, _)| (name.clone(), not_on_screen(&name).into())).collect(),
             ));
         }
         // A status here is ignored (`ticketing.md` 2.4).
@@ -130,7 +144,9 @@ impl Jira {
         let with_fields = request.option("expand").is_some_and(|e| e.contains("transitions.fields"));
         let base = base(around, &self.settings);
         let offers = offered(issue, &self.settings);
-        let rows: Vec<Value> = offers.iter().map(|t| t.json(with_fields, &self.settings, &base)).collect();
+        let all = request.option("includeUnavailableTransitions") == Some("true");
+        let shown = offers.iter().filter(|offer| all || offer.is_available(&self.settings));
+        let rows: Vec<Value> = shown.map(|t| t.json(with_fields, &self.settings, &base)).collect();
         Ok(Reply::json(200, json!({"expand": "transitions", "transitions": rows})))
     }
 
@@ -146,7 +162,8 @@ impl Jira {
         let issue = self.current(id)?;
         let wanted = body.get("transition").and_then(|t| t["id"].as_str()).unwrap_or_default();
         let offers = offered(&issue, &self.settings);
-        let Some(step) = offers.into_iter().find(|offer| offer.id == wanted) else {
+        let can = |offer: &Transition| offer.id == wanted && offer.is_available(&self.settings);
+        let Some(step) = offers.into_iter().find(can) else {
             let text = format!(
                 "It seems that you have tried to perform a workflow operation ({wanted}) that is not \
                                 valid for the current state of this issue ({}).",
@@ -154,6 +171,9 @@ impl Jira {
             );
             return Err(refusal(400, &text));
         };
+        if self.settings.blocked == Blocked::Refused && step.closes() {
+            return Err(refusal(400, "All sub-tasks must be closed before this issue can be closed."));
+        }
         let settings = self.settings.clone();
         let has_screen = step.json(false, &settings, "")["hasScreen"] == true;
         let mut note = None;
@@ -209,6 +229,9 @@ impl Jira {
         self.may_write(id, around.now)?;
         if self.current(id)?.archived {
             return Err(refusal(403, "The issue is archived."));
+        }
+        if !self.settings.may_comment {
+            return Err(refusal(400, "You do not have the permission to comment on this issue."));
         }
         let given = Value::Object(body);
         text::check(&given["body"], self.settings.deployment).map_err(|why| wrong("comment", &why))?;

@@ -63,6 +63,8 @@ pub(super) struct Settings {
     pub(super) drop_fields: bool,
     /// Domains whose every address is that of a user; the user's name is the part before the `@`.
     pub(super) domains: Vec<String>,
+    /// Addresses that a second user has, too, as an import can leave them.
+    pub(super) shared_emails: Vec<String>,
     /// Whether the service user may take a ticket from its owner (`ReassignTicket`).
     pub(super) reassign: bool,
     /// Whether notifications leave records of mail among a ticket's transactions.
@@ -95,6 +97,7 @@ impl Default for Settings {
             fields: texts(&["Lockstep Key", "Verdict", "Closing Note"]),
             drop_fields: false,
             domains: texts(&["example.org", "example.com"]),
+            shared_emails: Vec::new(),
             reassign: true,
             mail_records: true,
             show_mail: false,

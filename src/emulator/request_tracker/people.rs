@@ -52,12 +52,17 @@ impl RequestTracker {
         let value = wanted["value"].as_str().unwrap_or_default();
         let by_name = wanted["field"] == "Name";
         let found = if by_name == value.contains('@') { None } else { self.user_name(value) };
-        let items: Vec<Value> = found
+        let second =
+            found.iter().filter(|_| !by_name && self.settings.shared_emails.iter().any(|m| m == value));
+        let second: Vec<String> = second.map(|name| format!("admin-{name}")).collect();
+        let address = found.as_ref().map(|name| self.address(name)).unwrap_or_default();
+        let items: Vec<Value> = second
             .iter()
+            .chain(&found)
             .map(|name| {
                 let mut row = render::reference(root, "user", name);
                 row["Name"] = name.as_str().into();
-                row["EmailAddress"] = self.address(name).into();
+                row["EmailAddress"] = address.as_str().into();
                 row
             })
             .collect();

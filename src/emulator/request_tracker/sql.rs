@@ -34,7 +34,8 @@ pub(super) enum Field {
     ObjectType,
     ObjectId,
     Type,
-    Field,
+    /// What a transaction changed.
+    Changed,
     /// A custom field of the queue by its place, or one that does not exist.
     Custom(Option<usize>),
 }
@@ -96,7 +97,7 @@ fn text_of(field: &Field, subject: &Subject<'_>) -> Option<String> {
         (Field::Custom(Some(at)), Subject::Ticket(ticket)) => ticket.field(*at).map(str::to_owned),
         (Field::ObjectType, Subject::Transaction(..)) => Some("RT::Ticket".to_owned()),
         (Field::Type, Subject::Transaction(transaction, _)) => Some(transaction.kind.to_owned()),
-        (Field::Field, Subject::Transaction(transaction, _)) => Some(transaction.field.clone()),
+        (Field::Changed, Subject::Transaction(transaction, _)) => Some(transaction.field.clone()),
         _ => None,
     }
 }
@@ -299,7 +300,7 @@ impl Parser<'_> {
             "objecttype" => Ok(Field::ObjectType),
             "objectid" => Ok(Field::ObjectId),
             "type" => Ok(Field::Type),
-            "field" => Ok(Field::Field),
+            "field" => Ok(Field::Changed),
             _ => Err(format!("Unknown field: {name}")),
         }
     }

@@ -26,6 +26,9 @@ pub struct SentinelEdit {
     /// A user principal name, or `Some(None)` for nobody.
     #[serde(deserialize_with = "stated", skip_serializing_if = "Option::is_none")]
     pub owner: Option<Option<String>>,
+    /// The display name of a group that it is assigned to, instead of a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_group: Option<String>,
     /// All labels from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<Vec<String>>,
@@ -107,6 +110,9 @@ impl SentinelEdit {
         put(&mut next.title, &self.title);
         if let Some(owner) = &self.owner {
             next.owner = Owner::user(owner.as_deref());
+        }
+        if let Some(group) = &self.owner_group {
+            next.owner = Owner::group(group);
         }
         if let Some(labels) = &self.labels {
             next.labels.clone_from(labels);
@@ -239,15 +245,23 @@ fn owner(value: &Value, directory: &dyn Fn(&str) -> Option<Owner>) -> Result<Own
     };
     let text = |name: &str| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
     if let Some(upn) = text("userPrincipalName").or(text("email")) {
-        return Ok(Owner::user(Some(upn)));
+        // Nobody is called so. That it is refused is the harder reading; nothing is published.
+        return match upn.split_once('@') {
+            Some(_) => Ok(Owner::user(Some(upn))),
+            None => Err(Refusal::bad_request(format!("owner '{upn}' was not found."))),
+        };
     }
+    let is_group = text("ownerType") == Some("Group");
     match text("objectId") {
         None => Ok(Owner::default()),
         Some(id) if uuid::Uuid::parse_str(id).is_err() => {
             Err(Refusal::bad_request(format!("Error converting value \"{id}\" to type 'System.Guid'.")))
         }
         // A user nobody named before: the directory has no more than the id.
-        Some(id) => Ok(directory(id).unwrap_or(Owner { object_id: Some(id.to_owned()), ..Owner::default() })),
+        Some(id) => {
+            let blank = Owner { object_id: Some(id.to_owned()), is_group, ..Owner::default() };
+            Ok(directory(id).unwrap_or(blank))
+        }
     }
 }
 

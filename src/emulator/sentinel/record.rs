@@ -49,6 +49,7 @@ pub(in super::super) struct Owner {
     pub(in super::super) email: Option<String>,
     pub(in super::super) name: Option<String>,
     pub(in super::super) upn: Option<String>,
+    pub(in super::super) is_group: bool,
 }
 
 impl Owner {
@@ -60,7 +61,14 @@ impl Owner {
             email: Some(upn.to_owned()),
             name: Some(upn.split('@').next().unwrap_or(upn).replace('.', " ")),
             upn: Some(upn.to_owned()),
+            is_group: false,
         }
+    }
+
+    /// A group by its display name; it has no address.
+    pub(in super::super) fn group(name: &str) -> Self {
+        let object_id = Some(object_id(&format!("group {name}")));
+        Self { object_id, name: Some(name.to_owned()), is_group: true, ..Self::default() }
     }
 
     /// Four nulls when nobody is assigned, as real answers show.
@@ -69,7 +77,7 @@ impl Owner {
             "objectId": self.object_id, "email": self.email, "assignedTo": self.name, "userPrincipalName": self.upn,
         });
         if *self != Self::default() {
-            value["ownerType"] = json!("User");
+            value["ownerType"] = json!(if self.is_group { "Group" } else { "User" });
         }
         value
     }

@@ -141,12 +141,13 @@ impl ServiceNow {
             set("impact", impact);
             set("urgency", urgency);
         }
+        let comment = edit.comment.as_ref().map(|words| self.entered(words));
         for (field, value) in [
             ("short_description", &edit.title),
             ("close_notes", &edit.notes),
             ("correlation_id", &edit.key),
             ("state", &edit.state),
-            (if edit.public { "comments" } else { "work_notes" }, &edit.comment),
+            (if edit.public { "comments" } else { "work_notes" }, &comment),
         ] {
             if let Some(value) = value {
                 set(field, value);
@@ -161,6 +162,16 @@ impl ServiceNow {
         }
         fields.extend(edit.fields.clone());
         Ok(fields)
+    }
+
+    /// What the journal keeps of the words that somebody enters into the form.
+    fn entered(&self, words: &str) -> String {
+        if !self.settings.use_html {
+            return words.to_owned();
+        }
+        let escaped = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let paragraphs: String = escaped.lines().map(|line| format!("<p>{line}</p>")).collect();
+        format!("[code]{paragraphs}[/code]")
     }
 
     /// The value of the code that a common word stands for.

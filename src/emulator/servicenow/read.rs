@@ -115,7 +115,7 @@ impl ServiceNow {
             versions.map(move |versions| if is_stale { versions.previous() } else { versions.current() })
         };
         let mut rows: Vec<Row> = match table {
-            "sys_user" => self.users.iter().map(|(id, mail)| user(id, mail)).collect(),
+            "sys_user" => self.people(),
             "sys_user_group" => ["SOC", "Service Desk"].iter().map(|name| group(name)).collect(),
             "sys_choice" => ["incident", "sn_si_incident"].iter().flat_map(|t| self.choices(t)).collect(),
             "sys_journal_field" => records().flat_map(journal).collect(),
@@ -136,6 +136,17 @@ impl ServiceNow {
             }
         }
         rows
+    }
+
+    /// Users, and the second accounts of those who have two.
+    fn people(&self) -> Vec<Row> {
+        let shared = self.users.values().filter(|mail| self.settings.shared_emails.contains(mail));
+        let second = shared.map(|mail| {
+            let mut row = user(&sys_id(&format!("second user {mail}")), mail);
+            row.fields.insert("user_name".to_owned(), format!("admin.{mail}"));
+            row
+        });
+        self.users.iter().map(|(id, mail)| user(id, mail)).chain(second).collect()
     }
 
     fn row(&self, record: &Record) -> Row {

@@ -132,6 +132,11 @@ pub(super) struct Settings {
     pub(super) directory: Vec<String>,
     /// Accounts of those domains that it does not have.
     pub(super) strangers: Vec<String>,
+    /// Addresses that a second active account has, too: the administrator's account of the same person.
+    pub(super) shared_emails: Vec<String>,
+    /// Whether people write journal entries in an editor for HTML (`glide.ui.journal.use_html`): what they say arrives
+    /// as markup between `[code]` and `[/code]`.
+    pub(super) use_html: bool,
 }
 
 impl Default for Settings {
@@ -171,6 +176,8 @@ impl Default for Settings {
             display_offset_hours: -8.0,
             directory: vec!["example.org".to_owned()],
             strangers: vec!["stranger@example.org".to_owned()],
+            shared_emails: Vec::new(),
+            use_html: false,
         }
     }
 }
