@@ -168,7 +168,6 @@ fn refusal(operation: &'static str, status: u16, kind: &str, body: &Value) -> &'
         Meaning::Denied(_) => "denied",
         Meaning::Blocked(_) => "blocked",
         Meaning::Failed(_) => "failed",
-        Meaning::Blocked(_) => "blocked",
     }
 }
 
