@@ -448,8 +448,8 @@ async fn a_close_that_cannot_be_made_is_refused_in_jiras_words() {
     let pair = Pair::with(&json!({"may_transition": false}), |_| {});
     let ticket = pair.ticket().await;
     let error = pair.jira.update(&ticket, &close).await.unwrap_err();
-    assert!(matches!(error, CallError::Blocked { .. }), "{error}");
-    assert!(error.to_string().contains("Transition Issues"), "{error}");
+    assert!(matches!(error, CallError::Denied { .. }), "{error}");
+    assert!(error.to_string().contains("lacks TRANSITION_ISSUES"), "{error}");
 }
 
 #[tokio::test]

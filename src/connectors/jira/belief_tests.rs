@@ -329,6 +329,25 @@ async fn a_permission_that_was_lost_is_no_field_that_an_issue_cannot_take() {
     assert_eq!((written.declined, &pair.shown(&ticket)["status"]), (Vec::new(), &json!("closed")));
 }
 
+/// A refusal that names nothing, in whatever language: the permission tells whether somebody has to grant one.
+#[tokio::test]
+async fn what_is_refused_for_the_lack_of_a_permission_waits_for_it() {
+    let lacking = json!({"may_comment": false, "may_create": false, "may_transition": false});
+    let pair = Pair::new();
+    let ticket = pair.ticket().await;
+    set(&pair, &lacking);
+    let comment = pair.jira.comment(&ticket, &CommentKey::from_id("0a"), "x [lockstep a.b]").await.map(drop);
+    let create = pair.jira.create(&key(2), &opening()).await.map(drop);
+    let close = pair.jira.update(&ticket, &close()).await.map(drop);
+    for (result, permission) in
+        [(comment, "ADD_COMMENTS"), (create, "CREATE_ISSUES"), (close, "TRANSITION_ISSUES")]
+    {
+        let error = result.unwrap_err();
+        assert!(matches!(error, CallError::Denied { .. }), "{error}");
+        assert!(error.to_string().contains(permission), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn a_note_that_is_refused_does_not_hold_up_the_close() {
     let pair = Pair::with(&json!({"closing_screen": false, "may_comment": false}), |_| {});

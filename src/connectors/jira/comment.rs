@@ -71,7 +71,13 @@ impl Jira {
         let body = self.comment_body(text, &json!({"key": key.as_str()}));
         let url = self.url(CREATE, &["issue", id, "comment"], &[])?;
         let call = Call::write(CREATE, "jira-post", Method::POST, url, body).of_record(id);
-        let answer = self.endpoint.send(call).await?;
+        let answer = match self.endpoint.send(call).await {
+            Ok(answer) => answer,
+            Err(error @ CallError::Refused { .. }) => {
+                return Err(self.unless_lacking("ADD_COMMENTS", ("issueId", id), error).await);
+            }
+            Err(error) => return Err(error),
+        };
         let written = WireComment::deserialize(&answer.body).unwrap_or_default();
         if self.is_private() && written.jsd_public.value() == Some(&true) {
             self.keys.leaked.store(true, Ordering::Relaxed);

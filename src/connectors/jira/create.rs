@@ -72,7 +72,13 @@ impl Jira {
             let url = self.url(CREATE, &["issue"], &[])?;
             match self.endpoint.send(Call::write(CREATE, "jira-post", Method::POST, url, body)).await {
                 Ok(answer) => break answer,
-                Err(error) => self.leave_out(error, &mut fields, &mut declined)?,
+                Err(error) => match self.leave_out(error, &mut fields, &mut declined) {
+                    Err(error @ CallError::Refused { .. }) => {
+                        let at = ("projectKey", self.settings.project.as_str());
+                        return Err(self.unless_lacking("CREATE_ISSUES", at, error).await);
+                    }
+                    left_out => left_out?,
+                },
             }
         };
         let record = answer.body["id"].as_str().map(|id| self.ticket(id));

@@ -12,6 +12,7 @@ mod filling;
 mod hint;
 mod jql;
 mod list;
+mod permission;
 mod probe;
 mod refusal;
 mod settings;

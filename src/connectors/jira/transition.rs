@@ -76,7 +76,7 @@ impl Jira {
             }
             let offers = self.offers(record).await?;
             let Some(step) = choose(&self.settings, &offers, goal, (&place, &seen)) else {
-                return Err(self.no_way(no_way(record, &place, goal, &offers)));
+                return Err(self.no_way(record, no_way(record, &place, goal, &offers)).await);
             };
             let leads_there = step.to.status_category.key == goal.category;
             // A detour from where the issue was a while ago could undo what somebody did since.
@@ -114,11 +114,12 @@ impl Jira {
         })
     }
 
-    /// A transition that is not offered: a condition of the workflow hides it (sub-tasks that are open, an approval), or there
-    /// is none. The first passes, and nobody is told which it is.
-    fn no_way(&self, message: String) -> CallError {
+    /// A transition that is not offered: a condition of the workflow hides it (sub-tasks that are open, an approval), there
+    /// is none, or the account may not take any. The first passes, and nobody is told which it is.
+    async fn no_way(&self, record: &RecordRef, message: String) -> CallError {
         let site = Box::new(self.endpoint.site(MOVE, None));
-        CallError::Blocked { site, status: 403, code: String::new(), message }
+        let blocked = CallError::Blocked { site, status: 403, code: String::new(), message };
+        self.unless_lacking("TRANSITION_ISSUES", ("issueId", record.id.as_str()), blocked).await
     }
 
     /// One POST, and another where a refusal shows that the screen takes or demands other fields than its metadata say.

@@ -15,7 +15,6 @@ use crate::http::{Answer, Call, CallError, Method};
 use crate::model::{Field, Native, Patch, RecordRef, Snapshot};
 
 pub(super) const UPDATE: &str = "tickets.update";
-const MAY_EDIT: &str = "permissions.get";
 /// Characters of a summary.
 const MAX_TITLE: usize = 255;
 /// What a title must be to be a summary.
@@ -162,26 +161,18 @@ impl Jira {
                     if !self.leave_out_of(&mut edit, &complaint, &mut declined) {
                         return Err(error);
                     }
+                    // Who may not edit an issue is told of every field that it is on no screen.
                     if edit.is_empty() {
-                        self.may_edit(&current.record).await?;
+                        let at = ("issueId", self.id(UPDATE, &current.record)?);
+                        let error = self.unless_lacking("EDIT_ISSUES", at, error).await;
+                        if matches!(error, CallError::Denied { .. }) {
+                            return Err(error);
+                        }
                     }
                 }
             }
         }
         progress.written.declined.extend(declined);
-        Ok(())
-    }
-
-    /// Who may not edit an issue is told of every field that it is on no screen (`ticketing.md` 2.3): a permission that was
-    /// lost must not pass for fields that an issue cannot take.
-    async fn may_edit(&self, record: &RecordRef) -> Result<(), CallError> {
-        let query = [("issueId", self.id(MAY_EDIT, record)?), ("permissions", "EDIT_ISSUES")];
-        let url = self.url(MAY_EDIT, &["mypermissions"], &query)?;
-        let answer = self.endpoint.send(Call::get(MAY_EDIT, "jira-get", url)).await?;
-        if answer.body["permissions"]["EDIT_ISSUES"]["havePermission"] == false {
-            let what = "lockstep's account lacks EDIT_ISSUES; grant it in the project's permission scheme";
-            return Err(self.endpoint.to_mend(UPDATE, format!("{record}: {what}")));
-        }
         Ok(())
     }
 

@@ -79,6 +79,7 @@ impl Jira {
                 "TRANSITION_ISSUES" => self.settings.may_transition,
                 "EDIT_ISSUES" => self.settings.may_edit,
                 "ADD_COMMENTS" => self.settings.may_comment,
+                "CREATE_ISSUES" => self.settings.may_create,
                 _ => true,
             };
             let row =

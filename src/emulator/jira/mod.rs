@@ -22,11 +22,12 @@
 //!   `silent` (neither), `both` (the last page has a token);
 //! - `hidden_fields`: fields that transitions take and demand, and that their metadata leave out;
 //! - `required_on_close` demands further fields, `off_closing_screen` takes some off the screen, `closing_screen` and
-//!   `post_resolution` say what a close does without one, `reopen_clears_resolution` whether a resolution is left over on a reopened issue (it is);
+//!   `post_resolution` say what a close does without one, `reopen_clears_resolution` whether a resolution is left over on a
+//!   reopened issue (it is);
 //! - `blocked`: a close that cannot be made now, since sub-tasks are open: `not-offered` (a condition hides the transition)
 //!   or `refused` (a validator refuses it in words that name no field);
-//! - `locked_fields` are refused by name, `refuse_edits` refuses every edit and names nothing, `may_edit`, `may_comment` and
-//!   `may_transition` take a permission away, `closed_readonly` refuses edits of closed issues;
+//! - `locked_fields` are refused by name, `refuse_edits` refuses every edit and names nothing, `may_edit`, `may_comment`,
+//!   `may_create` and `may_transition` take a permission away, `closed_readonly` refuses edits of closed issues;
 //! - `required_on_create`: fields without which no issue can be opened.
 //!
 //! Seeds and edits take the common words of all ticket systems: `title`, `status`, `verdict`, `severity`, `owner`,

@@ -81,6 +81,8 @@ pub(super) struct Settings {
     pub(super) may_edit: bool,
     /// Whether it may comment.
     pub(super) may_comment: bool,
+    /// Whether it may open issues.
+    pub(super) may_create: bool,
 }
 
 impl Default for Settings {
@@ -132,6 +134,7 @@ impl Default for Settings {
             may_transition: true,
             may_edit: true,
             may_comment: true,
+            may_create: true,
         }
     }
 }

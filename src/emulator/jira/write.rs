@@ -73,6 +73,9 @@ impl Jira {
         if !fields.contains_key("summary") {
             return Err(wrong("summary", "You must specify a summary of the issue."));
         }
+        if !self.settings.may_create {
+            return Err(refusal(400, "You do not have permission to create issues in this project."));
+        }
         let lacking = self.settings.required_on_create.iter().filter(|name| !fields.contains_key(*name));
         let lacking: Map<String, Value> =
             lacking.map(|name| (name.clone(), format!("{name} is required.").into())).collect();
