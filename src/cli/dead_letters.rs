@@ -75,8 +75,8 @@ fn render(dead: &[IntentView]) -> String {
 fn line(intent: &IntentView) -> String {
     let reason = clean(intent.reason.as_deref().unwrap_or("no reason recorded")).into_owned();
     let (id, what) = (styled(output::BOLD, intent.id), output::what(intent));
-    let tries = if intent.attempts == 1 { "1 try".to_owned() } else { format!("{} tries", intent.attempts) };
-    let tried = format!("{tries}, last {}", moment(intent.due));
+    let count = if intent.attempts == 1 { "1 try".to_owned() } else { format!("{} tries", intent.attempts) };
+    let tried = format!("{count}, last {}", moment(intent.due));
     format!("{id}  {what}: {}  {}", styled(BAD, reason), styled(output::DIM, tried))
 }
 

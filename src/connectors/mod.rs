@@ -181,7 +181,7 @@ pub trait Connector: Send + Sync {
     async fn read(&self, record: &RecordRef, depth: Depth) -> Result<Snapshot, CallError>;
 
     /// One conditional write (where the service offers a condition) of only the changed fields. `current` is the
-    /// snapshot just read. One call.
+    /// snapshot just read. One call, and another where a refusal shows that the rest can do without a value.
     async fn update(&self, current: &Snapshot, patch: &Patch) -> Result<Written, CallError>;
 
     /// Looks for a record that is planned under a name derived by us: the client-chosen id, or the key that a

@@ -15,6 +15,7 @@ const MAX_NAME: usize = 200;
 
 /// Plain text in the making. Line breaks and spaces between blocks are owed until words follow.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts about the line")]
 pub(super) struct PlainText {
     out: String,
     /// Line breaks owed before the next words.

@@ -24,6 +24,9 @@ const CALL_SECONDS: &[f64] = &[0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 const PROPAGATION_SECONDS: &[f64] =
     &[0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 14400.0];
 
+/// What a gauge shows of a collection, in seconds.
+type Reading = fn(&CollectionView) -> Option<f64>;
+
 /// The metrics of the process. Cheap to clone.
 #[derive(Clone)]
 pub struct Metrics(Arc<Inner>);
@@ -127,7 +130,6 @@ impl Metrics {
                 }
             })
             .build();
-        type Reading = fn(&CollectionView) -> Option<f64>;
         let seconds: [(&'static str, &'static str, Reading); 2] = [
             ("lockstep.cursor.lag", "How far a cursor is behind our clock", |view| view.lag),
             (
@@ -144,7 +146,9 @@ impl Metrics {
                 .with_description(what)
                 .with_callback(move |gauge| {
                     for view in health.collections() {
-                        reading(&view).into_iter().for_each(|seconds| gauge.observe(seconds, &place(&view)));
+                        if let Some(seconds) = reading(&view) {
+                            gauge.observe(seconds, &place(&view));
+                        }
                     }
                 })
                 .build();

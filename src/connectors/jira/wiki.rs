@@ -147,7 +147,7 @@ impl Page {
         out.push_str(&"  ".repeat((mark.len() - 1).min(6)));
         if let Some(number) = self.numbers.last_mut().filter(|_| mark.ends_with('#')) {
             *number += 1;
-            out.push_str(&format!("{number}. "));
+            out.extend([number.to_string().as_str(), ". "]);
         }
         Some(rest)
     }
@@ -157,19 +157,12 @@ impl Page {
         while let Some(c) = rest.chars().next() {
             let after = &rest[c.len_utf8()..];
             rest = if let Some(name) = self.verbatim {
-                match rest
-                    .strip_prefix('{')
-                    .and_then(|r| r.strip_prefix(name))
-                    .and_then(|r| r.strip_prefix('}'))
-                {
-                    Some(after) => {
-                        (self.verbatim, *had_macro) = (None, true);
-                        after
-                    }
-                    None => {
-                        out.push(c);
-                        after
-                    }
+                if let Some(after) = end_of(name, rest) {
+                    (self.verbatim, *had_macro) = (None, true);
+                    after
+                } else {
+                    out.push(c);
+                    after
                 }
             } else if let Some((plain, after)) = escape(rest) {
                 out.push(plain);
@@ -251,6 +244,11 @@ impl Page {
         }
         Some(())
     }
+}
+
+/// What follows the end of a macro, if that stands here.
+fn end_of<'a>(name: &str, text: &'a str) -> Option<&'a str> {
+    text.strip_prefix('{')?.strip_prefix(name)?.strip_prefix('}')
 }
 
 /// What stands before the next `close`, and what follows it; nothing if another `open` comes first. Each search ends at
@@ -396,7 +394,7 @@ mod tests {
         #[test]
         fn no_word_is_lost(words in prop::collection::vec("w[a-z]{1,5}w", 1..10), marks in prop::collection::vec(
             prop::sample::select(vec!["", "*", "{quote}", "{code}", "|", "[", "]", "!", "{{", "}}", "h1. ", "# ", "\n", "{color:red}"]), 11)) {
-            let markup: String = words.iter().zip(&marks).map(|(word, mark)| format!("{mark}{word} ")).collect();
+            let markup = words.iter().zip(&marks).map(|(word, mark)| format!("{mark}{word} ")).collect::<Vec<_>>().concat();
             let read = to_text(&markup);
             for word in &words {
                 prop_assert!(read.contains(word.as_str()), "{word} is lost in {read:?}");

@@ -46,11 +46,19 @@ const DENIALS: [(&str, &str); 20] = [
     ("InvalidResourceType", API_VERSION),
 ];
 
+/// Words by which Graph says that the tenant has no Defender, with a code that it shares with bad tokens (1.7).
+const UNPROVISIONED: [&str; 2] = ["not provisioned", "Account mode is inactive"];
+const LICENCE: &str =
+    "the tenant has no active Defender: this is no matter of the credential but of its licences";
+
 /// What a redirect to a place of log-in has in its address.
 const LOG_IN: [&str; 6] = ["login", "signin", "sign-in", "oauth2", "saml", "adfs"];
 
-/// What to mend where a code speaks of the caller.
-fn remedy(code: &str) -> Option<&'static str> {
+/// What to mend where an error speaks of the caller.
+fn remedy(code: &str, message: &str) -> Option<&'static str> {
+    if UNPROVISIONED.iter().any(|words| message.contains(words)) {
+        return Some(LICENCE);
+    }
     let begins = |name: &str| code.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name));
     DENIALS.iter().find(|(name, _)| begins(name)).map(|(_, remedy)| *remedy)
 }
@@ -84,7 +92,7 @@ impl<'a> Stated<'a> {
 
     fn unsound(&self) -> Unsound {
         let words = format!("{} {}", shown(self.code), shown(self.message));
-        match remedy(self.code) {
+        match remedy(self.code, self.message) {
             Some(remedy) => Unsound::Denied(format!("{}; {remedy}", words.trim())),
             None => Unsound::Failed(format!("an error with the status of success: {}", words.trim())),
         }
@@ -198,7 +206,7 @@ pub(in crate::connectors) fn refusal(error: &CallError) -> Meaning {
             Meaning::Failed(format!("{words}; the service redirects nobody: see what stands in front of it"))
         };
     }
-    match remedy(error.code()) {
+    match remedy(error.code(), error.words()) {
         Some(remedy) => Meaning::Denied(format!("{words}; {remedy}")),
         None => Meaning::AsStated,
     }

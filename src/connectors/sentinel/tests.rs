@@ -391,6 +391,51 @@ fn a_comment_in_html_is_read_in_words() {
 }
 
 #[tokio::test]
+async fn what_an_incident_had_already_is_sent_in_a_plainer_form_where_it_is_refused() {
+    let refused = |text: &str| (400, json!({"error": {"code": "BadRequest", "message": text}}));
+    let mut json = incident();
+    json["properties"]["description"] = "d".repeat(6_000).into();
+    let group = json!({"email": null, "userPrincipalName": null, "assignedTo": "SOC Tier 2",
+        "objectId": "7d6a7e7a-0000-4000-8000-000000000777", "ownerType": "Group"});
+    json["properties"]["owner"] = group;
+    let server = Server::start([
+        refused("'Description' must not exceed 5000 characters."),
+        refused("The owner is no user."),
+        (200, closed()),
+    ])
+    .await;
+    let close = patch(&[(Field::Status, text("Closed"))], None);
+    connector(&server).update(&read(&json), &close).await.unwrap();
+    let seen = server.seen();
+    let sent = |n: usize, name: &str| seen[n].body["properties"][name].clone();
+    let whole = json!({"assignedTo": "SOC Tier 2", "objectId": "7d6a7e7a-0000-4000-8000-000000000777",
+        "ownerType": "Group"});
+    assert_eq!((sent(0, "owner"), sent(1, "owner")), (whole.clone(), whole), "a group goes back as it came");
+    assert_eq!(sent(0, "description").as_str().unwrap().len(), 6_000);
+    assert!(sent(2, "description").as_str().unwrap().len() == 5_000, "only where it must be");
+    assert_eq!(sent(2, "owner"), json!({"objectId": "7d6a7e7a-0000-4000-8000-000000000777"}));
+    assert_eq!(sent(2, "status"), "Closed");
+}
+
+#[test]
+fn a_closed_incident_goes_back_with_the_reason_that_a_put_demands() {
+    for (class, reason, expected) in [
+        ("TruePositive", Value::Null, json!("SuspiciousActivity")),
+        ("BenignPositive", Value::Null, json!("SuspiciousButExpected")),
+        ("FalsePositive", Value::Null, json!("InaccurateData")),
+        ("FalsePositive", json!("IncorrectAlertLogic"), json!("IncorrectAlertLogic")),
+        ("Undetermined", json!("InaccurateData"), Value::Null),
+        ("SomethingNew", Value::Null, Value::Null),
+    ] {
+        let mut json = closed();
+        json["properties"]["classification"] = class.into();
+        json["properties"]["classificationReason"] = reason;
+        let body = write::update_body(&read(&json), &patch(&[(Field::Severity, text("Low"))], None)).unwrap();
+        assert_eq!(body["properties"]["classificationReason"], expected, "{class}");
+    }
+}
+
+#[tokio::test]
 async fn a_stale_etag_is_a_conflict_and_a_write_leaves_once() {
     let stale = json!({"error": {"code": "Conflict", "message": "Newer version of resource exists"}});
     let server = Server::start([(409, stale), (200, closed()), (500, json!({}))]).await;

@@ -4,9 +4,6 @@
 use crate::http::CallError;
 use crate::model::Field;
 
-/// The code of a refusal that can pass: it is reported as denied for now, so that the write waits and is tried again.
-pub(super) const BLOCKED: &str = "blocked";
-
 /// What stands in the way of a close for as long as somebody has not done it: tasks, approvals, reviews, locks.
 const PASSING: [&str; 13] = [
     "response task",
@@ -19,16 +16,17 @@ const PASSING: [&str; 13] = [
     "playbook",
     "assessment",
     "incident review",
-    "locked",
+    "is locked",
     "until",
     "before closing",
 ];
 
-/// Tells a refusal by a rule, which is not mended by trying again, from a missing permission, which waits for a grant.
+/// Tells a refusal by a rule, which is not mended by trying again, from one that can pass, and from a missing permission,
+/// which waits for a grant.
 pub(super) fn by_rule(error: CallError) -> CallError {
     match error {
-        CallError::Denied { site, status: status @ 403, message, .. } if can_pass(&message) => {
-            CallError::Denied { site, status, code: BLOCKED.to_owned(), message }
+        CallError::Denied { site, status: status @ 403, code, message } if can_pass(&message) => {
+            CallError::Blocked { site, status, code, message }
         }
         CallError::Denied { site, status: status @ 403, code, message } if is_rule(&message) => {
             CallError::Refused { site, status, code, message }
@@ -139,7 +137,7 @@ mod tests {
                 CallError::Denied { site, status: 403, code: String::new(), message: detail.to_owned() };
             match by_rule(error) {
                 CallError::Refused { .. } => "refused",
-                CallError::Denied { code, .. } if code == BLOCKED => "blocked",
+                CallError::Blocked { .. } => "blocked",
                 CallError::Denied { .. } => "denied",
                 _ => "other",
             }

@@ -4,7 +4,6 @@
 use serde_json::json;
 
 use super::against_emulator_tests::{ANA, Rig, opening, planned, text};
-use super::refusal::BLOCKED;
 use super::*;
 use crate::connectors::Declined;
 use crate::model::{Field, Native};
@@ -94,7 +93,7 @@ async fn a_close_that_waits_for_something_is_not_given_up() {
     let made = rig.create(1).await.unwrap();
     rig.set(&json!({"blocked_close": "Close all response tasks before closing the incident"}));
     let error = rig.update(&made.record, &CLOSE, Some("n")).await.err().unwrap();
-    assert!(matches!(error, CallError::Denied { .. }) && error.code() == BLOCKED, "{error}");
+    assert!(matches!(error, CallError::Blocked { .. }), "{error}");
     assert!(error.to_string().contains("response tasks"), "{error}");
     assert_eq!(rig.writes(), 1);
     rig.set(&json!({"blocked_close": ""}));

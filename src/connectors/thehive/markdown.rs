@@ -80,8 +80,8 @@ fn link(text: &str) -> Option<(String, &str)> {
 /// How much of the beginning is no markup: code up to its end, an escaped character, or one character.
 fn left_alone(text: &str) -> usize {
     let length = |text: &str| text.chars().next().map_or(0, char::len_utf8);
-    if text.starts_with('\\') {
-        return 1 + length(&text[1..]);
+    if let Some(escaped) = text.strip_prefix('\\') {
+        return 1 + length(escaped);
     }
     let fence = text.len() - text.trim_start_matches('`').len();
     if fence == 0 {

@@ -170,8 +170,8 @@ impl ServiceNow {
             return words.to_owned();
         }
         let escaped = words.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-        let paragraphs: String = escaped.lines().map(|line| format!("<p>{line}</p>")).collect();
-        format!("[code]{paragraphs}[/code]")
+        let paragraphs: Vec<String> = escaped.lines().map(|line| format!("<p>{line}</p>")).collect();
+        format!("[code]{}[/code]", paragraphs.concat())
     }
 
     /// The value of the code that a common word stands for.
