@@ -20,6 +20,8 @@ const BEN: &str = "ben@example.org";
 const PATIENCE: Duration = Duration::from_mins(3);
 /// How long the system under test is left alone before people work there.
 const ALONE: Duration = Duration::from_millis(600);
+/// How the history begins to tell that a value need not be carried, as all say so.
+const AGREED: &str = "the others say so already";
 /// The fields of a ticket that say whether it is closed, in every system's own words.
 const STATUS_FIELDS: [&str; 3] = ["status", "Status", "state"];
 
@@ -296,7 +298,9 @@ impl<'a> Scene<'a> {
             AuditKind::Left { reason } => Some(format!("{} left: {reason}", entry.record)),
             AuditKind::Dead { reason, .. } => Some(format!("given up, {}: {reason}", entry.record)),
             // Alerts follow their incident, and have no say; whether one is listed first is chance.
-            AuditKind::NotCarried { what_of, value, reason } if entry.record.kind != RecordKind::Alert => {
+            AuditKind::NotCarried { what_of, value, reason }
+                if entry.record.kind != RecordKind::Alert && !reason.starts_with(AGREED) =>
+            {
                 Some(format!("{}: {what_of} {value} not carried: {reason}", entry.record))
             }
             _ => None,

@@ -84,8 +84,15 @@ impl Jira {
         let record = answer.body["id"].as_str().map(|id| self.ticket(id));
         // The issue exists; without its id a search by the key must tell.
         let Some(Ok(record)) = record else { return Ok(Written::new(None, answer.request_id)) };
-        self.keys.learn(key, record.clone());
         let snapshot = self.get(&record).await.ok();
+        if snapshot.as_ref().is_some_and(|read| carries_another(read, key)) {
+            // The answer named another issue. To give that one the key would take it from its own incident.
+            let site = Box::new(self.endpoint.site(CREATE, Some(&answer)));
+            let message =
+                format!("{record}, which the answer names, bears another key; the new issue is looked up");
+            return Err(CallError::Unknown { site, status: Some(answer.status), message, retry_after: None });
+        }
+        self.keys.learn(key, record.clone());
         if let Some(read) = &snapshot
             && !carries(read, key)
         {
@@ -231,6 +238,11 @@ fn lost(record: &RecordRef) -> String {
 }
 
 /// Whether an issue has the key as a label: only labels can be searched for.
+fn carries_another(read: &Snapshot, key: &str) -> bool {
+    let labels = read.raw.pointer("/fields/labels").and_then(Value::as_array).into_iter().flatten();
+    !carries(read, key) && labels.filter_map(Value::as_str).any(is_key)
+}
+
 fn carries(read: &Snapshot, key: &str) -> bool {
     let labels = read.raw.pointer("/fields/labels").and_then(Value::as_array);
     labels.is_some_and(|labels| labels.iter().any(|label| label == key))

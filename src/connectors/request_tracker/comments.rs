@@ -119,6 +119,11 @@ impl RequestTracker {
             );
             return Err(self.endpoint.to_mend(operation, what));
         }
+        // What a part is decides whether it is text, so a part that does not say it may be what somebody said.
+        if !parts.iter().any(|part| part["ContentType"].is_string()) {
+            let what = format!("the parts of transaction {id} do not say what they are");
+            return Err(self.endpoint.malformed(operation, &answer, what));
+        }
         Ok(body(parts))
     }
 }

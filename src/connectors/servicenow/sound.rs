@@ -32,7 +32,7 @@ impl Sound for Answers {
         }
         match &answer.body["result"] {
             Value::Array(rows) if is_list(asked) => list(asked, rows, answer),
-            Value::Object(record) if !is_list(asked) => one(asked, record),
+            Value::Object(record) if !is_list(asked) => one(asked, record, answer),
             _ if answer.body.is_null() => Err(Unsound::Malformed("the answer is empty".to_owned())),
             _ => Err(Unsound::Malformed(
                 "the answer has no `result` of the right kind; is `url` the instance's root?".to_owned(),
@@ -134,9 +134,11 @@ fn list(asked: &Asked<'_>, rows: &[Value], answer: &Answer) -> Result<(), Unsoun
 }
 
 /// One record: the one that was asked for.
-fn one(asked: &Asked<'_>, found: &Map<String, Value>) -> Result<(), Unsound> {
+fn one(asked: &Asked<'_>, found: &Map<String, Value>, answer: &Answer) -> Result<(), Unsound> {
     let id = found.get("sys_id").and_then(Value::as_str);
-    match (id, record(asked)) {
+    // A creation has no record in its address, and says where the new one is (`ticketing.md` 1.3).
+    let made = || answer.header("location")?.rsplit('/').next().filter(|id| is_sys_id(id));
+    match (id, record(asked).or_else(made)) {
         (Some(id), Some(wanted)) if id != wanted => {
             Err(Unsound::Malformed(format!("the answer is about {}, and not about {wanted}", shown(id))))
         }
