@@ -68,10 +68,10 @@ impl Oddity {
                     json!({ "id": "1", "status": 429, "headers": headers, "body": { "error": error } });
                 *body = json!({ "responses": [inner] });
             }
-            Self::LinkRepeats => link(body, asked, asked.address.clone()),
+            Self::LinkRepeats => link(body, asked, &asked.address),
             Self::LinkElsewhere => {
                 let (path, query) = asked.address.split_once('?').unwrap_or((&asked.address, ""));
-                link(body, asked, format!("{path}-elsewhere?{query}&$skipToken=2"));
+                link(body, asked, &format!("{path}-elsewhere?{query}&$skipToken=2"));
             }
             Self::Elsewhere => {
                 let text = body.to_string().replace(asked.own, &asked.other);
@@ -82,7 +82,7 @@ impl Oddity {
     }
 }
 
-fn link(body: &mut Value, asked: &Asked<'_>, to: String) {
+fn link(body: &mut Value, asked: &Asked<'_>, to: &str) {
     if body["value"].is_array() {
         body[asked.link] = json!(to);
     }

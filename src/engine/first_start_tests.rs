@@ -178,7 +178,7 @@ impl Rig {
 #[tokio::test(start_paused = true)]
 async fn every_ticket_waits_for_its_details_while_only_the_budget_delays_them() {
     let rig = Rig::new(60, 1.0);
-    rig.run(Duration::from_secs(600)).await;
+    rig.run(Duration::from_mins(10)).await;
     assert_eq!(rig.tickets(), (60, 60));
     assert_eq!(rig.throttled(), 0);
     let calls = rig.emulator.calls();
@@ -216,7 +216,7 @@ async fn a_pause_that_a_service_asked_for_outlasts_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn polls_come_first_whatever_waits_behind_them() {
     let rig = Rig::new(1_000, 60.0);
-    rig.run(Duration::from_secs(300)).await;
+    rig.run(Duration::from_mins(5)).await;
     let gaps = rig.gaps();
     assert_eq!(gaps.len(), 4, "{gaps:?}");
     for (collection, (first, longest)) in gaps {

@@ -140,6 +140,7 @@ impl fmt::Debug for Call {
             .field("headers", &headers)
             .field("has_body", &self.body.is_some())
             .field("effect", &self.effect)
+            .field("record", &self.record)
             .finish()
     }
 }

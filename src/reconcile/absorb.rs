@@ -9,11 +9,18 @@ use super::merge::Contender;
 use super::needs::{self, is_outcome};
 use super::policy::{Reopen, is_beginning};
 
+/// What was last said of a field: not what the system made of it by itself, in answer to a write of ours.
+fn said<'s>(snapshot: &'s Snapshot, field: Field, stated: &'s Native) -> &'s Native {
+    snapshot.facts.before_reaction.get(&field).filter(|_| !planted!(ReactionIsAnEdit)).unwrap_or(stated)
+}
+
 impl Work<'_> {
     /// Compares the stated fields with the base, and acknowledges them.
     pub(super) fn take_fields(&mut self, at: usize, snapshot: &Snapshot) {
         let base = self.mapping.members[at].base.clone();
-        for (field, new) in &snapshot.native {
+        for (field, stated) in &snapshot.native {
+            let old = base.as_ref().and_then(|base| base.native.get(field));
+            let new = if old == Some(stated) { stated } else { said(snapshot, *field, stated) };
             if self.is_unknown(at, *field, new) {
                 self.unknown_word(at, snapshot, *field, new);
                 continue;
@@ -25,6 +32,10 @@ impl Work<'_> {
                 Some(None) if !self.is_fleeting(at, *field) => self.join_field(at, snapshot, *field, new),
                 Some(Some(old)) if old == new => {}
                 Some(old) => self.changed_field(at, snapshot, *field, old.cloned(), new),
+            }
+            if new != stated {
+                let reason = "the system changed it by itself, in answer to a write of ours";
+                self.leave_alone(at, *field, stated.to_string(), reason);
             }
         }
         let mut native = self.acknowledged(at, snapshot, base.as_ref());

@@ -193,7 +193,7 @@ mod tests {
     fn an_answer_that_quotes_a_copy_is_copied_with_a_harmless_quotation() {
         let (key, name, text) = sample();
         let origin: RecordRef = "tickets/ticket/7".parse().unwrap();
-        let quoted: String = text.lines().map(|line| format!("> {line}\n")).collect();
+        let quoted = format!("> {}\n", text.lines().collect::<Vec<_>>().join("\n> "));
         for answer in
             [format!("On it.\n{quoted}"), format!("On it.\n{text}"), format!("{text}\nseen, thanks")]
         {

@@ -83,6 +83,27 @@ fn a_new_ticket_that_is_in_work_already_begins_so() {
     assert_eq!(agreed(&decision.mapping, Field::Status), "new", "where a status begins is no edit");
 }
 
+#[test]
+fn what_a_system_does_by_itself_in_answer_to_a_write_of_ours_is_nobodys_edit() {
+    let rules = ticket_rules();
+    let reacted = |second, before: &str| {
+        let mut seen = ticket(second, "open", None);
+        seen.facts.before_reaction = Natives::from([(Field::Status, text(before))]);
+        seen
+    };
+    let mapping = three();
+    let decision = see(&mapping, &[reacted(3, "new")], &rules);
+    assert_eq!(agreed(&decision.mapping, Field::Status), "new", "nobody has begun: {:#?}", decision.audit);
+    assert!(told(&decision, "by itself") && decision.wishes.is_empty(), "{:#?}", decision.wishes);
+    let again = see(&decision.mapping, &[reacted(3, "new")], &rules);
+    assert!(again.audit.is_empty() && again.wishes.is_empty(), "it is told once: {:#?}", again.audit);
+    let begun = see(&decision.mapping, &[sentinel(4, "Active", None)], &rules);
+    assert_eq!(agreed(&begun.mapping, Field::Status), "active", "and whoever begins has begun");
+    // Somebody closed it, and our reply opened it again: the close is what was said.
+    let closed = see(&mapping, &[reacted(3, "resolved")], &rules);
+    assert_eq!(agreed(&closed.mapping, Field::Status), "closed", "{:#?}", closed.audit);
+}
+
 /// A close of ours that is under way: false positive.
 fn closing(mapping: &Mapping) -> (Mapping, Vec<(RecordRef, Patch)>) {
     let rules = ticket_rules();

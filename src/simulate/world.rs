@@ -250,8 +250,8 @@ impl World {
     /// Who acts on what the call under way has opened.
     pub(super) fn take_openings(&mut self) -> Vec<Edit> {
         let call = self.call.saturating_sub(1);
-        let calm = self.calm;
-        self.trouble.openings.extract_if(.., |(at, _)| *at == call && !calm).map(|(_, edit)| edit).collect()
+        let quiet = self.calm;
+        self.trouble.openings.extract_if(.., |(at, _)| *at == call && !quiet).map(|(_, edit)| edit).collect()
     }
 
     /// Some milliseconds pass.

@@ -97,11 +97,14 @@ async fn a_record_is_gone_by_graphs_own_word_and_no_page_of_a_gateway() {
     assert!(matches!(gone, CallError::Gone { .. }), "{gone}");
 }
 
+/// A way of not being served, and the setting that switches it on.
+type Mode = (&'static str, fn(&mut Settings));
+
 #[tokio::test]
 async fn whoever_is_not_served_is_denied_on_every_operation_and_served_again_without_a_word() {
     let rig = rig();
     let current = rig.read().await.unwrap();
-    let modes: [(&str, fn(&mut Settings)); 5] = [
+    let modes: [Mode; 5] = [
         ("anonymous", |settings| settings.graph_anonymous = true),
         ("role lost", |settings| settings.graph_role_lost = true),
         ("unprovisioned", |settings| settings.graph_unprovisioned = true),

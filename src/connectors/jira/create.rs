@@ -124,7 +124,7 @@ impl Jira {
             match field {
                 Some(field) => declined.push(Declined { field, reason: format!("{name}: {}", shown(why)) }),
                 None => {
-                    tracing::warn!(system = %self.endpoint.system, why, "the issue is opened without a description")
+                    tracing::warn!(system = %self.endpoint.system, why, "the issue is opened without a description");
                 }
             }
         }

@@ -118,11 +118,14 @@ async fn an_incident_is_gone_by_words_about_it_and_by_nothing_about_what_it_lies
     assert!(rig.sentinel.find(&rig.record(), Depth::Record).await.unwrap().is_none());
 }
 
+/// A way of not being served, and the setting that switches it on.
+type Mode = (&'static str, fn(&mut Settings));
+
 #[tokio::test]
 async fn whoever_is_not_served_is_denied_on_every_operation_and_served_again_without_a_word() {
     let rig = rig();
     let current = rig.read().await.unwrap();
-    let modes: [(&str, fn(&mut Settings)); 5] = [
+    let modes: [Mode; 5] = [
         ("anonymous", |settings| settings.sentinel_anonymous = true),
         ("role lost", |settings| settings.sentinel_role_lost = true),
         ("directory moved", |settings| settings.sentinel_directory_moved = true),

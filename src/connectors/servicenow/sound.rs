@@ -25,9 +25,10 @@ impl Sound for Answers {
             return Err(Unsound::Denied(renew("the call was taken for a stranger's")));
         }
         if let Some(words) = failure(&answer.body) {
-            return Err(match is_about_caller(&words) {
-                true => Unsound::Denied(renew(&words)),
-                false => Unsound::Failed(format!("the status says success, and the body: {words}")),
+            return Err(if is_about_caller(&words) {
+                Unsound::Denied(renew(&words))
+            } else {
+                Unsound::Failed(format!("the status says success, and the body: {words}"))
             });
         }
         match &answer.body["result"] {

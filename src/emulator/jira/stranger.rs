@@ -76,8 +76,8 @@ impl Jira {
             }
             (_, ["issue", "createmeta", ..] | ["project", ..] | ["mypermissions"]) => Err(no_project()),
             (_, ["user", ..]) if request.option("project").is_some() => Err(no_project()),
-            (_, ["issue", ..] | ["user", ..]) if cloud => Err(no_issue()),
-            (_, ["issue", ..] | ["user", ..]) => Err(not_yours(caller)),
+            (_, ["issue" | "user", ..]) if cloud => Err(no_issue()),
+            (_, ["issue" | "user", ..]) => Err(not_yours(caller)),
             _ => Err(refusal(404, "")),
         }
     }

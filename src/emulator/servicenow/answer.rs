@@ -17,7 +17,7 @@ pub(super) fn error(status: u16, message: &str, detail: &str) -> Reply {
 }
 
 /// The body of a query that was cut off after it began to answer: the rows so far, and the error behind them.
-pub(super) fn cut_off(rows: Vec<Value>) -> Value {
+pub(super) fn cut_off(rows: &[Value]) -> Value {
     let words = "Transaction cancelled: maximum execution time exceeded";
     let detail = format!("{words} Check logs for error trace or enable glide.rest.debug property");
     json!({"result": rows, "error": {"message": words, "detail": detail}, "status": "failure"})

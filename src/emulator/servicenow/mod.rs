@@ -175,7 +175,7 @@ impl Desk for ServiceNow {
     }
 
     fn error_body(&self) -> Value {
-        answer::cut_off(Vec::new())
+        answer::cut_off(&[])
     }
 
     fn open(

@@ -58,7 +58,7 @@ impl ServiceNow {
         let body = match self.settings.cut_lists {
             Some(rows) if is_ticket_table(table) => {
                 result.truncate(rows);
-                cut_off(result)
+                cut_off(&result)
             }
             _ => json!({ "result": result }),
         };

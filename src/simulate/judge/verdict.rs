@@ -53,7 +53,7 @@ impl Facts<'_> {
             };
             let means =
                 |word: &&Word<'_>| self.agree(Field::Verdict, (word.said.system, word.native), (at, stands));
-            if !left.iter().any(|word| means(word)) {
+            if !left.iter().any(means) {
                 let words: Vec<String> = left.iter().map(|word| word.native.to_string()).collect();
                 let record = self.world.remotes[at].record(id);
                 let words = words.join(" or ");
@@ -111,9 +111,7 @@ impl Facts<'_> {
                 words.push(Word { said, native, closing, is_real });
             };
             match new {
-                Some(new)
-                    if !(is_vague(Some(new)) && is_vague(old)) && !self.reopens(said, Field::Status) =>
-                {
+                Some(new) if !(self.reopens(said, Field::Status) || is_vague(Some(new)) && is_vague(old)) => {
                     add(new, closing);
                 }
                 _ if self.reopens(said, Field::Status) => add(new.unwrap_or(NONE), false),
