@@ -68,7 +68,8 @@ fn run_all(target: &Target, cells: &[(Operation, Answer)]) -> Cells {
 fn shown(target: &Target, verdicts: &Cells) -> String {
     let mut lines = vec![String::new(), target.name.to_owned()];
     let row = |head: &str, words: Vec<&str>| {
-        format!("{head:<26}{}", words.into_iter().map(|word| format!("{word:>13}")).collect::<String>())
+        let cells: Vec<String> = words.into_iter().map(|word| format!("{word:>13}")).collect();
+        format!("{head:<26}{}", cells.concat())
     };
     lines.push(row("operation", Answer::OF_AN_OPERATION.map(Answer::name).to_vec()));
     let of =
