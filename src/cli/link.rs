@@ -60,7 +60,7 @@ async fn existing(config: &Config, store: &Arc<SledStore>, record: &RecordRef) -
             }
             Lifecycle::Gone => bail!("{record} was deleted; nothing was linked"),
         },
-        Err(error @ CallError::NotFound { .. }) => {
+        Err(error @ CallError::Gone { .. }) => {
             bail!("nothing was linked, since there is no {record}: {error}")
         }
         Err(error) => bail!(

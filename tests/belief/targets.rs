@@ -155,6 +155,8 @@ const JIRA_STATES: &[State] = &[
     state(ATLASSIAN, "last page silent", r#"{"page_end": "silent"}"#, r#"{"page_end": "stated"}"#),
     state(ATLASSIAN, "last page, and more", r#"{"page_end": "both"}"#, r#"{"page_end": "stated"}"#),
 ];
+/// Searches of Data Center say how many rows there are, and have no other end: the last three are Cloud's.
+const JIRA_DATA_CENTER_STATES: &[State] = JIRA_STATES.split_at(JIRA_STATES.len() - 3).0;
 const RT: &str = "request-tracker/settings";
 const REQUEST_TRACKER_STATES: &[State] = &[
     state(RT, "anonymous", r#"{"anonymous": true}"#, r#"{"anonymous": false}"#),
@@ -220,7 +222,7 @@ impl Target {
 
     pub(crate) fn jira_data_center() -> Self {
         let counted = &["list-tickets", "find-ticket", "list-comments"];
-        Self::ticketing("Jira Data Center", &JIRA_DATA_CENTER, JIRA_STATES, counted)
+        Self::ticketing("Jira Data Center", &JIRA_DATA_CENTER, JIRA_DATA_CENTER_STATES, counted)
     }
 
     pub(crate) fn request_tracker() -> Self {
