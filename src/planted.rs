@@ -152,8 +152,6 @@ mod defects {
         SystemsWordIsAnEdit,
         /// A comment that quotes a copy of ours is not carried.
         QuotationDropped,
-        /// What a system does by itself in answer to a write of ours passes for somebody's word.
-        ReactionIsAnEdit,
         /// A ticket that somebody closes before we have met it is taken to have begun closed.
         ClosedAtOpening,
     }

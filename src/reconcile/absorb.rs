@@ -11,7 +11,7 @@ use super::policy::{Reopen, is_beginning};
 
 /// What was last said of a field: not what the system made of it by itself, in answer to a write of ours.
 fn said<'s>(snapshot: &'s Snapshot, field: Field, stated: &'s Native) -> &'s Native {
-    snapshot.facts.before_reaction.get(&field).filter(|_| !planted!(ReactionIsAnEdit)).unwrap_or(stated)
+    snapshot.facts.before_reaction.get(&field).unwrap_or(stated)
 }
 
 impl Work<'_> {
