@@ -40,7 +40,8 @@ impl Facts<'_> {
             |word: &Word<'_>| now.iter().any(|later| self.answers(later.said, word.said, Field::Verdict));
         let mut left: Vec<&Word<'_>> = now.iter().copied().filter(|word| !answered(word)).collect();
         // Who answers one of several may or may not have beaten the others with it.
-        if left.len() == now.len() {
+        let unclear = now.iter().any(|word| !word.closing && self.closes_later(case, word.said));
+        if left.len() == now.len() && !unclear {
             self.rank(&mut left);
         }
         if left.is_empty() {
@@ -102,7 +103,7 @@ impl Facts<'_> {
         let mut words = Vec::new();
         for said in self.said(case, Field::Status).chain(self.said(case, Field::Verdict)) {
             let vocabulary = &self.world.remotes[said.system].words;
-            let closing = self.was_closed(said) || self.closes_later(case, said);
+            let closing = self.was_closed(said);
             let (old, new) = (said.changed.old.get(&Field::Verdict), said.changed.new.get(&Field::Verdict));
             let is_vague = |native: Option<&Native>| native.is_none_or(|native| vocabulary.is_vague(native));
             let mut add = |native: &'s Native, closing| {
@@ -142,7 +143,8 @@ impl Facts<'_> {
             .any(|later| (later.system, &later.id) == (said.system, &said.id) && again(later))
     }
 
-    /// Whether a record was closed later in the same stretch: what is seen at once passes for said at once.
+    /// Whether a record was closed later in the same stretch: what is seen at once passes for said at once, and nobody knows
+    /// whether it was.
     fn closes_later(&self, case: &Case, said: &Said) -> bool {
         let later = |close: &Said| close.seq > said.seq && close.since == said.since;
         self.said(case, Field::Status).any(|close| {
