@@ -53,7 +53,7 @@ found! {
     no_overlap: NoOverlap at 1;
     broken_list_counts: BrokenListCounts at 6;
     inbox_emptied_first: InboxEmptiedFirst at 20191;
-    echo_is_an_edit: EchoIsAnEdit at 1321;
+    echo_is_an_edit: EchoIsAnEdit at 1725;
     base_not_updated: BaseNotUpdated at 79;
     failure_is_absence: FailureIsAbsence at 4048;
     create_without_look: CreateWithoutLook at 42;
@@ -64,7 +64,7 @@ found! {
     restart_forgets: RestartForgets at 27088;
     answer_believed: AnswerBelieved at 1743;
     merge_is_a_close: MergeIsAClose at 232;
-    stale_is_news: StaleIsNews at 9;
+    stale_is_news: StaleIsNews at 11;
     close_is_a_step: CloseIsAStep at 36044;
     late_comments_dropped: LateCommentsDropped at 1275;
     compared_in_our_words: ComparedInOurWords at 3;
@@ -91,17 +91,17 @@ found! {
     spared_edit_loses: SparedEditLoses at 405;
     list_ends_intent: ListEndsIntent at 29442;
     caller_not_asked: CallerNotAsked at 0;
-    gone_for_good: GoneForGood at 0;
-    left_over_is_an_edit: LeftOverIsAnEdit at 0;
-    lists_decide_verdict: ListsDecideVerdict at 0;
-    vague_verdict_counts: VagueVerdictCounts at 0;
-    verdict_outlives_reopening: VerdictOutlivesReopening at 0;
+    gone_for_good: GoneForGood at 17;
+    left_over_is_an_edit: LeftOverIsAnEdit at 25;
+    lists_decide_verdict: ListsDecideVerdict at 421;
+    vague_verdict_counts: VagueVerdictCounts at 896;
+    verdict_outlives_reopening: VerdictOutlivesReopening at 321;
     cut_excuses_anything: CutExcusesAnything at 7_195_550;
     elsewhere_is_gone: ElsewhereIsGone at 0;
     nonsense_is_refused: NonsenseIsRefused at 0;
-    gone_forgets_comments: GoneForgetsComments at 0;
-    blocked_is_refused: BlockedIsRefused at 0;
-    systems_word_is_an_edit: SystemsWordIsAnEdit at 0;
-    quotation_dropped: QuotationDropped at 0;
-    closed_at_opening: ClosedAtOpening at 0;
+    gone_forgets_comments: GoneForgetsComments at 180;
+    blocked_is_refused: BlockedIsRefused at 182;
+    systems_word_is_an_edit: SystemsWordIsAnEdit at 25;
+    quotation_dropped: QuotationDropped at 16;
+    closed_at_opening: ClosedAtOpening at 546;
 }

@@ -77,7 +77,7 @@ fn answers_that_claim_success_conclude_nothing() {
             |rig| set(rig, |settings| (settings.graph_odd, settings.sentinel_odd) = (odd, odd)),
             |rig| {
                 set(rig, |settings| {
-                    (settings.graph_odd, settings.sentinel_odd) = (Oddity::None, Oddity::None)
+                    (settings.graph_odd, settings.sentinel_odd) = (Oddity::None, Oddity::None);
                 })
             },
         );
