@@ -35,7 +35,12 @@ impl Work<'_> {
             }
             if new != stated {
                 let reason = "the system changed it by itself, in answer to a write of ours";
-                self.leave_alone(at, *field, stated.to_string(), reason);
+                if self.closes(at, *field, new) {
+                    // It is closed again: nobody has reopened it.
+                    self.not_carried(at, *field, stated.to_string(), reason);
+                } else {
+                    self.leave_alone(at, *field, stated.to_string(), reason);
+                }
             }
         }
         let mut native = self.acknowledged(at, snapshot, base.as_ref());

@@ -102,6 +102,7 @@ fn what_a_system_does_by_itself_in_answer_to_a_write_of_ours_is_nobodys_edit() {
     // Somebody closed it, and our reply opened it again: the close is what was said.
     let closed = see(&mapping, &[reacted(3, "resolved")], &rules);
     assert_eq!(agreed(&closed.mapping, Field::Status), "closed", "{:#?}", closed.audit);
+    assert_eq!(wish(&closed, TICKET).unwrap()[&Field::Status], text("resolved"), "and it is closed again");
 }
 
 /// A close of ours that is under way: false positive.

@@ -78,7 +78,7 @@ fn answers_that_claim_success_conclude_nothing() {
             |rig| {
                 set(rig, |settings| {
                     (settings.graph_odd, settings.sentinel_odd) = (Oddity::None, Oddity::None);
-                })
+                });
             },
         );
     }

@@ -313,8 +313,8 @@ async fn a_public_comment_opens_nothing_and_what_the_system_does_by_itself_is_to
     connector.comment(&in_work, &CommentKey::from_id("c"), "too late").await.unwrap();
     let listed = list(&*connector, since).await;
     let listed = listed.iter().rfind(|s| s.record == opened.record).unwrap();
-    let read = connector.read(&opened.record, Depth::Record).await.unwrap();
-    for shown in [&read, listed] {
+    let seen = connector.read(&opened.record, Depth::Record).await.unwrap();
+    for shown in [&seen, listed] {
         assert_eq!(shown.native[&Field::Status], text("open"));
         assert_eq!(shown.facts.before_reaction[&Field::Status], text("resolved"));
     }
@@ -347,8 +347,8 @@ async fn who_may_not_see_tickets_is_denied_and_opens_one_at_most() {
     let (connector, unseeing) =
         (connector_as(&real.url, &real.lockstep), connector_as(&real.url, &real.unseeing));
     let opened = open(&*connector, &new_key()).await;
-    let read = unseeing.read(&opened.record, Depth::Record).await.unwrap_err();
-    assert!(matches!(read, CallError::Denied { .. }) && read.to_string().contains("ShowTicket"), "{read}");
+    let error = unseeing.read(&opened.record, Depth::Record).await.unwrap_err();
+    assert!(matches!(error, CallError::Denied { .. }) && error.to_string().contains("ShowTicket"), "{error}");
     assert!(unseeing.read(&opened.record, Depth::Comments).await.is_err());
     assert!(unseeing.create(&new_key(), &opening("out of sight")).await.unwrap().snapshot.is_none());
     let second = unseeing.create(&new_key(), &opening("never opened")).await.unwrap_err();
