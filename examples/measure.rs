@@ -97,7 +97,9 @@ fn changes(number: u64) -> anyhow::Result<Vec<Change>> {
     let id = MappingId::derive(&bridge, &defender);
     let mut mapping = Mapping::new(id, bridge);
     mapping.members = vec![member(&defender, "active", "medium"), member(&sentinel, "New", "Medium")];
-    let agreed = |value: Value| (value.field(), Agreed { value, from: defender.system.clone(), at: time() });
+    let agreed = |value: Value| {
+        (value.field(), Agreed { value, from: defender.system.clone(), at: time(), closed: false })
+    };
     mapping.agreed = [
         Value::Status(Status::New),
         Value::Severity(Severity::Medium),
@@ -136,6 +138,7 @@ fn member(record: &RecordRef, status: &str, severity: &str) -> Member {
         modified: time(),
         native,
         comments: std::collections::BTreeSet::new(),
+        hidden: std::collections::BTreeMap::new(),
         comment_count: 0,
         linked_at: time(),
         created: None,
