@@ -142,8 +142,6 @@ mod defects {
         CutExcusesAnything,
         /// A 404 of a gateway is taken for the service's word that a record is gone.
         ElsewhereIsGone,
-        /// An answer of no use makes a dead letter.
-        NonsenseIsRefused,
         /// What is said while a record is out of sight is not brought to it when it is found.
         GoneForgetsComments,
         /// A write that is blocked for now is given up.

@@ -242,7 +242,6 @@ fn unconfigured(target: &RecordRef) -> Failure {
 fn failure(target: &RecordRef, error: &CallError) -> Failure {
     let kind = match error {
         CallError::NotFound { .. } if planted!(ElsewhereIsGone) => FailureKind::Gone,
-        CallError::Malformed { .. } if planted!(NonsenseIsRefused) => FailureKind::Refused,
         CallError::Blocked { .. } if planted!(BlockedIsRefused) => FailureKind::Refused,
         // No later try will make a valid request of it.
         CallError::NotSent { cause: NotSentCause::Invalid(_), .. } => FailureKind::Refused,

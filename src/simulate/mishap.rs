@@ -29,6 +29,7 @@ impl World {
                 if let Some((_, at, id)) = self.record_at(*spot) {
                     let until = self.clock.now() + SignedDuration::from_mins(i64::from(*minutes));
                     self.say(|| format!("{id} is out of sight for {minutes} min"));
+                    self.hidden_once.insert((at, id.clone()));
                     self.hidden_until.insert((at, id), until);
                 }
             }

@@ -61,7 +61,7 @@ found! {
     no_settle_time: NoSettleTime at 36;
     intent_removed_early: IntentRemovedEarly at 778;
     send_before_commit: SendBeforeCommit at 11;
-    restart_forgets: RestartForgets at 27088;
+    restart_forgets: RestartForgets at 27964;
     answer_believed: AnswerBelieved at 1743;
     merge_is_a_close: MergeIsAClose at 232;
     stale_is_news: StaleIsNews at 11;
@@ -98,7 +98,6 @@ found! {
     verdict_outlives_reopening: VerdictOutlivesReopening at 321;
     cut_excuses_anything: CutExcusesAnything at 7_195_550;
     elsewhere_is_gone: ElsewhereIsGone at 0;
-    nonsense_is_refused: NonsenseIsRefused at 0;
     gone_forgets_comments: GoneForgetsComments at 180;
     blocked_is_refused: BlockedIsRefused at 182;
     systems_word_is_an_edit: SystemsWordIsAnEdit at 25;

@@ -65,6 +65,8 @@ pub(crate) struct World {
     pub(crate) wrote: Vec<Wrote>,
     /// What the worker cannot know.
     pub(crate) doubts: Doubts,
+    /// Records that were ever out of sight.
+    pub(crate) hidden_once: BTreeSet<(usize, RecordId)>,
     /// Tickets in which somebody was at work before anybody was told that they are there.
     pub(crate) opened_amid: BTreeSet<(usize, RecordId)>,
     /// Records that nobody may write to: copies, other people's tickets.
@@ -148,6 +150,7 @@ impl World {
             said: Vec::new(),
             wrote: Vec::new(),
             doubts: Doubts::default(),
+            hidden_once: BTreeSet::new(),
             opened_amid: BTreeSet::new(),
             strangers: BTreeSet::new(),
             apart: BTreeMap::new(),

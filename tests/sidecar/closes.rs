@@ -153,7 +153,9 @@ fn an_adapter_that_was_away_finds_everything_in_order_and_one_that_forgot_repeat
     assert_eq!(adapter.tickets[&key]["status"], "active");
     assert_eq!(rig.defender(defender, "status"), "inProgress");
     assert_eq!(rig.sentinel(&sentinel, "status"), "Active");
-    assert_eq!(rig.defender_writes(defender), []);
+    // Ana's reopening took her verdict back, and nothing else was written there.
+    assert_eq!(rig.defender(defender, "classification"), "unknown");
+    assert_eq!(rig.defender_writes(defender).len(), 1);
 }
 
 #[test]

@@ -32,7 +32,8 @@ fn everything_arrives_once_despite(desk: &'static Desk, faults: &[Fault]) {
     let (edits, copies) = rig.ticket_edits(&trio.ticket);
     let texts = comments(&copies);
     assert_eq!(texts.iter().filter(|t| t.contains("isolated host7")).count(), 1, "{faults:?}: {texts:#?}");
-    assert!((1..=desk.close_writes).contains(&edits.len()), "{faults:?}: {edits:#?}");
+    // The reopening takes the verdict back, also from the ticket itself where that states one while it is open.
+    assert!((1..=desk.close_writes + 1).contains(&edits.len()), "{faults:?}: {edits:#?}");
     assert!(copies.len() <= 2, "one copy, and the note of the close where it is a comment: {copies:#?}");
     let back = rig.defender_writes(trio.defender);
     assert_eq!(comments(&back).len(), 1, "{faults:?}: {back:#?}");

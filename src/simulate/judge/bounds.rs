@@ -16,12 +16,26 @@ const TRIES: usize = 8;
 
 impl Facts<'_> {
     pub(super) fn bounds(&self, found: &mut Vec<String>) {
+        self.only_gone(found);
         self.only_ours(found);
         self.only_as_told(found);
         self.one_of_each(found);
         self.calls(found);
         self.accounts(found);
         self.dead_letters(found);
+    }
+
+    /// Nothing is taken for gone that is there, and was never out of sight.
+    fn only_gone(&self, found: &mut Vec<String>) {
+        for entry in &self.told {
+            let AuditKind::Left { reason } = &entry.kind else { continue };
+            let at = self.world.at(&entry.record.system);
+            let hidden = self.world.hidden_once.contains(&(at, entry.record.id.clone()));
+            let there = self.world.remotes.get(at).is_some_and(|r| r.current(&entry.record.id).is_some());
+            if reason.starts_with("it is not there any more") && there && !hidden {
+                found.push(format!("{} was taken for gone, and is there", entry.record));
+            }
+        }
     }
 
     /// Nothing is written to copies, other people's tickets, alerts, and records that an operator took out.
