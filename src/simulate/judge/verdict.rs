@@ -40,7 +40,10 @@ impl Facts<'_> {
             |word: &Word<'_>| now.iter().any(|later| self.answers(later.said, word.said, Field::Verdict));
         let mut left: Vec<&Word<'_>> = now.iter().copied().filter(|word| !answered(word)).collect();
         // Who answers one of several may or may not have beaten the others with it.
-        let unclear = now.iter().any(|word| !word.closing && self.closes_later(case, word.said));
+        // Who says once more what stood already says nothing new, and who differs from it may have seen it.
+        let unclear = now.iter().any(|word| {
+            !word.closing && self.closes_later(case, word.said) || self.stood_at_rest(case, word)
+        });
         if left.len() == now.len() && !unclear {
             self.rank(&mut left);
         }
@@ -141,6 +144,18 @@ impl Facts<'_> {
         let again = |later: &Said| later.seq > said.seq && later.since == said.since;
         self.said(case, Field::Status)
             .any(|later| (later.system, &later.id) == (said.system, &said.id) && again(later))
+    }
+
+    /// Whether some record said the same when everything rested last.
+    fn stood_at_rest(&self, case: &Case, word: &Word<'_>) -> bool {
+        self.members(case).into_iter().any(|(at, id)| {
+            let versions = self.world.remotes[at].records.get(id).into_iter().flatten();
+            let then = versions.take_while(|version| version.at <= word.said.since.1).last();
+            let verdict = then.and_then(|version| version.native.get(&Field::Verdict));
+            verdict.is_some_and(|v| {
+                *v != Native::Empty && self.agree(Field::Verdict, (at, v), (word.said.system, word.native))
+            })
+        })
     }
 
     /// Whether a record was closed later in the same stretch: what is seen at once passes for said at once, and nobody knows
