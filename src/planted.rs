@@ -140,8 +140,6 @@ mod defects {
         VerdictOutlivesReopening,
         /// A text that was cut excuses whatever comes to stand in its place.
         CutExcusesAnything,
-        /// A 404 of a gateway is taken for the service's word that a record is gone.
-        ElsewhereIsGone,
         /// What is said while a record is out of sight is not brought to it when it is found.
         GoneForgetsComments,
         /// A write that is blocked for now is given up.

@@ -241,7 +241,6 @@ fn unconfigured(target: &RecordRef) -> Failure {
 /// What a failed call lets us conclude.
 fn failure(target: &RecordRef, error: &CallError) -> Failure {
     let kind = match error {
-        CallError::NotFound { .. } if planted!(ElsewhereIsGone) => FailureKind::Gone,
         CallError::Blocked { .. } if planted!(BlockedIsRefused) => FailureKind::Refused,
         // No later try will make a valid request of it.
         CallError::NotSent { cause: NotSentCause::Invalid(_), .. } => FailureKind::Refused,

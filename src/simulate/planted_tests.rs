@@ -97,7 +97,6 @@ found! {
     vague_verdict_counts: VagueVerdictCounts at 896;
     verdict_outlives_reopening: VerdictOutlivesReopening at 321;
     cut_excuses_anything: CutExcusesAnything at 7_195_550;
-    elsewhere_is_gone: ElsewhereIsGone at 0;
     gone_forgets_comments: GoneForgetsComments at 180;
     blocked_is_refused: BlockedIsRefused at 182;
     systems_word_is_an_edit: SystemsWordIsAnEdit at 25;
