@@ -24,6 +24,7 @@ impl World {
             What::Stranger(system, minutes) => {
                 let (at, until) = self.away(*system, *minutes, "answers as to a stranger");
                 self.stranger_until[at] = until;
+                self.estranged[at] += 1;
             }
             What::Hide(spot, minutes) => {
                 if let Some((_, at, id)) = self.record_at(*spot) {

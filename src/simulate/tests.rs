@@ -21,7 +21,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Where they begin: what must pass before a change goes in is the same for everybody. Fresh ones are for campaigns.
-const FIRST: u64 = 900_000_000;
+const FIRST: u64 = 3_000_000;
 
 /// `LOCKSTEP_HISTORIES` and `LOCKSTEP_SEED` say how many, and from where; `lockstep simulate` plays fresh ones.
 #[test]

@@ -94,6 +94,8 @@ pub(crate) struct World {
     pub(super) away_until: Vec<Timestamp>,
     pub(super) denied_until: Vec<Timestamp>,
     pub(super) stranger_until: Vec<Timestamp>,
+    /// How often each system took the worker for a stranger.
+    pub(crate) estranged: Vec<u32>,
     pub(super) hidden_until: BTreeMap<(usize, RecordId), Timestamp>,
     pub(super) blocked_until: BTreeMap<(usize, RecordId), Timestamp>,
     pub(super) native_queue: Vec<(Timestamp, usize, usize, Vec<Field>)>,
@@ -166,6 +168,7 @@ impl World {
             away_until: vec![now; count],
             denied_until: vec![now; count],
             stranger_until: vec![now; count],
+            estranged: vec![0; count],
             hidden_until: BTreeMap::new(),
             blocked_until: BTreeMap::new(),
             native_queue: Vec::new(),

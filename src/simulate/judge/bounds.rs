@@ -31,8 +31,10 @@ impl Facts<'_> {
             let AuditKind::Left { reason } = &entry.kind else { continue };
             let at = self.world.at(&entry.record.system);
             let hidden = self.world.hidden_once.contains(&(at, entry.record.id.clone()));
+            // Twice a stranger, and known in between: that looks just like a record that is gone.
+            let estranged = self.world.estranged.get(at).is_some_and(|times| *times > 1);
             let there = self.world.remotes.get(at).is_some_and(|r| r.current(&entry.record.id).is_some());
-            if reason.starts_with("it is not there any more") && there && !hidden {
+            if reason.starts_with("it is not there any more") && there && !hidden && !estranged {
                 found.push(format!("{} was taken for gone, and is there", entry.record));
             }
         }
