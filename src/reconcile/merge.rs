@@ -253,7 +253,10 @@ impl Work<'_> {
         let differs = self.mapping.members[contender.member].exempt.contains(&field);
         let says = |said| self.satisfied(contender.member, field, said);
         let seen = differs || contender.verdict.as_ref().is_none_or(says);
-        if !reopened || agreed.value.is_empty() || !seen || planted!(VerdictOutlivesReopening) {
+        // A system whose verdicts go nowhere takes none back.
+        let leaves =
+            self.policy().direction(field).leaves(&self.mapping.members[contender.member].record.system);
+        if !leaves || !reopened || agreed.value.is_empty() || !seen || planted!(VerdictOutlivesReopening) {
             return;
         }
         let record = self.mapping.members[contender.member].record.clone();

@@ -224,6 +224,16 @@ fn a_reopening_revokes_the_verdict_on_every_side() {
 }
 
 #[test]
+fn a_reopening_revokes_nothing_where_its_systems_verdicts_do_not_travel() {
+    let mut rules = ticket_rules();
+    let defender = crate::model::SystemName::new("defender").unwrap();
+    rules.policy.fields.insert(Field::Verdict, Direction::From(defender));
+    let decision = see(&closed_as_true_positive(), &[ticket(7, "open", None)], &rules);
+    assert_eq!(agreed(&decision.mapping, Field::Status), "active");
+    assert_eq!(agreed(&decision.mapping, Field::Verdict), "true-positive/phishing");
+}
+
+#[test]
 fn a_verdict_that_comes_with_a_reopening_or_was_not_seen_by_it_stands() {
     let rules = ticket_rules();
     let judged_anew = defender(7, "inProgress", Some("falsePositive/notMalicious"));
